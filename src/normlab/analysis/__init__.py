@@ -1,0 +1,1 @@
+"""From stage outputs to tidy tables, intervals, verdicts and figures."""

@@ -1,0 +1,1 @@
+"""Typed, strict settings: one frozen dataclass for every section of `params.yaml`."""

@@ -1,0 +1,1 @@
+"""The stage programs: parse, load the spec, call the library, write files."""
