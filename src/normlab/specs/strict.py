@@ -50,9 +50,7 @@ def load_params(path: str | Path) -> dict[str, Any]:
     try:
         params = yaml.load(path.read_text(encoding="utf-8"), Loader=_Yaml12Loader)
     except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such file; expected a parameter file such as presets/quick.yaml"
-        ) from None
+        raise InputError(f"{path}: no such file; expected a parameter file such as presets/quick.yaml") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(params, dict):
@@ -68,9 +66,7 @@ def load_section(path: str | Path, name: str, cls: type[S]) -> S:
     """
     params = load_params(path)
     if name not in params:
-        raise InputError(
-            f"{path}: section '{name}' is missing; there are: {', '.join(map(str, params)) or 'none'}"
-        )
+        raise InputError(f"{path}: section '{name}' is missing; there are: {', '.join(map(str, params)) or 'none'}")
     return build(cls, params[name], name)
 
 
