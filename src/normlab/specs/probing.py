@@ -1,0 +1,40 @@
+"""The settings of the probe stage: the `probe` section of `params.yaml`."""
+
+import math
+from dataclasses import dataclass
+
+from normlab.specs.strict import require
+
+
+@dataclass(frozen=True)
+class ProbeSpec:
+    """Section `probe`: what is measured at every checkpoint of a run.
+
+    Attributes:
+        step_sizes: the paper's grid of the landscape walk, in units of the learning rate.
+        extra_step_sizes: further sizes of the same walk, kept out of the summaries (the η_min test), same units.
+        random_directions: also walk along a Gaussian direction scaled to ‖g‖.
+        distances: ‖w_k − w‖ of the equal-distance walk, absolute (none: no such walk).
+        curvature: also gᵀHg/gᵀg and ‖Hg‖/‖g‖, the η → 0 limit of the effective β.
+        eigenvalue_at: steps at which the largest Hessian eigenvalue is computed.
+        units: how many units a layer are followed in the activation statistics.
+    """
+
+    step_sizes: tuple[float, ...]
+    extra_step_sizes: tuple[float, ...] = ()
+    random_directions: bool = True
+    distances: tuple[float, ...] = ()
+    curvature: bool = True
+    eigenvalue_at: tuple[int, ...] = ()
+    units: int = 64
+
+    def __post_init__(self) -> None:
+        require(len(self.step_sizes) > 0, "probe.step_sizes", "expected at least one step size", list(self.step_sizes))
+        for key in ("step_sizes", "extra_step_sizes", "distances"):
+            for value in getattr(self, key):
+                require(math.isfinite(value) and value > 0, f"probe.{key}", "each must be a positive number", value)
+        every_size = (*self.step_sizes, *self.extra_step_sizes)
+        require(len(set(every_size)) == len(every_size), "probe.step_sizes", "each size once", list(every_size))
+        require(self.units >= 1, "probe.units", "must be at least 1", self.units)
+        for step in self.eigenvalue_at:
+            require(step >= 0, "probe.eigenvalue_at", "each must be at least 0", step)

@@ -1,0 +1,97 @@
+"""The settings of one training run: the `train` section of `params.yaml` and the grid point that a run adds to it."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from normlab.specs.strict import InputError, require
+
+NORM_LAYERS = ("none", "batch", "noisy_batch", "noise", "l1", "l2", "linf", "layer", "group", "instance")
+NETWORKS = ("vgg11", "vgg13", "vgg16", "vgg19", "resnet20", "resnet32", "resnet44", "resnet56")
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """Section `train`: what every run of the grid shares.
+
+    `checkpoint_every` and `checkpoint_at` together are the probe schedule: weights are kept before update t for every
+    t that is a multiple of `checkpoint_every` or is listed, and after the last update (t = `steps`).
+    """
+
+    width: float
+    batch_size: int
+    steps: int
+    test_every: int
+    checkpoint_every: int
+    checkpoint_at: tuple[int, ...] = ()
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    augment: bool = False
+    classifier: Literal["linear", "mlp"] = "linear"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for key in ("batch_size", "steps", "test_every", "checkpoint_every"):
+            require(getattr(self, key) >= 1, f"train.{key}", "must be at least 1", getattr(self, key))
+        require(0.0 < self.width <= 4.0, "train.width", "must be above 0 and at most 4", self.width)
+        require(0.0 <= self.momentum < 1.0, "train.momentum", "must be in [0, 1)", self.momentum)
+        require(0.0 <= self.weight_decay < 1.0, "train.weight_decay", "must be in [0, 1)", self.weight_decay)
+        for step in self.checkpoint_at:
+            require(0 <= step <= self.steps, "train.checkpoint_at", f"each must be in 0 … {self.steps}", step)
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise InputError(f"train.device: expected auto, cpu, cuda or cuda:N, got {self.device!r}")
+
+    @property
+    def checkpoint_steps(self) -> tuple[int, ...]:
+        """The steps t before whose update a checkpoint is kept, increasing, `steps` included."""
+        regular = range(0, self.steps, self.checkpoint_every)
+        return tuple(sorted({*regular, *self.checkpoint_at, self.steps}))
+
+    def is_regular(self, step: int) -> bool:
+        """Whether `step` lies on the even grid of the schedule (quantities between probed steps use only these)."""
+        return step % self.checkpoint_every == 0
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run: a cell of the grid (network, normalizer, learning rate), its seed, and the shared settings."""
+
+    network: str
+    norm_layer: str
+    learning_rate: float
+    seed: int
+    train: TrainSpec
+
+    def __post_init__(self) -> None:
+        require(self.network in NETWORKS, "grid.network", f"accepted: {', '.join(NETWORKS)}", self.network)
+        require(
+            self.norm_layer in NORM_LAYERS, "grid.norm_layer", f"accepted: {', '.join(NORM_LAYERS)}", self.norm_layer
+        )
+        positive = math.isfinite(self.learning_rate) and self.learning_rate > 0
+        require(positive, "grid.learning_rate", "must be a positive number", self.learning_rate)
+        require(self.seed >= 0, "grid.seed", "must be a whole number of at least 0", self.seed)
+
+    @property
+    def name(self) -> str:
+        """`<network>-<norm_layer>-<learning rate>-<seed>`, the same as DVC's key of the grid point."""
+        return f"{self.network}-{self.norm_layer}-{self.learning_rate}-{self.seed}"
+
+    @property
+    def study(self) -> str:
+        """The family the network belongs to: `vgg` or `resnet`."""
+        return self.network.rstrip("0123456789")
+
+    def as_dict(self) -> dict[str, object]:
+        """The spec as plain values, the device left out: it is where a run happened, not what was asked."""
+        values = dataclasses.asdict(self)
+        del values["train"]["device"]
+        return values
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the canonical JSON of the spec, 16 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
