@@ -1,0 +1,43 @@
+"""The `data` section of params.yaml: which images the studies use."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from normlab.specs.strict import require
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Where the images come from, and how many of them are used.
+
+    Attributes:
+        source: cifar10, cifar100, folder (any images, one folder a class) or textures (generated, no download).
+        seed: of the textures; the other sources draw nothing.
+        path: a local archive or folder used instead of the download; required for `folder`. The environment variable
+            NORMLAB_DATA replaces it.
+        train_per_class: for textures the number of training images a class; for the others a cap, the first ones of
+            each class being kept, 0 for all.
+        test_per_class: the same for the test split.
+        sha256: the expected SHA-256 of a local archive, in hexadecimal; empty to accept any.
+        mirrors: download addresses tried before the built-in list (same archive, checked by the official checksum).
+    """
+
+    source: Literal["cifar10", "cifar100", "folder", "textures"]
+    seed: int = 0
+    path: str = ""
+    train_per_class: int = 0
+    test_per_class: int = 0
+    sha256: str = ""
+    mirrors: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        least = 1 if self.source == "textures" else 0
+        for name in ("train_per_class", "test_per_class"):
+            require(getattr(self, name) >= least, f"data.{name}", f"must be at least {least}", getattr(self, name))
+        require(self.seed >= 0, "data.seed", "must be at least 0", self.seed)
+        accepted = "must be empty or 64 hexadecimal digits"
+        require(re.fullmatch(r"([0-9a-f]{64})?", self.sha256) is not None, "data.sha256", accepted, self.sha256)
+        for i, address in enumerate(self.mirrors):
+            accepted = "must start with http:// or https://"
+            require(address.startswith(("http://", "https://")), f"data.mirrors[{i}]", accepted, address)
