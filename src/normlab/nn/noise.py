@@ -1,0 +1,115 @@
+"""The noise block of the paper's Algorithm 1, and the noisy BatchNorm made of it."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Noise(nn.Module):
+    r"""Random shift and scale of every activation, redrawn at every forward pass.
+
+    For channel j, and for sample (and pixel) i:
+
+        mu_j ~ U(-mean_range, mean_range)           sg_j ~ U(1, scale_range)
+        m_ij ~ U(mu_j - mean_jitter, mu_j + mean_jitter)      s_ij ~ N(sg_j, scale_jitter)
+        a_ij <- s_ij * a_ij + m_ij
+
+    `scale_jitter` is the standard deviation (the paper leaves open whether 0.1 is that or the variance). mu_j and sg_j
+    are shared over the batch and its pixels. Draws come from the global random number generator of the input's device.
+    In eval mode, and with `mean_range=0, scale_range=1, mean_jitter=0, scale_jitter=0`, the block returns its input
+    and draws nothing (the paper does not say what happens at test time).
+
+    Place in the paper: Section 2.1 and Algorithm 1 in Appendix A; put behind a normalizer it is the "noisy BatchNorm"
+    of Figures 2 and 8, put on the plain network it is the control that "prevents it from training entirely".
+
+    Args:
+        channels: size C of axis 1 of the input.
+        dims: 2 for inputs (N, C, H, W), 0 for (N, C).
+        mean_range: half width of the range of the shifts, at least 0.
+        scale_range: upper end of the range of the scales, at least 1.
+        mean_jitter: half width of the range of m_ij around mu_j, at least 0.
+        scale_jitter: standard deviation of s_ij around sg_j, at least 0.
+
+    Raises:
+        ValueError: a range or jitter out of bounds, or an input of another shape.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        dims: int = 2,
+        mean_range: float = 0.5,
+        scale_range: float = 1.25,
+        mean_jitter: float = 0.1,
+        scale_jitter: float = 0.1,
+    ) -> None:
+        super().__init__()
+        lowest = {"mean_range": 0.0, "scale_range": 1.0, "mean_jitter": 0.0, "scale_jitter": 0.0}
+        given = (mean_range, scale_range, mean_jitter, scale_jitter)
+        for (name, bound), value in zip(lowest.items(), given, strict=True):
+            if not bound <= value < float("inf"):
+                raise ValueError(f"{name}: expected a finite number of at least {bound:g}, got {value!r}")
+        self.channels, self.dims = channels, dims
+        self.mean_range, self.scale_range = float(mean_range), float(scale_range)
+        self.mean_jitter, self.scale_jitter = float(mean_jitter), float(scale_jitter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The input (N, C, H, W) or (N, C), shifted and scaled; shape, type and device unchanged."""
+        check_input(x, self.channels, self.dims, "noise")
+        off = (self.mean_range, self.scale_range, self.mean_jitter, self.scale_jitter) == (0.0, 1.0, 0.0, 0.0)
+        if off or not self.training:
+            return x
+        per_channel = (1, self.channels) + (1,) * self.dims
+        mean = x.new_empty(per_channel).uniform_(-1.0, 1.0) * self.mean_range
+        scale = 1.0 + x.new_empty(per_channel).uniform_(0.0, 1.0) * (self.scale_range - 1.0)
+        mean = mean + torch.empty_like(x).uniform_(-1.0, 1.0) * self.mean_jitter
+        scale = scale + torch.empty_like(x).normal_() * self.scale_jitter
+        return scale * x + mean
+
+    def extra_repr(self) -> str:
+        """The settings, for printing."""
+        return (
+            f"{self.channels}, mean_range={self.mean_range}, scale_range={self.scale_range}, "
+            f"mean_jitter={self.mean_jitter}, scale_jitter={self.scale_jitter}"
+        )
+
+
+class NoisyBatchNorm1d(nn.BatchNorm1d):
+    """`torch.nn.BatchNorm1d`, then `Noise`: inputs (N, C); state and running statistics are those of BatchNorm."""
+
+    batch_coupled = True
+
+    def __init__(
+        self, channels: int, *, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True, **noise: float
+    ) -> None:
+        super().__init__(channels, eps=eps, momentum=momentum, affine=affine)
+        self.noise = Noise(channels, dims=0, **noise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize with batch statistics (running ones in eval mode), then, in train mode, add the noise."""
+        check_input(x, self.num_features, 0, "noisy_batch")
+        return self.noise(super().forward(x))
+
+
+class NoisyBatchNorm2d(nn.BatchNorm2d):
+    """`torch.nn.BatchNorm2d`, then `Noise`: inputs (N, C, H, W); state and running statistics are BatchNorm's."""
+
+    batch_coupled = True
+
+    def __init__(
+        self, channels: int, *, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True, **noise: float
+    ) -> None:
+        super().__init__(channels, eps=eps, momentum=momentum, affine=affine)
+        self.noise = Noise(channels, dims=2, **noise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize with batch statistics (running ones in eval mode), then, in train mode, add the noise."""
+        check_input(x, self.num_features, 2, "noisy_batch")
+        return self.noise(super().forward(x))
+
+
+def check_input(x: Tensor, channels: int, dims: int, kind: str) -> None:
+    """Raise `ValueError` unless x has shape (N, channels) for dims=0 or (N, channels, H, W) for dims=2."""
+    if x.dim() != dims + 2 or x.shape[1] != channels:
+        expected = f"(N, {channels}, H, W)" if dims == 2 else f"(N, {channels})"
+        raise ValueError(f"{kind}: expected an input of shape {expected}, got {tuple(x.shape)}")
