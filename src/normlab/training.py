@@ -1,7 +1,7 @@
 """Training: a plain loop of SGD steps that records what it sees and keeps the states that the probes need."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -127,19 +127,12 @@ def evaluate(model: nn.Module, split: ImageSplit, batch_size: int = 1000) -> dic
     model.eval()
     loss = torch.zeros((), dtype=torch.float64, device=split.labels.device)
     correct = torch.zeros((), dtype=torch.int64, device=split.labels.device)
-    for inputs, targets in _slices(split, batch_size):
+    for inputs, targets in split.chunks(batch_size):
         logits = model(inputs)
         loss += F.cross_entropy(logits, targets, reduction="sum").double()
         correct += (logits.argmax(1) == targets).sum()
     model.train(was_training)
-    count = len(split.labels)
-    return {"test_loss": loss.item() / count, "test_accuracy": correct.item() / count}
-
-
-def _slices(split: ImageSplit, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    for start in range(0, len(split.labels), batch_size):
-        chosen = slice(start, start + batch_size)
-        yield split.normalize(split.images[chosen]), split.labels[chosen]
+    return {"test_loss": loss.item() / len(split), "test_accuracy": correct.item() / len(split)}
 
 
 def _first_non_finite(record: Tensor, start: int, stop: int) -> int | None:

@@ -1,0 +1,45 @@
+"""Stage `probe`: every measurement at every checkpoint of one run."""
+
+import argparse
+import json
+from pathlib import Path
+
+from tqdm import tqdm
+
+from normlab.data.images import Batches, load_images
+from normlab.networks import resolve_device
+from normlab.probing.run import probe_run
+from normlab.seeding import set_deterministic
+from normlab.specs.probing import ProbeSpec
+from normlab.specs.strict import load_section
+from normlab.specs.training import RunSpec, TrainSpec
+from normlab.stages import command
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Probe one trained run and write `probes.parquet` and `histograms.parquet`."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--data", type=Path, default=Path("data/prepared"))
+    parser.add_argument("--run", type=Path, required=True, help="the output folder of stage train")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    train = load_section(args.params, "train", TrainSpec)
+    spec = load_section(args.params, "probe", ProbeSpec)
+    summary = json.loads((args.run / "summary.json").read_text())
+    point = {key: summary["spec"][key] for key in ("network", "norm_layer", "learning_rate", "seed")}
+    run = RunSpec(**point, train=train)
+    set_deterministic()
+    split = load_images(args.data, "train", resolve_device(train.device))
+    batches = Batches(split, train.batch_size, run.seed, train.augment)
+    with tqdm(summary["checkpoints"], desc=f"probe {run.name}", unit="checkpoint", mininterval=2) as bar:
+        measurements, histograms = probe_run(
+            run, spec, args.run, summary["checkpoints"], batches, len(split.classes), on_step=lambda _: bar.update()
+        )
+    with command.new_folder(args.out) as folder:
+        measurements.to_parquet(folder / "probes.parquet", index=False)
+        histograms.to_parquet(folder / "histograms.parquet", index=False)
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,66 @@
+"""Stage `train`: one run of the grid, from the prepared data to its history and checkpoints."""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from normlab.checkpoint import checkpoint_path, save_checkpoint
+from normlab.data.images import Batches, load_images
+from normlab.estimate import estimate_run
+from normlab.networks import resolve_device
+from normlab.progress import StepLog
+from normlab.seeding import set_deterministic
+from normlab.specs.strict import load_section
+from normlab.specs.training import RunSpec, TrainSpec
+from normlab.stages import command
+from normlab.training import fit
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train one run and write `history.parquet`, `test.parquet`, `summary.json` and `checkpoints/`."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--data", type=Path, default=Path("data/prepared"))
+    parser.add_argument("--network", required=True)
+    parser.add_argument("--norm-layer", required=True)
+    parser.add_argument("--learning-rate", type=float, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    train = load_section(args.params, "train", TrainSpec)
+    run = RunSpec(args.network, args.norm_layer, args.learning_rate, args.seed, train)
+    set_deterministic()
+    device = resolve_device(train.device)
+    batches = Batches(load_images(args.data, "train", device), train.batch_size, run.seed, train.augment)
+    test = load_images(args.data, "test", device)
+    estimate = estimate_run(run, batches, device)
+    print(f"{run.name} on {device}: {estimate}", flush=True)
+    with command.new_folder(args.out) as folder, StepLog(run, estimate) as log:
+        history = fit(
+            run,
+            batches,
+            test,
+            device=device,
+            on_checkpoint=lambda c: save_checkpoint(checkpoint_path(folder, c.step), c),
+            on_step=log,
+        )
+        history.steps.to_parquet(folder / "history.parquet", index=False)
+        history.test.to_parquet(folder / "test.parquet", index=False)
+        kept = sorted(int(path.stem.removeprefix("step-")) for path in (folder / "checkpoints").iterdir())
+        summary = {
+            "name": run.name,
+            "study": run.study,
+            "spec": run.as_dict(),
+            "spec_digest": run.digest,
+            "parameters": estimate.parameters,
+            "diverged_at": history.diverged_at,
+            "checkpoints": kept,
+            "device": torch.device(device).type,
+        }
+        (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    command.run(main)
