@@ -22,7 +22,7 @@ def build_conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Co
 
 
 def build_linear(in_features: int, out_features: int, bias: bool = True) -> nn.Linear:
-    """A linear layer: weights ~ U(-a, a), a = sqrt(6 / (in + out)) (Glorot), from torch's global generator; zero bias."""
+    """A linear layer: weights ~ U(-a, a), a = sqrt(6 / (in + out)) (Glorot), from torch's generator; zero bias."""
     linear = nn.Linear(in_features, out_features, bias=bias)
     _glorot(linear)
     return linear
