@@ -43,7 +43,7 @@ def _plaid(u: Array, v: Array, phase: Array) -> Array:
 
 
 def _waves(u: Array, v: Array, phase: Array) -> Array:
-    return _square(u + 1.6 * np.sin(v + phase))
+    return _square(u + 2.0 * np.sin(v + phase))
 
 
 def _rings(u: Array, v: Array, phase: Array) -> Array:
@@ -133,7 +133,7 @@ def _patterns(draws: np.random.Generator) -> Array:
     """The pattern of each image of a block, (BLOCK, 32, 32), values −1 … 1, under its own rotation, scale and shift."""
     y, x = _positions()
     angle = _uniform(draws, 0, 2 * np.pi)
-    wavelength = np.exp(_uniform(draws, np.log(6.0), np.log(12.0)))  # in pixels
+    wavelength = np.exp(_uniform(draws, np.log(7.0), np.log(11.0)))  # in pixels
     dx, dy = _uniform(draws, -0.5, 0.5), _uniform(draws, -0.5, 0.5)
     phase = _uniform(draws, 0, 2 * np.pi)
     scale = 2 * np.pi * (SIZE / 2) / wavelength
@@ -150,7 +150,7 @@ def _clutter(fields: Array, draws: np.random.Generator) -> Array:
     """Each pattern with a soft ellipse of another image's pattern laid over it."""
     y, x = _positions()
     cx, cy = _uniform(draws, -1, 1), _uniform(draws, -1, 1)
-    rx, ry = _uniform(draws, 0.2, 0.7), _uniform(draws, 0.2, 0.7)
+    rx, ry = _uniform(draws, 0.2, 0.6), _uniform(draws, 0.2, 0.6)
     weight = _uniform(draws, 0.3, 1.0)
     other = fields[draws.permutation(BLOCK)]
     inside = 1 / (1 + np.exp(np.clip(8 * (np.hypot((x - cx) / rx, (y - cy) / ry) - 1), -50, 50)))
@@ -164,8 +164,8 @@ def _paint(fields: Array, draws: np.random.Generator) -> Array:
     middle = draws.uniform(0.3, 0.7, shape)
     direction = draws.standard_normal(shape)
     direction /= np.sqrt((direction**2).sum(axis=1, keepdims=True))
-    contrast = draws.uniform(0.1, 0.45, (BLOCK, 1, 1, 1))
+    contrast = draws.uniform(0.3, 0.6, (BLOCK, 1, 1, 1))
     slope = draws.uniform(-0.2, 0.2, (2, BLOCK, 1, 1))
     light = (slope[0] * x + slope[1] * y)[:, None]
-    noise = draws.standard_normal((BLOCK, 3, SIZE, SIZE)) * draws.uniform(0.02, 0.15, (BLOCK, 1, 1, 1))
+    noise = draws.standard_normal((BLOCK, 3, SIZE, SIZE)) * draws.uniform(0.02, 0.1, (BLOCK, 1, 1, 1))
     return middle + contrast * direction * fields[:, None] + light + noise
