@@ -1,0 +1,80 @@
+"""The specs of runs: names, digests, schedules, refusals."""
+
+import dataclasses
+
+import pytest
+
+from normlab.specs.grid import GridSpec
+from normlab.specs.probing import ProbeSpec
+from normlab.specs.strict import InputError
+from normlab.specs.training import RunSpec, TrainSpec
+
+TRAIN = TrainSpec(width=0.25, batch_size=8, steps=10, test_every=5, checkpoint_every=4, checkpoint_at=(1, 4))
+
+
+def test_the_schedule_joins_regular_listed_and_final_steps() -> None:
+    assert TRAIN.checkpoint_steps == (0, 1, 4, 8, 10)
+    assert [TRAIN.is_regular(step) for step in TRAIN.checkpoint_steps] == [True, False, True, True, False]
+
+
+def test_a_run_has_dvcs_name_and_its_study() -> None:
+    run = RunSpec("vgg11", "batch", 1e-3, 2, TRAIN)
+    assert (run.name, run.study) == ("vgg11-batch-0.001-2", "vgg")
+    assert RunSpec("resnet20", "none", 0.1, 0, TRAIN).study == "resnet"
+
+
+def test_the_digest_follows_every_setting_but_the_device() -> None:
+    run = RunSpec("vgg11", "batch", 0.1, 0, TRAIN)
+    moved = RunSpec("vgg11", "batch", 0.1, 0, dataclasses.replace(TRAIN, device="cuda"))
+    longer = RunSpec("vgg11", "batch", 0.1, 0, dataclasses.replace(TRAIN, steps=12))
+    assert run.digest == moved.digest
+    assert len({run.digest, longer.digest, dataclasses.replace(run, seed=1).digest}) == 3
+
+
+def test_the_grid_lists_every_combination_with_the_seed_fastest() -> None:
+    grid = GridSpec(("vgg11",), ("none", "batch"), (0.1, 0.5), (0, 1))
+    names = [run.name for run in grid.runs(TRAIN)]
+    assert len(names) == 8
+    assert names[:3] == ["vgg11-none-0.1-0", "vgg11-none-0.1-1", "vgg11-none-0.5-0"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("steps", 0, r"train\.steps: must be at least 1, got 0"),
+        ("batch_size", -1, r"train\.batch_size"),
+        ("width", 0.0, r"train\.width"),
+        ("momentum", 1.0, r"train\.momentum"),
+        ("weight_decay", -0.1, r"train\.weight_decay"),
+        ("checkpoint_at", (11,), r"train\.checkpoint_at: each must be in 0 … 10, got 11"),
+        ("device", "tpu", r"train\.device: expected auto, cpu, cuda or cuda:N, got 'tpu'"),
+    ],
+)
+def test_impossible_training_settings_are_refused(field: str, value: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(TRAIN, **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("network", "vgg12"), ("norm_layer", "bn"), ("learning_rate", 0.0), ("learning_rate", float("nan")), ("seed", -1)],
+)
+def test_impossible_grid_points_are_refused(field: str, value: object) -> None:
+    with pytest.raises(InputError, match=rf"grid\.{field}"):
+        dataclasses.replace(RunSpec("vgg11", "batch", 0.1, 0, TRAIN), **{field: value})
+
+
+def test_empty_and_repeated_grid_entries_are_refused() -> None:
+    with pytest.raises(InputError, match=r"grid\.seed: expected at least one entry"):
+        GridSpec(("vgg11",), ("none",), (0.1,), ())
+    with pytest.raises(InputError, match=r"grid\.seed: every entry may appear once"):
+        GridSpec(("vgg11",), ("none",), (0.1,), (1, 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"step_sizes": ()}, {"step_sizes": (0.0,)}, {"extra_step_sizes": (1.0,)}, {"units": 0}, {"distances": (-1.0,)}],
+)
+def test_impossible_probe_settings_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=r"probe\."):
+        dataclasses.replace(ProbeSpec((0.5, 1.0)), **change)
