@@ -1,0 +1,150 @@
+"""One number a seed, with what is known about it when it could not be measured exactly.
+
+A run that never reached 90 % within its T batches needs *more than* T: its number is inf, its bounds are [T + 1, inf].
+A quantity that a diverged run does not have is unknown: NaN with bounds [−inf, inf]. Ratios and differences carry the
+bounds along, and an interval over seeds reaches from the low end of the lower bounds to the high end of the upper ones.
+So a censored or missing value can widen an interval, and never moves a verdict that it does not determine.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from normlab.analysis.statistics import Interval, median_interval, share_interval
+from normlab.specs.analyze import AnalyzeSpec
+
+
+class NotRunError(LookupError):
+    """A quantity cannot be computed because the runs it needs were not made; the message says which."""
+
+
+@dataclass(frozen=True)
+class PerSeed:
+    """A number for every seed.
+
+    Attributes:
+        values: index seed; columns value, low, high with low ≤ value ≤ high (value NaN: unknown).
+        kind: "median" (of the seeds, with a bootstrap interval), "share" (values are 0 or 1), or "worst" (a statement about
+            all cases: the largest value decides, and there is nothing to infer).
+    """
+
+    values: pd.DataFrame
+    kind: Literal["median", "share", "worst"] = "median"
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds there are."""
+        return len(self.values)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every seed's number was measured (or is inf for what it is), not only bounded."""
+        return bool((self.values["low"] == self.values["high"]).all())
+
+    def interval(self, spec: AnalyzeSpec) -> Interval:
+        """The estimate over seeds and its interval, as `kind` says."""
+        if self.kind == "share":
+            return share_interval(int(self.values["value"].sum()), self.seeds, confidence=spec.confidence)
+        if self.kind == "worst":
+            worst = float(self.values["value"].max(skipna=False))
+            return Interval(worst, worst, worst)
+        options = {"confidence": spec.confidence, "resamples": spec.resamples, "seed": spec.seed}
+        low = median_interval(self.values["low"].to_numpy(), **options)
+        high = low if self.is_exact else median_interval(self.values["high"].to_numpy(), **options)
+        known = self.values["value"].dropna()
+        estimate = float(np.median(known)) if len(known) else math.nan
+        return Interval(estimate, low.low, high.high)
+
+
+def exact(values: Mapping[int, float] | pd.Series, *, floor: float = -math.inf) -> PerSeed:
+    """Measured numbers: the bounds are the number itself. NaN is unknown, with the bounds [floor, inf]."""
+    value = pd.Series(values, dtype=float).sort_index()
+    return PerSeed(pd.DataFrame({"value": value, "low": value.fillna(floor), "high": value.fillna(math.inf)}))
+
+
+def censored(values: Mapping[int, float] | pd.Series, limits: Mapping[int, float] | pd.Series) -> PerSeed:
+    """Numbers that are inf when nothing happened up to the limit; then the lower bound is the limit + 1."""
+    value = pd.Series(values, dtype=float).sort_index()
+    limit = pd.Series(limits, dtype=float).reindex(value.index)
+    return PerSeed(pd.DataFrame({"value": value, "low": value.where(np.isfinite(value), limit + 1), "high": value}))
+
+
+def share(values: Mapping[int, bool] | pd.Series) -> PerSeed:
+    """Whether something holds, a seed at a time."""
+    value = pd.Series(values).astype(float).sort_index()
+    return PerSeed(pd.DataFrame({"value": value, "low": value, "high": value}), kind="share")
+
+
+def worst(values: Mapping[int, float] | pd.Series) -> PerSeed:
+    """The largest deviation in each seed's cases, for a statement that one counterexample refutes."""
+    value = pd.Series(values, dtype=float).sort_index()
+    return PerSeed(pd.DataFrame({"value": value, "low": value, "high": value}), kind="worst")
+
+
+def _paired(a: PerSeed, b: PerSeed) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The two tables on the seeds that both have (equal initial weights and batches)."""
+    common = a.values.index.intersection(b.values.index)
+    if len(common) == 0:
+        raise NotRunError("the two cells have no seed in common")
+    return a.values.loc[common], b.values.loc[common]
+
+
+def ratio(a: PerSeed, b: PerSeed) -> PerSeed:
+    """a/b seed by seed, of numbers ≥ 0. inf/inf and 0/0 are unknown: [low of a / high of b, high of a / low of b]."""
+    top, bottom = _paired(a, b)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        table = pd.DataFrame(
+            {
+                "value": top["value"] / bottom["value"],
+                "low": (top["low"].clip(lower=0) / bottom["high"]).fillna(0.0),
+                "high": (top["high"] / bottom["low"].clip(lower=0)).fillna(math.inf),
+            }
+        )
+    return PerSeed(table)
+
+
+def difference(a: PerSeed, b: PerSeed) -> PerSeed:
+    """a − b seed by seed; inf − inf is unknown."""
+    first, second = _paired(a, b)
+    table = pd.DataFrame(
+        {
+            "value": first["value"] - second["value"],
+            "low": (first["low"] - second["high"]).fillna(-math.inf),
+            "high": (first["high"] - second["low"]).fillna(math.inf),
+        }
+    )
+    return PerSeed(table)
+
+
+def log(a: PerSeed) -> PerSeed:
+    """Natural logarithm of numbers ≥ 0, bounds included."""
+    with np.errstate(divide="ignore"):
+        return PerSeed(np.log(a.values))
+
+
+def closeness(x: PerSeed, far: PerSeed, near: PerSeed) -> PerSeed:
+    """|x − far| − |x − near| seed by seed: positive where x lies nearer to `near` than to `far`.
+
+    Exact where all three are measured. With only `far` never reached it is at least, with only `near` never reached at
+    most, the value at the limit; with only x never reached it is near − far whatever x is; otherwise it is unknown.
+    """
+    points, others = _paired(x, far)
+    closer = near.values.reindex(points.index)
+    rows = {}
+    for seed in points.index:
+        p, f, n = points.loc[seed], others.loc[seed], closer.loc[seed]
+        open_ends = tuple(bool(row["low"] < row["high"]) for row in (p, f, n))
+        at_limit = abs(p["low"] - f["low"]) - abs(p["low"] - n["low"])
+        bounds = {
+            (False, False, False): (at_limit, at_limit),
+            (True, False, False): (at_limit, at_limit),
+            (False, True, False): (at_limit, math.inf),
+            (False, False, True): (-math.inf, at_limit),
+        }.get(open_ends, (-math.inf, math.inf))
+        known = bounds[0] == bounds[1]
+        rows[seed] = {"value": at_limit if known else math.nan, "low": bounds[0], "high": bounds[1]}
+    return PerSeed(pd.DataFrame.from_dict(rows, orient="index"))

@@ -1,0 +1,153 @@
+"""What a run amounts to: one number a seed out of the rows of a cell.
+
+Phases of training are fractions (a, b] of the planned updates T: steps t with a·T < t ≤ b·T. The paper's phases 0–1.5k, –3k, –6k,
+–10.5k, –15k of 15,000 are 0, 0.1, 0.2, 0.4, 0.7, 1. Step 0 belongs to none of them: it is claim C24's.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from normlab.analysis.cells import Cell
+from normlab.analysis.estimates import NotRunError, PerSeed, censored, exact
+from normlab.analysis.statistics import first_reached, trailing_mean
+
+Phase = Sequence[float]
+
+
+def history(cell: Cell, quantity: str) -> dict[int, np.ndarray]:
+    """The recorded values of a history quantity by seed, in the order of steps."""
+    rows = cell.rows("history", quantity).sort_values(["seed", "step"])
+    return {seed: group["value"].to_numpy() for seed, group in rows.groupby("seed")}
+
+
+def steps_to_accuracy(cell: Cell, accuracy: float, window: int) -> PerSeed:
+    """Batches seen when the training accuracy, averaged over the last `window` steps, first reached `accuracy`.
+
+    A run that ended (or diverged) before that is inf: it needs more than its planned updates.
+    """
+    reached = {seed: first_reached(v, accuracy, window) for seed, v in history(cell, "train_accuracy").items()}
+    return censored(reached, cell.horizons)
+
+
+def final_test_accuracy(cell: Cell) -> PerSeed:
+    """Test accuracy after the last update; of a run that diverged, that of its non-finite weights."""
+    rows = cell.rows("test", "test_accuracy").sort_values("step")
+    return exact(rows.groupby("seed")["value"].last())
+
+
+def final_train_accuracy(cell: Cell, window: int) -> PerSeed:
+    """Training accuracy averaged over the last `window` steps; of a run that diverged, its final test accuracy.
+
+    (What such a run scored before it diverged is not what it ends with.)
+    """
+    values = {seed: trailing_mean(v, min(window, len(v)))[-1] for seed, v in history(cell, "train_accuracy").items()}
+    return exact(_after_divergence(cell, values))
+
+
+def mean_train_accuracy(cell: Cell) -> PerSeed:
+    """Area under the training curve: accuracy averaged over all planned steps.
+
+    Steps after a divergence count with the final test accuracy of the non-finite weights.
+    """
+    means = {}
+    after = _after_divergence(cell, {})
+    for seed, values in history(cell, "train_accuracy").items():
+        missing = max(int(cell.horizons[seed]) - len(values), 0)
+        rest = missing * after[seed] if missing and seed in after else (math.nan if missing else 0.0)
+        means[seed] = (values.sum() + rest) / (len(values) + missing)
+    return exact(means)
+
+
+def _after_divergence(cell: Cell, values: dict[int, float]) -> dict[int, float]:
+    """`values` with those of diverged runs replaced by the test accuracy that their last weights have."""
+    if not cell.diverged.any():
+        return values
+    ends = final_test_accuracy(cell).values["value"]
+    return values | {seed: ends[seed] for seed, gone in cell.diverged.items() if gone}
+
+
+def final_loss(cell: Cell) -> PerSeed:
+    """The last recorded training loss; inf for a run that diverged."""
+    ends = {seed: values[-1] for seed, values in history(cell, "loss").items()}
+    return exact({seed: math.inf if cell.diverged[seed] else value for seed, value in ends.items()})
+
+
+def in_phase(rows: pd.DataFrame, cell: Cell, phase: Phase) -> pd.DataFrame:
+    """The rows whose step lies in the phase (a, b] of the seed's planned updates."""
+    start, stop = phase
+    horizon = rows["seed"].map(cell.horizons).to_numpy()
+    return rows[(rows["step"].to_numpy() > start * horizon) & (rows["step"].to_numpy() <= stop * horizon)]
+
+
+def phase_median(cell: Cell, probe: str, quantity: str, phase: Phase, **conditions: object) -> PerSeed:
+    """Median over the probed steps of a phase, a seed at a time; unknown for a seed without one (it diverged before).
+
+    Args:
+        cell: the cell.
+        probe: which probe.
+        quantity: of the probe.
+        phase: (a, b], fractions of the planned updates.
+        conditions: further conditions of `select`; `step_size=None` for a walk's summaries.
+    """
+    return _over_steps(cell, in_phase(settled(cell, probe, quantity, **conditions), cell, phase), np.median)
+
+
+def phase_mean(cell: Cell, probe: str, quantity: str, phase: Phase, **conditions: object) -> PerSeed:
+    """Mean over the probed steps of a phase, a seed at a time."""
+    return _over_steps(cell, in_phase(settled(cell, probe, quantity, **conditions), cell, phase), np.mean)
+
+
+def phase_peak(cell: Cell, probe: str, quantity: str, phase: Phase, **conditions: object) -> PerSeed:
+    """Largest value over the probed steps of a phase, a seed at a time."""
+    return _over_steps(cell, in_phase(settled(cell, probe, quantity, **conditions), cell, phase), np.max)
+
+
+def at_step(cell: Cell, probe: str, quantity: str, step: int, **conditions: object) -> PerSeed:
+    """The value at the last probed step ≤ `step`, a seed at a time; for a layered quantity the median over layers."""
+    rows = settled(cell, probe, quantity, **conditions)
+    rows = rows[rows["step"] <= step]
+    if step > 0:
+        rows = rows[rows["step"] > 0]
+    if not len(rows):
+        raise NotRunError(f"no {probe} measurement of {quantity} at steps 1 … {step} in {cell.name}")
+    last = rows[rows["step"] == rows["seed"].map(rows.groupby("seed")["step"].max())]
+    return _over_steps(cell, last, np.median)
+
+
+def _over_steps(cell: Cell, rows: pd.DataFrame, reduce: Callable[[np.ndarray], float]) -> PerSeed:
+    if not len(rows):
+        raise NotRunError(f"no probed step of {cell.name} lies in the phase")
+    found = {seed: float(reduce(group.to_numpy())) for seed, group in rows.groupby("seed")["value"]}
+    return exact(pd.Series(found).reindex(cell.seeds))
+
+
+def settled(cell: Cell, probe: str, quantity: str, **conditions: object) -> pd.DataFrame:
+    """Rows of a quantity in which NaN is settled: overflow counts as +inf, an undefined value is left out.
+
+    A walk that leaves the floating range gives NaN (inf − inf) where the gradient is finite and not zero: more than any
+    number. Where the gradient is zero or not finite itself, betas and cosines have no value.
+    """
+    rows = cell.rows(probe, quantity, **conditions)
+    missing = rows["value"].isna()
+    if not missing.any():
+        return rows
+    if not probe.startswith("landscape") or quantity == "gradient_cosine":
+        return rows[~missing]
+    norms = cell.rows(probe, "grad_norm", step_size=None).set_index(["seed", "step"])["value"]
+    norm = norms.reindex(pd.MultiIndex.from_frame(rows[["seed", "step"]])).to_numpy()
+    overflow = missing.to_numpy() & np.isfinite(norm) & (norm > 0)
+    return rows.assign(value=np.where(overflow, math.inf, rows["value"])).dropna(subset=["value"])
+
+
+def common_layers(cells: Iterable[Cell], probe: str, quantity: str) -> list[str]:
+    """The layers that all cells have, in the network's order."""
+    per_cell = [list(dict.fromkeys(cell.rows(probe, quantity)["layer"].astype(str))) for cell in cells]
+    return [layer for layer in per_cell[0] if all(layer in others for others in per_cell[1:])]
+
+
+def layer_at_depth(layers: Sequence[str], depth: float) -> str:
+    """The layer at a fraction of the depth: number round(depth·n) of n. The paper's layer 11 of VGG-16's 13 is 0.85."""
+    return layers[max(round(depth * len(layers)), 1) - 1]
