@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 CHUNK = 1 << 18
 LIMIT = 1 << 30  # bytes; every known archive is smaller than 170 MB
-ATTEMPTS = 3  # connections to one mirror before the next is tried
+ATTEMPTS = 5  # connections to one mirror before the next is tried
 
 
 class TransferError(Exception):
@@ -74,12 +74,12 @@ def fetch(remote: Remote, folder: Path, timeout: float = 30) -> Path:
         part.unlink(missing_ok=True)
     failure = ""
     for _ in range(ATTEMPTS):
-        resumed = part.exists() and part.stat().st_size > 0
+        before = _size(part)
         try:
             _transfer(remote.url, part, timeout)
         except (urllib.error.URLError, http.client.HTTPException, OSError, TransferError) as error:
             failure = _reason(error)
-            if isinstance(error, urllib.error.HTTPError) and error.code != 416:
+            if _size(part) == before:  # no progress: the next mirror is worth more than another attempt
                 break
             continue
         if has_checksum(part, remote.checksums):
@@ -87,9 +87,13 @@ def fetch(remote: Remote, folder: Path, timeout: float = 30) -> Path:
             return target
         part.unlink()
         failure = f"wrong checksum, expected {' or '.join(remote.checksums)}"
-        if not resumed:  # else the fault may lie in what was there before: once more from the start
+        if not before:  # else the fault may lie in what was there before: once more from the start
             break
     raise TransferError(f"{remote.url}: {failure}")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _reason(error: Exception) -> str:
@@ -99,7 +103,7 @@ def _reason(error: Exception) -> str:
 
 def _transfer(url: str, part: Path, timeout: float) -> None:
     """Append the missing bytes of `url` to `part`, or write all of them if the server ignores the range."""
-    have = part.stat().st_size if part.exists() else 0
+    have = _size(part)
     headers = {"User-Agent": "normlab", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
@@ -123,8 +127,8 @@ def _transfer(url: str, part: Path, timeout: float) -> None:
         if total is not None and total > LIMIT:
             raise TransferError(f"{total} bytes announced, at most {LIMIT} are accepted")
         _receive(response, part, have, total, appended)
-    if total is not None and part.stat().st_size != total:
-        raise TransferError(f"the connection ended after {part.stat().st_size} of {total} bytes")
+    if total is not None and _size(part) != total:
+        raise TransferError(f"the connection ended after {_size(part)} of {total} bytes")
 
 
 def _length_from_range(value: str) -> int | None:

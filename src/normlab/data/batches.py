@@ -1,0 +1,147 @@
+"""The files of CIFAR copies: pickled batches, read without executing anything, binary batches, parquet tables."""
+
+import io
+import pickle
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normlab.data.pictures import decode_picture
+from normlab.specs.strict import InputError
+
+PIXELS = 3 * 32 * 32
+ROW_LIMIT = 1_000_000
+Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+class _StoredDtype:
+    """Stands for numpy.dtype while unpickling; only unsigned bytes are accepted."""
+
+    def __init__(self, code: object = None, *_: object) -> None:
+        if code not in ("u1", "|u1", b"u1", b"|u1"):
+            raise pickle.UnpicklingError(f"array of type {code!r}")
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+class _StoredArray:
+    """Stands for numpy.ndarray while unpickling: keeps shape and bytes, and runs no code of numpy."""
+
+    array: NDArray[np.uint8]
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, dtype, fortran, content = state
+        if not isinstance(dtype, _StoredDtype) or fortran:
+            raise pickle.UnpicklingError("array of another type or order than row-major bytes")
+        content = content.encode("latin1") if isinstance(content, str) else content
+        self.array = np.frombuffer(content, dtype=np.uint8).reshape(shape)
+
+
+def _reconstruct(*_: object) -> _StoredArray:
+    return _StoredArray()
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError(f"encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+class _BatchUnpickler(pickle.Unpickler):
+    """Knows the five names that a CIFAR batch needs, each replaced by an inert stand-in, and no other."""
+
+    ALLOWED = {  # noqa: RUF012
+        ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+        ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+        ("numpy", "ndarray"): _StoredArray,
+        ("numpy", "dtype"): _StoredDtype,
+        ("_codecs", "encode"): _encode,
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return self.ALLOWED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
+
+
+def read_python_batch(content: bytes, label_key: str, where: str) -> Split:
+    """A pickled batch {b"data": uint8 (N, 3072), label_key: N integers} of the official python layout.
+
+    Raises:
+        InputError: not such a pickle; one that asks for any other name than the array's is refused unexecuted.
+    """
+    try:
+        record = _BatchUnpickler(io.BytesIO(content), encoding="latin1").load()
+        record = {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in record.items()}
+        images = record["data"].array
+        labels = np.asarray(record[label_key])
+    except Exception as error:  # hostile bytes can make a pickle fail in any way
+        line = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{where}: not a CIFAR batch: {line}") from None
+    if images.ndim != 2 or images.shape[1] != PIXELS or labels.shape != images.shape[:1] or labels.dtype.kind != "i":
+        raise InputError(f"{where}: expected N rows of {PIXELS} bytes and N labels, got {images.shape}, {labels.shape}")
+    return images.reshape(-1, 3, 32, 32), labels.astype(np.int64)
+
+
+def read_binary_batch(content: bytes, label_bytes: int, where: str) -> Split:
+    """Rows of `label_bytes` labels, the last one being used, and 3072 pixels: the official binary layout.
+
+    Raises:
+        InputError: empty, or not a whole number of rows.
+    """
+    row = label_bytes + PIXELS
+    if not content or len(content) % row:
+        raise InputError(f"{where}: expected rows of {row} bytes, got {len(content)} bytes; truncated?")
+    rows = np.frombuffer(content, dtype=np.uint8).reshape(-1, row)
+    return rows[:, label_bytes:].reshape(-1, 3, 32, 32), rows[:, label_bytes - 1].astype(np.int64)
+
+
+def read_parquet_table(content: bytes, label_columns: tuple[str, ...], where: str) -> tuple[Split, bool]:
+    """A table with a column `img` or `image` of encoded images and an integer label column, in row order.
+
+    Args:
+        content: the parquet file.
+        label_columns: accepted names, the first that exists is used.
+        where: named in error messages.
+
+    Returns:
+        images and labels; whether any image is a JPEG.
+
+    Raises:
+        InputError: not such a table, or a corrupt image.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content))
+        names = file.schema_arrow.names
+        image = next(name for name in ("img", "image") if name in names)
+        label = next(name for name in label_columns if name in names)
+        if file.metadata.num_rows > ROW_LIMIT:
+            raise InputError(f"{where}: {file.metadata.num_rows} rows, at most {ROW_LIMIT} are accepted")
+        table = file.read(columns=[image, label])
+        labels = table.column(label).to_numpy()
+    except StopIteration:
+        raise InputError(f"{where}: expected columns img and {label_columns[0]}, got {', '.join(names)}") from None
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{where}: not a readable parquet table: {' '.join(str(error).split())}") from None
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"{where}: column {label} must hold integers, got {labels.dtype}")
+    images = np.empty((len(labels), 3, 32, 32), dtype=np.uint8)
+    jpeg = False
+    for row, cell in enumerate(table.column(image)):
+        value = cell.as_py()
+        encoded = value.get("bytes") if isinstance(value, dict) else value
+        if not isinstance(encoded, bytes):
+            raise InputError(f"{where}: row {row} holds no encoded image")
+        pixels, is_jpeg = decode_picture(encoded, f"{where}: row {row}")
+        jpeg |= is_jpeg
+        images[row] = np.frombuffer(pixels, dtype=np.uint8).reshape(32, 32, 3).transpose(2, 0, 1)
+    return (images, labels.astype(np.int64)), jpeg
