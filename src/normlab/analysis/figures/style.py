@@ -1,0 +1,220 @@
+"""Colors, labels, units and the page-size figure that all panels share."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+# Okabe and Ito's colors, which stay apart under the common color-vision deficiencies, then three of Tol's.
+COLORS = {
+    "none": "#D55E00",
+    "batch": "#0072B2",
+    "noisy_batch": "#009E73",
+    "noise": "#6E6E6E",
+    "l1": "#E69F00",
+    "l2": "#56B4E9",
+    "linf": "#CC79A7",
+    "layer": "#882255",
+    "group": "#7A7A1F",
+    "instance": "#332288",
+}
+# A second cue beside the color: one marker a normalizer, drawn sparsely.
+MARKERS = {
+    "none": "o",
+    "batch": "s",
+    "noisy_batch": "D",
+    "noise": "x",
+    "l1": "v",
+    "l2": "P",
+    "linf": "*",
+    "layer": "<",
+    "group": ">",
+    "instance": "h",
+}
+LABELS = {
+    "none": "none (plain)",
+    "batch": "BatchNorm",
+    "noisy_batch": "noisy BatchNorm",
+    "noise": "noise block only",
+    "l1": "ℓ1",
+    "l2": "ℓ2",
+    "linf": "ℓ∞",
+    "layer": "LayerNorm",
+    "group": "GroupNorm",
+    "instance": "InstanceNorm",
+}
+# Axis label with its unit; every quantity of the tidy tables that is drawn.
+AXES = {
+    "loss": "training loss (nats)",
+    "penalized_loss": "loss with L2 penalty (nats)",
+    "train_accuracy": "train accuracy,\nminibatch (%)",
+    "test_accuracy": "test accuracy (%)",
+    "test_loss": "test loss (nats)",
+    "grad_norm": "gradient norm ‖g‖₂",
+    "loss_range": "loss range along −g",
+    "gradient_distance": "gradient change\n‖∇f(w − ηg) − g‖₂",
+    "gradient_cosine": "cosine with g",
+    "beta": "β at one step size\n(1/step size)",
+    "effective_beta": "effective β (1/step size)",
+    "l2": "shift ‖G − G′‖₂",
+    "relative_l2": "relative shift\n‖G − G′‖₂ / ‖G‖₂",
+    "cosine": "cosine of G and G′",
+    "mean_abs_change": "|Δμ|,\nsuccessive probed steps",
+    "variance_abs_change": "|Δσ²|,\nsuccessive probed steps",
+    "mean_abs_change_1": "|Δμ|,\none training step",
+    "variance_abs_change_1": "|Δσ²|,\none training step",
+    "mean_drift": "μ(t) − μ(0)",
+    "variance_drift": "σ²(t) − σ²(0)",
+    "relative_mean_change": "|Δμ| / σ,\nsuccessive probed steps",
+    "wasserstein": "W₁ / σ,\nsuccessive probed steps",
+    "layer_grad_norm": "gradient norm of the layer",
+}
+DLN_LOSS = "training loss, ½ Σ ‖·‖²"
+PERCENT = frozenset({"train_accuracy", "test_accuracy"})
+PAPER_COLOR = "#444444"
+DEPTHS = {"vgg11": 8, "vgg13": 10, "vgg16": 13, "vgg19": 16, "dln": 25}
+
+
+def same(values: float | Sequence[float] | pd.Series, wanted: float | Sequence[float]) -> np.ndarray:
+    """Which values equal `wanted` (learning rates and step sizes that were rounded differently count as equal)."""
+    return np.isclose(values, wanted, rtol=1e-6, atol=0.0)
+
+
+def order(norm_layers: Iterable[str]) -> list[str]:
+    """The normalizers in the fixed order of all figures, each once; unknown kinds last."""
+    present = set(pd.unique(norm_layers)) if isinstance(norm_layers, pd.Series) else set(norm_layers)
+    return [kind for kind in COLORS if kind in present] + sorted(present - set(COLORS))
+
+
+def color(norm_layer: str) -> str:
+    """The color of a normalizer, the same in every figure."""
+    return COLORS.get(norm_layer, "#000000")
+
+
+def label(norm_layer: str) -> str:
+    """The name of a normalizer in legends and sentences."""
+    return LABELS.get(norm_layer, norm_layer)
+
+
+def axis_label(quantity: str, study: str = "vgg") -> str:
+    """The axis label of a quantity with its unit; the deep linear network's loss is a sum of squares, not nats."""
+    if quantity == "loss" and study == "dln":
+        return DLN_LOSS
+    return AXES.get(quantity, quantity.replace("_", " "))
+
+
+def scale(quantity: str) -> float:
+    """Files hold accuracies in [0, 1]; figures show percent."""
+    return 100.0 if quantity in PERCENT else 1.0
+
+
+def number(value: float) -> str:
+    """A short human number: 0.1, 1e-06, 2 000 000 as 2e+06."""
+    return f"{value:.3g}"
+
+
+def layer_number(layer: str) -> int | None:
+    """The trailing number of a module name: 5 for `features.conv5`; None if it has none."""
+    match = re.search(r"(\d+)$", layer)
+    return int(match.group(1)) if match else None
+
+
+def layer_label(layer: str) -> str:
+    """`layer #5` for `features.norm5`, else the module's own name."""
+    place = layer_number(layer)
+    return layer if place is None else f"layer #{place}"
+
+
+def nearest_layers(layers: Iterable[str], numbers: Sequence[int], network: str, depth: int = 13) -> list[str]:
+    """The measured layers at the relative depth of the paper's layers `numbers` in its network of `depth` layers.
+
+    In a network of the paper's depth these are the paper's own layers, as far as they were measured. Layers without a
+    number are spread evenly. Each layer comes once, in network order.
+    """
+    unique = sorted(set(layers), key=lambda name: (layer_number(name) or 0, name))
+    if not unique:
+        return []
+    if any(layer_number(name) is None for name in unique):
+        places = np.linspace(0, len(unique) - 1, min(len(numbers), len(unique))).round().astype(int)
+        return [unique[place] for place in dict.fromkeys(places)]
+    ours = DEPTHS.get(network, max(layer_number(name) or 1 for name in unique))
+    chosen = []
+    for paper_number in numbers:
+        target = paper_number * ours / depth
+        chosen.append(min(unique, key=lambda name: abs((layer_number(name) or 0) - target)))
+    return list(dict.fromkeys(chosen))
+
+
+def main_learning_rate(frame: pd.DataFrame, preferred: float = 0.1) -> float:
+    """The learning rate shown where one is shown: the paper's if measured, else the one that most runs have.
+
+    Raises:
+        ValueError: the frame is empty.
+    """
+    rates = frame["learning_rate"].value_counts()
+    if rates.empty:
+        raise ValueError("no runs to choose a learning rate from")
+    near = [rate for rate in rates.index if same(rate, preferred)]
+    return float(near[0]) if near else float(rates.index[rates == rates.max()].min())
+
+
+def page_figure(rows: int, columns: int, *, height: float = 3.1, width: float = 10.0) -> tuple[Figure, np.ndarray]:
+    """A figure of page width (inches) and its (rows, columns) array of axes; no global pyplot state is touched."""
+    figure = Figure(figsize=(width, height * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat:
+        dress(ax)
+    return figure, axes
+
+
+def dress(ax: Axes) -> Axes:
+    """The common look: light grid, no upper and right frame, small ticks."""
+    ax.grid(True, color="#DDDDDD", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=9)
+    ax.title.set_fontsize(10)
+    return ax
+
+
+def legend(figure: Figure, norm_layers: Iterable[str], *, extra: Sequence[Line2D] = (), paper: bool = False) -> None:
+    """One legend for the whole figure, above the panels: the normalizers, then `extra`, then the paper's dashes."""
+    handles = [
+        Line2D([], [], color=color(kind), marker=MARKERS.get(kind, ""), markersize=5, linewidth=2, label=label(kind))
+        for kind in order(norm_layers)
+    ]
+    handles += list(extra)
+    if paper:
+        handles.append(Line2D([], [], color=PAPER_COLOR, linestyle=(0, (4, 2)), linewidth=1, label="paper, one run"))
+    figure.legend(
+        handles=handles, loc="outside upper center", ncols=min(6, max(1, len(handles))), fontsize=9, frameon=False
+    )
+
+
+def plain_ticks(ax: Axes, values: Sequence[float]) -> None:
+    """Ticks of a logarithmic horizontal axis at the measured values themselves, at most six of them."""
+    chosen = sorted(set(values))
+    chosen = chosen[:: max(1, -(-len(chosen) // 6))]
+    ax.set_xticks(chosen, [number(value) for value in chosen])
+    ax.set_xticks([], minor=True)
+
+
+def say_nothing_to_draw(ax: Axes, message: str = "not measured in this run of the study") -> Axes:
+    """An empty panel that says so."""
+    ax.text(
+        0.5, 0.5, message, transform=ax.transAxes, ha="center", va="center", fontsize=10, color="#666666", wrap=True
+    )
+    ax.set_xticks([])
+    ax.set_yticks([])
+    return ax
+
+
+def empty_figure(message: str = "not measured in this run of the study") -> Figure:
+    """A small figure that says why there is nothing to see."""
+    figure, axes = page_figure(1, 1, height=1.2)
+    say_nothing_to_draw(axes[0, 0], message)
+    return figure
