@@ -40,7 +40,8 @@ class TheoremC1(Statement):
     """Result of `theorem_c_1`.
 
     Attributes:
-        counterexample: (m, 1) inputs X with ||X|| <= lam whose value exceeds the printed maximum, or None.
+        counterexample: (m, 1) inputs X with ||X|| <= lam whose value exceeds the printed maximum, or None
+            where none does by more than rounding (v = 0).
         counterexample_value: the value of (X'v)'(X' Hhat X)(X'v) there, or NaN.
         maximum_normalized: the true maximum over all X with ||X|| <= lam.
         maximum_plain: the true maximum of (X'g)'(X' H X)(X'g), without BatchNorm.
@@ -132,10 +133,10 @@ def theorem_c_1(y: Tensor, g: Tensor, hessian: Tensor, gamma: float, lam: float)
 
     The maximization step is false: XX'v may be turned away from v towards a direction of more curvature. The vectors
     u = XX'v / lam^2 that some X reaches are exactly those in the ball between 0 and v, ||u - v/2|| <= ||v||/2 (one
-    column X = lam u / sqrt(<u, v>) is enough), so the true maximum is that of lam^4 u' Hhat u over this ball, and it is
-    at u = v only when v is an eigenvector of Hhat. `counterexample` is an X that exceeds the printed maximum. What
-    remains true is the value at the fixed X = lam I, an equality by Theorem 4.2(a). The strict inequality also fails
-    where v'Hv = g'Hg.
+    column X = lam u / sqrt(<u, v>) is enough), so the true maximum is that of lam^4 u' Hhat u over this ball. It is at
+    u = v only if v is an eigenvector of Hhat, which it never is: yhat' Hhat v = -(gamma/sigma^2) <g, v> is not 0 for
+    v != 0. So every unit with v != 0 has an X that exceeds the printed maximum, `counterexample`. What remains true is
+    the value at the fixed X = lam I, an equality by Theorem 4.2(a). The strict inequality also fails where v'Hv = g'Hg.
 
     Assumptions reported: those of `theorem_4_2`.
 
