@@ -1,0 +1,140 @@
+"""The settings of the deep linear study: sections `dln_grid`, `dln` and `dln_scan` of `params.yaml`."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from normlab.specs.strict import require
+
+NORM_LAYERS = ("none", "batch", "l1", "l2", "linf")
+
+
+def check_point(norm_layer: str, learning_rate: float, where: str) -> None:
+    """Refuse a normalizer or learning rate that the study does not know.
+
+    Raises:
+        InputError: with the key, the value and what is accepted.
+    """
+    accepted = ", ".join(NORM_LAYERS)
+    require(norm_layer in NORM_LAYERS, f"{where}.norm_layer", f"accepted: {accepted}", norm_layer)
+    positive = math.isfinite(learning_rate) and learning_rate > 0
+    require(positive, f"{where}.learning_rate", "must be a positive number", learning_rate)
+
+
+@dataclass(frozen=True)
+class DlnGridSpec:
+    """Section `dln_grid`: the cells, normalizers × learning rates. No stage that runs a cell depends on it."""
+
+    norm_layer: tuple[str, ...]
+    learning_rate: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for norm_layer, learning_rate in self.cells:
+            check_point(norm_layer, learning_rate, "dln_grid")
+        for key in ("norm_layer", "learning_rate"):
+            _require_distinct(f"dln_grid.{key}", getattr(self, key))
+
+    @property
+    def cells(self) -> list[tuple[str, float]]:
+        """(norm_layer, learning_rate) in the order of the DVC matrix."""
+        return list(itertools.product(self.norm_layer, self.learning_rate))
+
+
+@dataclass(frozen=True)
+class DlnSpec:
+    """Section `dln`: what every cell shares.
+
+    Attributes:
+        depth: number of matrices k.
+        features: F, the matrices are F×F.
+        samples: N, the full batch.
+        seeds: each draws its own inputs, teacher and initial weights; all run in one batch.
+        steps: updates of gradient descent.
+        affine: learn γ and β in the normalizers, as `normlab.nn.deep_linear` does.
+        eps: of the normalizers.
+        loss_every: loss and gradient norm are recorded at the first 100 steps, every `loss_every`-th and the last.
+        probe_every: landscape walk, covariate shift, stretch and activations; also at step 0 and after the last update.
+        control_every: random directions, equal distances, gradient norm by layer; a multiple of `probe_every`.
+        sharpness_every: the largest Hessian eigenvalue; a multiple of `probe_every`.
+        histogram_every: activation histograms; a multiple of `probe_every`.
+        step_sizes: of the walk, in units of the learning rate: the paper's.
+        extra_step_sizes: further ones, kept out of the bands and of `effective_beta`.
+        distances: ‖w_k − w‖ of the equal-distance walk.
+        shift_layers: numbers of the layers whose covariate shift is measured.
+        activation_layers: numbers of the layers whose activations are followed.
+        histogram_seeds: histograms are kept for this many of the seeds.
+        eigenvalue_products: Hessian-vector products at most for one eigenvalue.
+    """
+
+    depth: int
+    features: int
+    samples: int
+    seeds: tuple[int, ...]
+    steps: int
+    affine: bool
+    eps: float
+    loss_every: int
+    probe_every: int
+    control_every: int
+    sharpness_every: int
+    histogram_every: int
+    step_sizes: tuple[float, ...]
+    extra_step_sizes: tuple[float, ...]
+    distances: tuple[float, ...]
+    shift_layers: tuple[int, ...]
+    activation_layers: tuple[int, ...]
+    histogram_seeds: int = 1
+    eigenvalue_products: int = 60
+
+    def __post_init__(self) -> None:
+        for key, least in (("depth", 2), ("features", 1), ("steps", 1), ("loss_every", 1), ("probe_every", 1),
+                           ("histogram_seeds", 1), ("eigenvalue_products", 1)):  # fmt: skip
+            require(getattr(self, key) >= least, f"dln.{key}", f"must be at least {least}", getattr(self, key))
+        spans = f"must be above features ({self.features}), so that the samples span the space"
+        require(self.samples > self.features, "dln.samples", spans, self.samples)
+        require(math.isfinite(self.eps) and self.eps >= 0, "dln.eps", "must be a finite number of at least 0", self.eps)
+        for key in ("control_every", "sharpness_every", "histogram_every", "steps"):
+            value = getattr(self, key)
+            fits = value >= 1 and value % self.probe_every == 0
+            require(fits, f"dln.{key}", f"must be a multiple of probe_every ({self.probe_every})", value)
+        for key in ("seeds", "step_sizes", "distances", "shift_layers", "activation_layers"):
+            _require_distinct(f"dln.{key}", getattr(self, key))
+        for key in ("step_sizes", "extra_step_sizes", "distances"):
+            for size in getattr(self, key):
+                require(math.isfinite(size) and size > 0, f"dln.{key}", "each must be a positive number", size)
+        for seed in self.seeds:
+            require(seed >= 0, "dln.seeds", "each must be at least 0", seed)
+        for key, last in (("shift_layers", self.depth), ("activation_layers", self.depth - 1)):
+            for layer in getattr(self, key):
+                require(1 <= layer <= last, f"dln.{key}", f"each must be in 1 … {last}", layer)
+
+
+@dataclass(frozen=True)
+class DlnScanSpec:
+    """Section `dln_scan`: which learning rates each normalizer can use; short runs, losses only.
+
+    Attributes:
+        norm_layer: normalizers.
+        learning_rate: rates, all in one batch.
+        steps: updates of each run.
+        loss_every: the loss is recorded at every `loss_every`-th step and the last.
+    """
+
+    norm_layer: tuple[str, ...]
+    learning_rate: tuple[float, ...]
+    steps: int
+    loss_every: int
+
+    def __post_init__(self) -> None:
+        for norm_layer, learning_rate in itertools.product(self.norm_layer, self.learning_rate):
+            check_point(norm_layer, learning_rate, "dln_scan")
+        for key in ("norm_layer", "learning_rate"):
+            _require_distinct(f"dln_scan.{key}", getattr(self, key))
+        for key in ("steps", "loss_every"):
+            require(getattr(self, key) >= 1, f"dln_scan.{key}", "must be at least 1", getattr(self, key))
+
+
+def _require_distinct(where: str, values: Sequence[object]) -> None:
+    distinct = len(values) > 0 and len(set(values)) == len(values)
+    require(distinct, where, "expected at least one entry, each once", list(values))

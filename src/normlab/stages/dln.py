@@ -1,0 +1,40 @@
+"""Stage `dln`: one cell of the deep linear study, all seeds at once."""
+
+import argparse
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from normlab.dln.study import run_cell
+from normlab.seeding import set_deterministic
+from normlab.specs.dln import DlnSpec, check_point
+from normlab.specs.strict import load_section
+from normlab.stages import command
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train and measure one cell and write `measurements.parquet` and `histograms.parquet`."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--norm-layer", required=True)
+    parser.add_argument("--learning-rate", type=float, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    spec = load_section(args.params, "dln", DlnSpec)
+    check_point(args.norm_layer, args.learning_rate, "dln_grid")
+    set_deterministic()
+    # 10x10 products gain nothing from a second thread; two cells side by side do
+    torch.set_num_threads(1)
+    name = f"dln {args.norm_layer}-{args.learning_rate}"
+    with tqdm(total=spec.steps + 1, desc=name, unit="step", mininterval=5) as bar:
+        measurements, histograms = run_cell(
+            spec, args.norm_layer, args.learning_rate, on_step=lambda step: bar.update()
+        )
+    with command.new_folder(args.out) as folder:
+        measurements.to_parquet(folder / "measurements.parquet", index=False)
+        histograms.to_parquet(folder / "histograms.parquet", index=False)
+
+
+if __name__ == "__main__":
+    command.run(main)
