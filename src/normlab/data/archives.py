@@ -13,9 +13,9 @@ import sys
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any, Self
 
 from tqdm import tqdm
 
@@ -26,7 +26,7 @@ TOTAL_LIMIT = 1 << 32  # bytes of an archive when expanded
 COUNT_LIMIT = 2_000_000  # members
 Member = tuple[str, bytes | None]  # path inside the archive, content; None for a directory
 
-_MAGIC = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_MAGIC: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 
 
 def read_members(path: Path) -> Iterator[Member]:
@@ -44,16 +44,11 @@ def read_members(path: Path) -> Iterator[Member]:
     Raises:
         InputError: no such file, not an archive, damaged, or a member that is refused.
     """
-    if path.is_dir():
-        members = _folder(path)
-    elif not path.is_file():
+    if not path.is_dir() and not path.is_file():
         raise InputError(f"{path}: no such file or folder")
-    elif zipfile.is_zipfile(path):
-        members = _zip(path)
-    else:
-        members = _tar(path)
     total = 0
     try:
+        members = _folder(path) if path.is_dir() else _zip(path) if _head(path)[:2] == b"PK" else _tar(path)
         for count, (name, content) in enumerate(members):
             total += len(content or b"")
             if count >= COUNT_LIMIT or total > TOTAL_LIMIT:
@@ -62,6 +57,11 @@ def read_members(path: Path) -> Iterator[Member]:
                 yield name, content
     except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
         raise InputError(f"{path}: not a readable folder, tar or zip archive: {_line(error)}") from None
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(6)
 
 
 def _line(error: Exception) -> str:
@@ -92,6 +92,8 @@ def _folder(path: Path) -> Iterator[Member]:
     files = []
     for root, directories, names in os.walk(path):
         directories.sort()
+        if linked := next((name for name in directories if (Path(root) / name).is_symlink()), None):
+            raise InputError(f"{Path(root) / linked}: a link to a folder; only plain folders are accepted")
         yield Path(root).relative_to(path).as_posix(), None
         files += [Path(root) / name for name in sorted(names)]
     with _bar(len(files), path, "file") as bar:
@@ -119,15 +121,26 @@ class _Bounded:
         return data
 
 
+class _StrictHeader(tarfile.TarInfo):
+    """tarfile takes a damaged header after the first member for the end of the archive; here it is an error."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.HeaderError as error:
+            if isinstance(error, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
+                raise  # the regular end
+            raise tarfile.ReadError(f"{error}; damaged or truncated") from None
+
+
 def _tar(path: Path) -> Iterator[Member]:
     with path.open("rb") as raw:
-        head = raw.read(6)
-        raw.seek(0)
-        expand = next((opener for magic, opener in _MAGIC.items() if head.startswith(magic)), None)
-        stream = expand(raw) if expand else raw
+        expand = next((opener for magic, opener in _MAGIC.items() if _head(path).startswith(magic)), None)
+        stream = _Bounded(expand(raw) if expand else raw, path)
         with (
             _bar(path.stat().st_size, path) as bar,
-            tarfile.open(fileobj=_Bounded(stream, path), mode="r|") as archive,  # type: ignore[call-overload]
+            tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictHeader) as archive,  # type: ignore[call-overload]
         ):
             for info in archive:
                 name = _check_name(path, info.name)
@@ -143,6 +156,8 @@ def _tar(path: Path) -> Iterator[Member]:
                 if len(data) != info.size:
                     raise InputError(f"{path}: member {name!r} is truncated")
                 yield name, data
+            while stream.read(1 << 16):  # to the end of the compressed stream, whose checksum is there
+                pass
 
 
 def _zip(path: Path) -> Iterator[Member]:

@@ -2,10 +2,12 @@
 
 import io
 import pickle
+import sys
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from normlab.data.pictures import decode_picture
 from normlab.specs.strict import InputError
@@ -136,7 +138,8 @@ def read_parquet_table(content: bytes, label_columns: tuple[str, ...], where: st
         raise InputError(f"{where}: column {label} must hold integers, got {labels.dtype}")
     images = np.empty((len(labels), 3, 32, 32), dtype=np.uint8)
     jpeg = False
-    for row, cell in enumerate(table.column(image)):
+    cells = tqdm(table.column(image), desc="decode images", file=sys.stderr, disable=None, delay=1)
+    for row, cell in enumerate(cells):
         value = cell.as_py()
         encoded = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(encoded, bytes):

@@ -40,7 +40,7 @@ def content_digest(dataset: Dataset) -> str:
     digest = hashlib.sha256()
     for array in (*dataset.train, *dataset.test):
         digest.update(f"{array.dtype.name} {array.shape}\n".encode())
-        digest.update(memoryview(np.ascontiguousarray(array)).cast("B"))
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
     return digest.hexdigest()
 
 

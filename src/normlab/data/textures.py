@@ -125,7 +125,7 @@ def _uniform(draws: np.random.Generator, low: float, high: float) -> Array:
 
 def _positions() -> tuple[Array, Array]:
     """Pixel centers as (y, x), in units of half the image's side: −1 … 1."""
-    axis = (np.arange(SIZE) - (SIZE - 1) / 2) / (SIZE / 2)
+    axis: Array = (np.arange(SIZE, dtype=np.float64) - (SIZE - 1) / 2) / (SIZE / 2)
     return axis.reshape(1, SIZE, 1), axis.reshape(1, 1, SIZE)
 
 
