@@ -4,15 +4,15 @@ import os
 import socket
 from pathlib import Path
 
-# set before the first import of these libraries, and inherited by the programs that tests start
+import pytest
+import torch
+
+# set before matplotlib and MLflow are first imported, and inherited by the programs that tests start
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DO_NOT_TRACK"] = "true"
-for _variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "GITHUB_STEP_SUMMARY"):
+for _variable in ("MLFLOW_TRACKING_URI", "NORMLAB_DATA", "GITHUB_STEP_SUMMARY", "PRESET", "CANARY"):
     os.environ.pop(_variable, None)
-
-import pytest
-import torch
 
 
 @pytest.fixture(autouse=True, scope="session")

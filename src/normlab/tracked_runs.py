@@ -125,7 +125,7 @@ def _trainings(root: Path, params: dict[str, Any]) -> Iterator[TrackedRun]:
             "dvc_stage": f"train@{run.name}",
             "spec_digest": summary["spec_digest"],
             "device": summary["device"],
-            "diverged_at": str(summary["diverged_at"]),
+            "diverged_at": "never" if summary["diverged_at"] is None else str(summary["diverged_at"]),
         }
         yield TrackedRun(
             run.study,

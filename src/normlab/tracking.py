@@ -104,8 +104,8 @@ def _open(uri: str, root: Path) -> Any:
     from filelock import FileLock
 
     mlflow = importlib.import_module("mlflow")
-    for noisy in ("mlflow", "alembic"):  # the tables of a new store are announced line by line
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for noisy in ("mlflow", "alembic"):  # they announce every table, and print each error beside raising it
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     with FileLock(root.resolve() / "mlflow.db.lock"):  # two processes that create one store destroy each other
         return mlflow.MlflowClient(tracking_uri=uri)
 
@@ -119,7 +119,8 @@ def _experiment(client: Any, study: str, uri: str, root: Path) -> str:
         if found is not None:
             return str(found.experiment_id)
         place = (root.resolve() / "mlruns" / name).as_uri() if uri.startswith("sqlite:") else None
-        tags = {"mlflow.note.content": STUDIES[study]}
+        # the second tag makes the UI show its pages for training runs rather than those for chat programs
+        tags = {"mlflow.note.content": STUDIES[study], "mlflow.experimentKind": "custom_model_development"}
         return str(client.create_experiment(name, artifact_location=place, tags=tags))
 
 
@@ -151,10 +152,13 @@ def _is_stale(old: Any, runs: Sequence[TrackedRun], shared: bool) -> bool:
 
 
 def _tags(study: str, tags: Mapping[str, str], root: Path) -> dict[str, str]:
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+    head = subprocess.run(
+        ["git", "rev-parse", "--verify", "--quiet", "HEAD"], cwd=root, capture_output=True, text=True, check=False
+    )
     commit = head.stdout.strip() or "unknown"
-    described = {"mlflow.source.name": f"dvc repro {tags['dvc_stage']}", "mlflow.source.type": "PROJECT"}
-    return {**tags, "study": study, "git_commit": commit, "mlflow.source.git.commit": commit, **described}
+    source = {"name": f"dvc repro {tags['dvc_stage'].partition('@')[0]}", "type": "PROJECT", "git.commit": commit}
+    described = {f"mlflow.source.{key}": value for key, value in source.items()}
+    return {**tags, "study": study, "git_commit": commit, **described}
 
 
 def _write(
@@ -172,7 +176,7 @@ def _write(
     if run.dataset is not None:
         source, digest = run.dataset
         described = json.dumps({"uri": "data/prepared"})
-        dataset = entities.Dataset(name=source, digest=digest[:36], source_type="local", source=described)
+        dataset = entities.Dataset(name=source, digest=digest[:12], source_type="local", source=described)
         context = entities.InputTag("mlflow.data.context", "training")
         client.log_inputs(run_id, [entities.DatasetInput(dataset, [context])])
     for path in run.attachments:
