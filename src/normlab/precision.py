@@ -1,0 +1,149 @@
+"""Arithmetic that is what it says: float32 computed as float32, float64 as float64, on CPU and CUDA.
+
+A probe subtracts nearly equal losses and gradients, so the ten mantissa bits of TF32, the seven of bfloat16 or an
+autocast region that the caller happens to be in would be read as roughness of the landscape.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+ACCEPTED_DTYPES = (torch.float32, torch.float64)
+_LOW_PRECISION = tuple(
+    dtype
+    for name in ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz")
+    if (dtype := getattr(torch, name, None)) is not None
+)
+# torch's switches, parents before children: a child that was never set reads as its parent
+_PRECISION_PARENTS = (("generic", "all"), ("cuda", "all"), ("mkldnn", "all"))
+_PRECISION_LEAVES = (
+    ("cuda", "matmul"),
+    ("cuda", "conv"),
+    ("cuda", "rnn"),
+    ("mkldnn", "matmul"),
+    ("mkldnn", "conv"),
+    ("mkldnn", "rnn"),
+)
+
+
+def floating_dtype(model: nn.Module) -> torch.dtype:
+    """The type that results of this model have: float32, or float64 as soon as one trainable parameter is float64.
+
+    Raises:
+        TypeError: a floating parameter or buffer is neither float32 nor float64 (bfloat16, half, complex).
+    """
+    dtype = torch.float32
+    for kind, named in (("parameter", model.named_parameters()), ("buffer", model.named_buffers())):
+        for name, tensor in named:
+            if (tensor.is_floating_point() or tensor.is_complex()) and tensor.dtype not in ACCEPTED_DTYPES:
+                raise TypeError(
+                    f"{kind} {name!r} is {tensor.dtype}: probes measure float32 and float64 models only; "
+                    "cast the model first (model.float()), batch included"
+                )
+            if kind == "parameter" and tensor.requires_grad and tensor.dtype == torch.float64:
+                dtype = torch.float64
+    return dtype
+
+
+def refuse_low_precision(loss: Tensor) -> None:
+    """Walk the graph of a loss once and refuse half precision inside it (an autocast region within the loss function).
+
+    Raises:
+        TypeError: a step of the graph computed in bfloat16 or half.
+    """
+    seen: set[torch.autograd.graph.Node] = set()
+    pending = [loss.grad_fn]
+    while pending:
+        node = pending.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        for meta in getattr(node, "_input_metadata", ()):
+            if meta.dtype in _LOW_PRECISION:
+                raise TypeError(
+                    f"the loss is computed in {meta.dtype} ({node.name()}): an autocast region or a cast inside the "
+                    "model or loss_fn; probes measure float32 and float64 only, so leave it out for the probe"
+                )
+        pending.extend(parent for parent, _ in node.next_functions)
+
+
+@contextmanager
+def full_precision(model: nn.Module) -> Iterator[None]:
+    """TF32, reduced-precision CPU kernels, autocast and the inference-only attention path off; compiled code eager.
+
+    Everything is put back as it was, a switch that inherits its value included.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_float32_is_float32())
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        if _is_compiled(model):
+            # compiled graphs have no second derivative and may fuse (round) differently from call to call
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        fastpath = torch.backends.mha.get_fastpath_enabled()
+        if fastpath:
+            # without a graph, TransformerEncoderLayer takes another path than with one, with other padding rules
+            stack.callback(torch.backends.mha.set_fastpath_enabled, True)
+            torch.backends.mha.set_fastpath_enabled(False)
+        yield
+
+
+@contextmanager
+def twice_differentiable(model: nn.Module) -> Iterator[None]:
+    """Kernels that have a second derivative: attention by its formula, recurrent layers without cuDNN and oneDNN."""
+    with ExitStack() as stack:
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        if any(isinstance(module, nn.RNNBase) for module in model.modules()):
+            stack.callback(setattr, torch.backends.cudnn, "enabled", torch.backends.cudnn.enabled)
+            torch.backends.cudnn.enabled = False
+            stack.callback(setattr, torch.backends.mkldnn, "enabled", torch.backends.mkldnn.enabled)
+            torch.backends.mkldnn.enabled = False
+        yield
+
+
+def _is_compiled(model: nn.Module) -> bool:
+    """Whether torch.compile was used anywhere in the model."""
+    return any(
+        hasattr(module, "_torchdynamo_orig_callable")
+        or getattr(module, "_compiled_call_impl", None) is not None
+        or type(module).__name__ == "OptimizedModule"
+        for module in model.modules()
+    )
+
+
+@contextmanager
+def _float32_is_float32() -> Iterator[None]:
+    read, write = torch._C._get_fp32_precision_getter, torch._C._set_fp32_precision_setter
+    saved: dict[tuple[str, str], str] = {}
+    with ExitStack() as stack:
+        for key in _PRECISION_PARENTS:
+            # a parent is cleared as soon as it is read, so that the next ones read as themselves
+            saved[key] = read(*key)
+            stack.callback(write, *key, saved[key])
+            write(*key, "none")
+        for key in _PRECISION_LEAVES:
+            saved[key] = read(*key)
+            stack.callback(write, *key, saved[key])
+        legacy = _legacy_switches()
+        if legacy is not None:
+            # torch refuses to read the older switches while they contradict the newer: move both together
+            matmul, cudnn = legacy
+            stack.callback(setattr, torch.backends.cudnn, "allow_tf32", cudnn)
+            stack.callback(torch.set_float32_matmul_precision, matmul)
+            torch.set_float32_matmul_precision("highest")
+            torch.backends.cudnn.allow_tf32 = False
+        for key in _PRECISION_LEAVES:
+            write(*key, "ieee")
+        yield
+
+
+def _legacy_switches() -> tuple[str, bool] | None:
+    """torch's older switches, or None where the caller has set the newer ones and torch refuses to read these."""
+    try:
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    except RuntimeError:
+        return None

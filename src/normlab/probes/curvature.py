@@ -1,0 +1,242 @@
+"""Second derivatives of the loss by double backward: Hessian-vector products, top eigenvalues, directional curvature.
+
+H = ∇²L(w) over all trainable parameters, on one batch. No finite differences: in float32 they are off by a factor.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from normlab.objective import Batch, LossFn, Objective, objective_at
+from normlab.precision import twice_differentiable
+from normlab.probes.lanczos import largest_eigenvalues
+from normlab.vectors import check_vector, dot, l2_norm
+
+
+@dataclass(frozen=True)
+class Eigenvalues:
+    """The k largest eigenvalues of the Hessian; the first is the *sharpness*.
+
+    Attributes:
+        values: (k,) largest algebraic first, in the model's floating type.
+        residuals: (k,) ‖Hv − θv‖₂ for the unit Ritz vector v: some eigenvalue lies within this distance of θ.
+        converged: whether every residual is at most tol·|θ|.
+        products: number of Hessian-vector products used.
+        mode: "train" or "eval".
+        notes: reasons of undefined values and remarks.
+    """
+
+    values: Tensor
+    residuals: Tensor
+    converged: bool
+    products: int
+    mode: str
+    notes: tuple[str, ...] = ()
+
+    def scalars(self) -> dict[str, float]:
+        """The summary that `Monitor` logs: `values/0` is the largest."""
+        named = {f"values/{i}": value for i, value in enumerate(self.values.tolist())}
+        named |= {f"residuals/{i}": value for i, value in enumerate(self.residuals.tolist())}
+        return named | {"converged": float(self.converged), "products": float(self.products)}
+
+
+@dataclass(frozen=True)
+class DirectionalCurvature:
+    """Curvature along the gradient g.
+
+    Attributes:
+        rayleigh: gᵀHg / gᵀg, the second derivative of the loss along g; NaN if g = 0.
+        stretch: ‖Hg‖₂ / ‖g‖₂, the limit of `effective_beta` for step sizes to zero; NaN if g = 0.
+        grad_norm: ‖g‖₂.
+        mode: "train" or "eval".
+        notes: reasons of undefined values and remarks.
+    """
+
+    rayleigh: float
+    stretch: float
+    grad_norm: float
+    mode: str
+    notes: tuple[str, ...] = ()
+
+    def scalars(self) -> dict[str, float]:
+        """The summary that `Monitor` logs."""
+        return {"rayleigh": self.rayleigh, "stretch": self.stretch, "grad_norm": self.grad_norm}
+
+
+def hessian_vector_product(
+    model: nn.Module, loss_fn: LossFn, batch: Batch, vector: Sequence[Tensor], *, mode: str = "train"
+) -> list[Tensor]:
+    """Hv with H = ∇²L(w), by double backward.
+
+        Hv = ∇_w ⟨∇L(w), v⟩
+
+    Cost: one forward pass, one backward pass with a graph, one backward pass through both.
+
+    Args:
+        model: any module; trainable parameters are those with `requires_grad`, tied ones once.
+        loss_fn: `loss_fn(model, batch)` → scalar tensor.
+        batch: one batch.
+        vector: v, a list of tensors shaped like the trainable parameters, in their order.
+        mode: "train" (batch statistics; default) or "eval".
+
+    Returns:
+        Hv, shaped like v, detached, on the CPU; zero for parameters that the loss does not use or uses linearly.
+
+    Raises:
+        TypeError: a bfloat16 or half model, a vector that is no list of tensors.
+        ValueError: a vector of other shapes, and what `landscape` refuses.
+        RuntimeError: torch has no second derivative of some layer (the message of torch says which).
+    """
+    with objective_at(model, loss_fn, batch, mode=mode) as objective:
+        v = check_vector(vector, objective.parameters, "vector")
+        with _hessian_of(objective) as hessian:
+            return [h.cpu() for h in hessian.times(v)]
+
+
+def directional_curvature(
+    model: nn.Module, loss_fn: LossFn, batch: Batch, *, mode: str = "train"
+) -> DirectionalCurvature:
+    """Curvature of the loss along its own gradient g = ∇L(w).
+
+        rayleigh = gᵀHg / gᵀg            stretch = ‖Hg‖₂ / ‖g‖₂
+
+    `stretch` is what the paper's effective β-smoothness (Section 3.1, Figure 4c) tends to for small steps, free of the
+    grid of step sizes; full-batch gradient descent with learning rate η drives it to 2/η (edge of stability).
+    A loss that is linear in the parameters gives zeros; a zero gradient gives NaN and says so in `notes`.
+
+    Cost: one forward pass, one backward pass with a graph, one backward pass through both.
+
+    Args:
+        model: any module.
+        loss_fn: `loss_fn(model, batch)` → scalar tensor.
+        batch: one batch.
+        mode: "train" (batch statistics; default) or "eval".
+
+    Raises:
+        TypeError, ValueError: as `landscape`.
+    """
+    with objective_at(model, loss_fn, batch, mode=mode) as objective, _hessian_of(objective) as hessian:
+        g = hessian.gradient
+        norm = l2_norm(g)
+        if norm == 0:
+            notes = ("zero gradient: the curvature along it is undefined",)
+            return DirectionalCurvature(math.nan, math.nan, 0.0, mode, notes)
+        if not math.isfinite(norm):
+            notes = ("the gradient is not finite: the curvature along it is undefined",)
+            return DirectionalCurvature(math.nan, math.nan, norm, mode, notes)
+        unit = [(x.double() / norm).to(x.dtype) for x in g]  # of unit length: H·g could overflow where H·unit does not
+        image = hessian.times(unit)
+        stretch, rayleigh = l2_norm(image), dot(unit, image)
+        notes = () if math.isfinite(stretch) else ("the Hessian-vector product is not finite",)
+        return DirectionalCurvature(rayleigh, stretch, norm, mode, notes)
+
+
+def top_eigenvalues(
+    model: nn.Module,
+    loss_fn: LossFn,
+    batch: Batch,
+    k: int = 1,
+    *,
+    mode: str = "train",
+    generator: torch.Generator | None = None,
+    tol: float = 1e-3,
+    max_products: int = 100,
+) -> Eigenvalues:
+    """The k largest (algebraic) eigenvalues of H = ∇²L(w); for k = 1 the sharpness.
+
+        H v_i = λ_i v_i        λ_1 ≥ λ_2 ≥ … ≥ λ_k
+
+    by Lanczos with full reorthogonalization on double-backward products. Unused parameters contribute eigenvalues of
+    zero. The eigenvalue itself is usually far more accurate than its residual (its error is quadratic in it). For k > 1
+    repeated eigenvalues are looked for with further random vectors, at twice the products or more.
+
+    Cost: one forward pass, one backward pass with a graph, and one backward pass through both a product; memory for
+    that graph and for one vector like the parameters a product.
+
+    Args:
+        model: any module.
+        loss_fn: `loss_fn(model, batch)` → scalar tensor.
+        batch: one batch.
+        k: how many; between 1 and the number n of trainable parameters (elements).
+        mode: "train" (batch statistics; default) or "eval".
+        generator: source of the random start vectors, by default torch's global CPU state, which is not consumed.
+        tol: relative tolerance: converged means ‖Hv − θv‖₂ ≤ tol·|θ| for all k.
+        max_products: limit on the Hessian-vector products; at least k.
+
+    Raises:
+        TypeError: a bfloat16 or half model.
+        ValueError: k, tol or max_products out of range, and what `landscape` refuses.
+        RuntimeError: torch has no second derivative of some layer (the message of torch says which).
+    """
+    for name, value in (("k", k), ("max_products", max_products)):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{name} must be an integer, got {value!r}")
+    if not (tol >= 0 and math.isfinite(tol)):
+        raise ValueError(f"tol must be a finite number of at least 0, got {tol!r}")
+    with objective_at(model, loss_fn, batch, mode=mode) as objective:
+        n = sum(p.numel() for p in objective.parameters)
+        if not 1 <= k <= n:
+            raise ValueError(f"k must be between 1 and {n}, the number of trainable parameters, got {k}")
+        if max_products < k:
+            raise ValueError(f"max_products must be at least k = {k}, got {max_products}")
+        draws = generator or objective.state.random.generator()
+        device = objective.parameters[0].device
+
+        def draw() -> Tensor:
+            return torch.randn(n, generator=draws, device=draws.device, dtype=objective.dtype).to(device)
+
+        with _hessian_of(objective) as hessian, torch.no_grad():
+            found = largest_eigenvalues(hessian.times_flat, draw, k, tol, max_products)
+        return Eigenvalues(
+            values=torch.tensor(found.values, dtype=objective.dtype),
+            residuals=torch.tensor(found.residuals, dtype=objective.dtype),
+            converged=found.converged,
+            products=found.products,
+            mode=mode,
+            notes=found.notes,
+        )
+
+
+class _Hessian:
+    """∇²L at the present weights, as the graph of ∇L: each product is one more backward pass through it."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+        loss = objective.loss_with_graph()
+        with torch.enable_grad():
+            raw = torch.autograd.grad(loss, objective.parameters, create_graph=True, allow_unused=True)
+        # a gradient without a graph is constant: the loss is linear there, its row of the Hessian is zero
+        self.varying = [(i, g) for i, g in enumerate(raw) if g is not None and g.requires_grad]
+        self.gradient = objective.dense([None if g is None else g.detach() for g in raw])
+
+    def times(self, vector: Sequence[Tensor]) -> list[Tensor]:
+        """Hv, one tensor a trainable parameter."""
+        if not self.varying:
+            return [torch.zeros_like(v) for v in vector]
+        raw = torch.autograd.grad(
+            [g for _, g in self.varying],
+            self.objective.parameters,
+            grad_outputs=[vector[i] for i, _ in self.varying],
+            retain_graph=True,
+            allow_unused=True,
+        )
+        return self.objective.dense([None if h is None else h.detach() for h in raw])
+
+    def times_flat(self, vector: Tensor) -> Tensor:
+        """Hv for a vector (n,) that holds all parameters in order."""
+        parts = vector.split([p.numel() for p in self.objective.parameters])
+        shaped = [
+            v.view(p.shape).to(device=p.device, dtype=p.dtype)
+            for v, p in zip(parts, self.objective.parameters, strict=True)
+        ]
+        return torch.cat([h.reshape(-1).to(vector) for h in self.times(shaped)])
+
+
+@contextmanager
+def _hessian_of(objective: Objective) -> Iterator[_Hessian]:
+    with twice_differentiable(objective.model):
+        yield _Hessian(objective)

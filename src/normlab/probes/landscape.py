@@ -1,0 +1,250 @@
+"""Loss landscape along a line: loss variation, gradient predictiveness, effective β-smoothness (Figure 4)."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from normlab.objective import Batch, LossFn, Objective, objective_at
+from normlab.vectors import check_vector, compare, l2_norm
+
+
+@dataclass(frozen=True)
+class LandscapeProbe:
+    """One walk w_k = w − step_size_k · d over the loss landscape of one batch.
+
+    Arrays have one entry a step size, in the order given, on the CPU: `losses`, `gradient_distances`,
+    `gradient_cosines` and `betas` in the model's floating type, `step_sizes` (the coordinates, exactly as given) in
+    float64. Forward-only walks have None for the gradient fields.
+
+    Attributes:
+        loss: L(w), the base point.
+        grad_norm: ‖g‖₂ with g = ∇L(w); None if no gradient was taken.
+        step_sizes: (K,) absolute multiples of d, not in units of a learning rate.
+        losses: (K,) L(w_k).
+        gradient_distances: (K,) ‖∇L(w_k) − g‖₂.
+        gradient_cosines: (K,) cosine of the angle between ∇L(w_k) and g.
+        betas: (K,) ‖∇L(w_k) − g‖₂ / ‖w_k − w‖₂; NaN where w_k = w.
+        mode: "train" or "eval".
+        direction: "gradient", "random" or "given".
+        notes: reasons of undefined values and remarks.
+    """
+
+    loss: float
+    grad_norm: float | None
+    step_sizes: Tensor
+    losses: Tensor
+    gradient_distances: Tensor | None
+    gradient_cosines: Tensor | None
+    betas: Tensor | None
+    mode: str
+    direction: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def loss_low(self) -> float:
+        """min of L over the K steps and the base point; NaN if any of them is NaN."""
+        return _low([self.loss, *self.losses.tolist()])
+
+    @property
+    def loss_high(self) -> float:
+        """max of L over the K steps and the base point; inf or NaN if any of them is."""
+        return _high([self.loss, *self.losses.tolist()])
+
+    @property
+    def loss_range(self) -> float:
+        """`loss_high` − `loss_low`: the loss variation of Figure 4(a)."""
+        return self.loss_high - self.loss_low
+
+    @property
+    def gradient_distance_low(self) -> float:
+        """min of ‖∇L(w_k) − g‖₂ over the K steps, the lower edge of Figure 4(b); NaN in a forward-only walk."""
+        return math.nan if self.gradient_distances is None else _low(self.gradient_distances.tolist())
+
+    @property
+    def gradient_distance_high(self) -> float:
+        """max of ‖∇L(w_k) − g‖₂ over the K steps, the upper edge of Figure 4(b); NaN in a forward-only walk."""
+        return math.nan if self.gradient_distances is None else _high(self.gradient_distances.tolist())
+
+    @property
+    def effective_beta(self) -> float:
+        """max of `betas`, the effective β-smoothness of Figure 4(c).
+
+        Undefined entries (w_k = w: step size 0 or zero gradient) are left out, NaN if none remains; a step at which
+        the gradient was not finite is not left out and makes the maximum inf or NaN.
+        """
+        if self.betas is None or self.gradient_distances is None:
+            return math.nan
+        pairs = zip(self.betas.tolist(), self.gradient_distances.tolist(), strict=True)
+        return _high([beta for beta, distance in pairs if not (math.isnan(beta) and math.isfinite(distance))])
+
+    def scalars(self) -> dict[str, float]:
+        """The summary that `Monitor` logs: what was measured, without the arrays."""
+        summary = {name: getattr(self, name) for name in ("loss", "loss_low", "loss_high", "loss_range")}
+        if self.grad_norm is not None:
+            summary["grad_norm"] = self.grad_norm
+        if self.betas is not None:
+            for name in ("gradient_distance_low", "gradient_distance_high", "effective_beta"):
+                summary[name] = getattr(self, name)
+        return summary
+
+
+def landscape(
+    model: nn.Module,
+    loss_fn: LossFn,
+    batch: Batch,
+    step_sizes: Sequence[float] | Tensor,
+    *,
+    direction: str | Sequence[Tensor] = "gradient",
+    mode: str = "train",
+    gradients: bool = True,
+    generator: torch.Generator | None = None,
+) -> LandscapeProbe:
+    """Walk w_k = w − step_size_k · d and measure loss and gradient there, on one batch, at one point of training.
+
+        loss variation             max_k L(w_k) − min_k L(w_k)      k over the steps and the base point (Figure 4a)
+        gradient predictiveness    ‖∇L(w_k) − ∇L(w)‖₂                                               (Figure 4b)
+        effective β-smoothness     max_k ‖∇L(w_k) − ∇L(w)‖₂ / ‖w_k − w‖₂                            (Figure 4c)
+
+    This is the paper's *local* measure (Section 3.1), not a spread over separately trained networks. The paper walks
+    along its own gradient, d = g, with step sizes between one half and four times the learning rate. Note that where
+    the gradient has changed by about its own norm at the smallest step already, `effective_beta` is 1/step size: look
+    at `betas` before reading it as smoothness.
+
+    Cost: one forward and backward pass for g and one a step size (K + 1 loss evaluations); with `gradients=False`
+    one forward and backward pass and K forwards, and with a given direction K + 1 forwards.
+
+    Args:
+        model: any module; trainable parameters are those with `requires_grad`, tied ones once.
+        loss_fn: `loss_fn(model, batch)` → scalar tensor.
+        batch: one batch; base point and steps all see it.
+        step_sizes: K real numbers, absolute (multiples of d), in any order; 0 and negative ones are allowed.
+        direction: "gradient" (d = g), "random" (Gaussian, scaled to ‖d‖ = ‖g‖), or a list of tensors shaped like the
+            trainable parameters, used as it is.
+        mode: "train" (batch statistics; default) or "eval".
+        gradients: False for the loss alone, without a graph at the K steps.
+        generator: source of the random direction; by default torch's global CPU state, which is not consumed.
+
+    Returns:
+        The walk; inf and NaN at a step are results and stay in it.
+
+    Raises:
+        TypeError: a bfloat16 or half model, or arguments of another kind.
+        ValueError: no step sizes, one that is not finite, an unknown direction or mode, no trainable parameter, a loss
+            that is not a scalar attached to the graph.
+    """
+    steps = _checked_steps(step_sizes)
+    kind = _direction_kind(direction)
+    with objective_at(model, loss_fn, batch, mode=mode) as objective:
+        given = check_vector(direction, objective.parameters, "direction") if kind == "given" else None
+        gradient: list[Tensor] | None = None
+        if gradients or given is None:
+            loss, gradient = objective.gradient()
+        else:
+            loss = objective.loss()
+        grad_norm = None if gradient is None else l2_norm(gradient)
+        d = given
+        if d is None:
+            assert gradient is not None and grad_norm is not None  # only a given direction does without
+            d = gradient if kind == "gradient" else _random_direction(objective, grad_norm, generator)
+        rows = [_visit(objective, d, step, gradient if gradients else None) for step in steps]
+        dtype = objective.dtype
+
+    losses, distances, cosines, betas = (list(column) for column in zip(*rows, strict=True))
+
+    def array(values: list[float]) -> Tensor | None:
+        return torch.tensor(values, dtype=dtype) if gradients else None
+
+    return LandscapeProbe(
+        loss=loss,
+        grad_norm=grad_norm,
+        step_sizes=torch.tensor(steps, dtype=torch.float64),
+        losses=torch.tensor(losses, dtype=dtype),
+        gradient_distances=array(distances),
+        gradient_cosines=array(cosines),
+        betas=array(betas),
+        mode=mode,
+        direction=kind,
+        notes=_notes(loss, grad_norm, steps, rows, gradients),
+    )
+
+
+def _visit(
+    objective: Objective, d: Sequence[Tensor], step: float, gradient: list[Tensor] | None
+) -> tuple[float, float, float, float]:
+    """Loss, gradient distance, gradient cosine and beta at w − step·d; the last three NaN without a base gradient."""
+    moved = objective.walk(d, step)
+    if gradient is None:
+        return objective.loss(), math.nan, math.nan, math.nan
+    loss, there = objective.gradient()
+    change = compare(there, gradient)
+    beta = math.nan if moved == 0 else change.distance / moved
+    return loss, change.distance, change.cosine, beta
+
+
+def _random_direction(objective: Objective, norm: float, generator: torch.Generator | None) -> list[Tensor]:
+    """A Gaussian over all trainable parameters, scaled to the given norm."""
+    generator = generator or objective.state.random.generator()
+    gaussian = [
+        torch.randn(p.shape, generator=generator, device=generator.device, dtype=p.dtype).to(p.device)
+        for p in objective.parameters
+    ]
+    length = l2_norm(gaussian)
+    return [d.mul_(norm / length) for d in gaussian]
+
+
+def _checked_steps(step_sizes: Any) -> list[float]:
+    values = step_sizes.tolist() if hasattr(step_sizes, "tolist") else step_sizes
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise TypeError(f"step_sizes must be a sequence of real numbers, got {step_sizes!r}")
+    if not values:
+        raise ValueError("step_sizes is empty: give at least one step size")
+    for value in values:
+        if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+            raise ValueError(f"step_sizes must be finite real numbers, got {value!r}")
+    return [float(value) for value in values]
+
+
+def _direction_kind(direction: Any) -> str:
+    if not isinstance(direction, str):
+        return "given"
+    if direction not in ("gradient", "random"):
+        raise ValueError(
+            f"direction must be 'gradient', 'random' or a list of tensors shaped like the parameters, got {direction!r}"
+        )
+    return direction
+
+
+def _notes(
+    loss: float, grad_norm: float | None, steps: list[float], rows: list[tuple[float, ...]], gradients: bool
+) -> tuple[str, ...]:
+    notes = []
+    if not gradients:
+        notes.append("forward-only: gradient distances, cosines and betas were not measured")
+    if grad_norm == 0:
+        notes.append("zero gradient: gradient cosines are undefined, and so are betas where the walk does not move")
+    elif grad_norm is not None and not math.isfinite(grad_norm):
+        notes.append("the gradient at the base point is not finite")
+    if any(step == 0 for step in steps):
+        notes.append("step size 0: beta is undefined (no distance moved) and left out of effective_beta")
+        if any(row[0] != loss for row, step in zip(rows, steps, strict=True) if step == 0 and math.isfinite(loss)):
+            notes.append("the loss at step size 0 differs from the base point: the evaluation is not deterministic")
+    unmoved = [s for s, row in zip(steps, rows, strict=True) if s and math.isnan(row[3]) and math.isfinite(row[1])]
+    if unmoved and grad_norm:
+        notes.append(f"the walk does not move the weights at step sizes {unmoved}: beta is undefined there")
+    bad = [s for s, row in zip(steps, rows, strict=True) if not all(map(math.isfinite, row[: 2 if gradients else 1]))]
+    if bad:
+        notes.append(f"loss or gradient is not finite at step sizes {bad}")
+    return tuple(notes)
+
+
+def _low(values: list[float]) -> float:
+    return math.nan if not values or any(map(math.isnan, values)) else min(values)
+
+
+def _high(values: list[float]) -> float:
+    return math.nan if not values or any(map(math.isnan, values)) else max(values)

@@ -1,0 +1,72 @@
+"""The weights after the next training step, computed on copies: plain SGD, or what an optimizer would really do."""
+
+import copy
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from normlab.objective import Objective
+
+_STEP_HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+
+
+def plain_step(objective: Objective, gradient: Sequence[Tensor], learning_rate: Any) -> list[Tensor]:
+    """W⁺ = W − learning_rate·G, one tensor a trainable parameter.
+
+    Raises:
+        ValueError: the learning rate is not a finite real number.
+    """
+    if not isinstance(learning_rate, Real) or isinstance(learning_rate, bool) or not math.isfinite(learning_rate):
+        raise ValueError(f"learning_rate must be a finite real number, got {learning_rate!r}")
+    return [torch.add(w, g, alpha=-learning_rate) for w, g in zip(objective.weights, gradient, strict=True)]
+
+
+def optimizer_step(
+    objective: Objective, raw_gradient: Sequence[Tensor | None], optimizer: torch.optim.Optimizer
+) -> list[Tensor]:
+    """W⁺ of the optimizer's next `step()`, from a copy of its state; parameters outside of it keep their values.
+
+    A parameter that the loss does not use has no gradient, so the optimizer leaves it alone, as in training after
+    `zero_grad()`. The copy has no hooks and no scheduler, so nothing of the caller's is called.
+
+    Raises:
+        TypeError: not a torch optimizer.
+        ValueError: the optimizer needs a closure (LBFGS).
+    """
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {type(optimizer).__name__}")
+    gradients = dict(zip(map(id, objective.parameters), raw_gradient, strict=True))
+    copies: dict[int, Tensor] = {}
+    for parameter in [p for group in optimizer.param_groups for p in group["params"]]:
+        twin = parameter.detach().clone().requires_grad_(parameter.requires_grad)
+        grad = gradients.get(id(parameter))
+        twin.grad = None if grad is None else grad.detach().clone()
+        copies[id(parameter)] = twin
+    twin_optimizer = _copy(optimizer, copies)
+    try:
+        # the class's step: an instance's own `step` is a scheduler's wrapper, which would step the original
+        type(twin_optimizer).step(twin_optimizer)
+    except TypeError as error:
+        if "closure" not in str(error):
+            raise
+        raise ValueError(
+            f"{type(optimizer).__name__} needs a closure for its step, which a probe cannot give; use learning_rate="
+        ) from error
+    return [copies[id(p)].detach() if id(p) in copies else w for p, w in zip(objective.parameters, objective.weights)]
+
+
+def _copy(optimizer: torch.optim.Optimizer, copies: dict[int, Tensor]) -> torch.optim.Optimizer:
+    """A deep copy in which every parameter is its given copy; everything else that the step can change is copied."""
+    twin = object.__new__(type(optimizer))
+    memo: dict[int, Any] = dict(copies)
+    for name, value in vars(optimizer).items():
+        if name == "step":
+            continue
+        # hooks are the caller's own code: they are not run
+        twin.__dict__[name] = OrderedDict() if name in _STEP_HOOKS else copy.deepcopy(value, memo)
+    return twin
