@@ -79,11 +79,10 @@ class Objective:
 
     def dense(self, gradient: Sequence[Tensor | None], parameters: Sequence[Tensor] | None = None) -> list[Tensor]:
         """A raw gradient with zeros for None and strided tensors for sparse ones."""
+        pairs = zip(self.parameters if parameters is None else parameters, gradient, strict=True)
         return [
-            torch.zeros_like(p, requires_grad=False)
-            if g is None
-            else (g if g.layout == torch.strided else g.to_dense())
-            for p, g in zip(self.parameters if parameters is None else parameters, gradient, strict=True)
+            torch.zeros_like(p, requires_grad=False) if g is None else (g.to_dense() if g.is_sparse else g)
+            for p, g in pairs
         ]
 
     def walk(self, direction: Sequence[Tensor], step_size: float) -> float:
@@ -168,11 +167,10 @@ def objective_at(
             "running statistics, not with the batch statistics that training uses",
             stacklevel=4,
         )
-    with preserved(model, batch) as state, full_precision(model):
-        with torch.inference_mode(False), torch.enable_grad():
-            for module in model.modules():
-                module.training = mode == "train"  # not model.train(): a caller's override could leave layers out
-            yield Objective(model, loss_fn, batch, dtype, state)
+    with preserved(model, batch) as state, full_precision(model), torch.inference_mode(False), torch.enable_grad():
+        for module in model.modules():
+            module.training = mode == "train"  # not model.train(): a caller's override could leave layers out
+        yield Objective(model, loss_fn, batch, dtype, state)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -192,7 +190,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
                 "wrapped module (model.module) on one device"
             )
     while isinstance(model, nn.DataParallel) or type(model).__name__ == "OptimizedModule":
-        model = model.module if isinstance(model, nn.DataParallel) else model._orig_mod
+        model = model.get_submodule("module" if isinstance(model, nn.DataParallel) else "_orig_mod")
     return model
 
 

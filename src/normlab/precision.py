@@ -135,7 +135,7 @@ def _float32_is_float32() -> Iterator[None]:
             stack.callback(setattr, torch.backends.cudnn, "allow_tf32", cudnn)
             stack.callback(torch.set_float32_matmul_precision, matmul)
             torch.set_float32_matmul_precision("highest")
-            torch.backends.cudnn.allow_tf32 = False
+            setattr(torch.backends.cudnn, "allow_tf32", False)  # noqa: B010 (its annotation is a descriptor)
         for key in _PRECISION_LEAVES:
             write(*key, "ieee")
         yield

@@ -119,6 +119,7 @@ def directional_curvature(
     Raises:
         TypeError, ValueError: as `landscape`.
     """
+    notes: tuple[str, ...] = ()
     with objective_at(model, loss_fn, batch, mode=mode) as objective, _hessian_of(objective) as hessian:
         g = hessian.gradient
         norm = l2_norm(g)
@@ -131,7 +132,8 @@ def directional_curvature(
         unit = [(x.double() / norm).to(x.dtype) for x in g]  # of unit length: H·g could overflow where H·unit does not
         image = hessian.times(unit)
         stretch, rayleigh = l2_norm(image), dot(unit, image)
-        notes = () if math.isfinite(stretch) else ("the Hessian-vector product is not finite",)
+        if not math.isfinite(stretch):
+            notes = ("the Hessian-vector product is not finite",)
         return DirectionalCurvature(rayleigh, stretch, norm, mode, notes)
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.overrides import TorchFunctionMode
@@ -19,7 +18,7 @@ def own_parameters(module: nn.Module) -> list[nn.Parameter]:
     """Trainable parameters of the module itself, not of its submodules; those behind a parametrization included."""
     own = list(module.parameters(recurse=False))
     if parametrize.is_parametrized(module):
-        own += list(module.parametrizations.parameters())
+        own += list(module.get_submodule("parametrizations").parameters())
     return [p for p in dict.fromkeys(own) if p.requires_grad]
 
 

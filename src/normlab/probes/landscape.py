@@ -149,7 +149,8 @@ def landscape(
         grad_norm = None if gradient is None else l2_norm(gradient)
         d = given
         if d is None:
-            assert gradient is not None and grad_norm is not None  # only a given direction does without
+            assert gradient is not None  # only a given direction does without
+            assert grad_norm is not None
             d = gradient if kind == "gradient" else _random_direction(objective, grad_norm, generator)
         rows = [_visit(objective, d, step, gradient if gradients else None) for step in steps]
         dtype = objective.dtype
@@ -220,7 +221,7 @@ def _direction_kind(direction: Any) -> str:
 
 
 def _notes(
-    loss: float, grad_norm: float | None, steps: list[float], rows: list[tuple[float, ...]], gradients: bool
+    loss: float, grad_norm: float | None, steps: list[float], rows: Sequence[tuple[float, ...]], gradients: bool
 ) -> tuple[str, ...]:
     notes = []
     if not gradients:

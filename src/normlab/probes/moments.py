@@ -119,7 +119,8 @@ class _Tap:
             raise TypeError(f"layer {self.name!r} puts out {tensor.dtype}; moments are of float32 and float64 outputs")
         if tensor.ndim not in (2, 3, 4):
             raise ValueError(
-                f"layer {self.name!r} puts out shape {tuple(tensor.shape)}; accepted are (N, C), (N, L, C), (N, C, H, W)"
+                f"layer {self.name!r} puts out shape {tuple(tensor.shape)}; "
+                "accepted are (N, C), (N, L, C) and (N, C, H, W)"
             )
         channels = tensor.movedim(-1 if tensor.ndim == 3 else 1, 0)
         if self.units is None:

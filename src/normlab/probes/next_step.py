@@ -23,7 +23,7 @@ def plain_step(objective: Objective, gradient: Sequence[Tensor], learning_rate: 
     """
     if not isinstance(learning_rate, Real) or isinstance(learning_rate, bool) or not math.isfinite(learning_rate):
         raise ValueError(f"learning_rate must be a finite real number, got {learning_rate!r}")
-    return [torch.add(w, g, alpha=-learning_rate) for w, g in zip(objective.weights, gradient, strict=True)]
+    return [torch.add(w, g, alpha=-float(learning_rate)) for w, g in zip(objective.weights, gradient, strict=True)]
 
 
 def optimizer_step(
@@ -57,7 +57,8 @@ def optimizer_step(
         raise ValueError(
             f"{type(optimizer).__name__} needs a closure for its step, which a probe cannot give; use learning_rate="
         ) from error
-    return [copies[id(p)].detach() if id(p) in copies else w for p, w in zip(objective.parameters, objective.weights)]
+    pairs = zip(objective.parameters, objective.weights, strict=True)
+    return [copies[id(p)].detach() if id(p) in copies else w for p, w in pairs]
 
 
 def _copy(optimizer: torch.optim.Optimizer, copies: dict[int, Tensor]) -> torch.optim.Optimizer:

@@ -113,7 +113,8 @@ def _mixed(objective: Objective, module: nn.Module, new: list[Tensor], order: Fo
         value if id(p) not in own and order.of_parameter(p) < time else old
         for p, value, old in zip(objective.parameters, new, objective.weights, strict=True)
     ]
-    moved = any(value is not old and not torch.equal(value, old) for value, old in zip(mixed, objective.weights))
+    pairs = zip(mixed, objective.weights, strict=True)
+    moved = any(value is not old and not torch.equal(value, old) for value, old in pairs)
     return mixed if moved else None
 
 
