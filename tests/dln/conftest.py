@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 import torch
+from tests.dln.twin import Batch
 from torch import Tensor
 
 from normlab.dln.network import NORM_LAYERS, Network
 from normlab.dln.problem import Problem, draw_data, draw_weights, reduce_data
-from tests.dln.twin import Batch
 
 SEEDS = (3, 5, 8)
 
@@ -34,7 +34,9 @@ class Instance:
         return loss[:, 0], gradient[:, 0]
 
 
-def build_instance(norm_layer: str, affine: bool = True, depth: int = 4, features: int = 3, samples: int = 17) -> Instance:
+def build_instance(
+    norm_layer: str, affine: bool = True, depth: int = 4, features: int = 3, samples: int = 17
+) -> Instance:
     x, teacher = draw_data(SEEDS, features, samples)
     network = Network(norm_layer, depth, features, affine)  # type: ignore[arg-type]
     params = network.pack(draw_weights(SEEDS, depth, features))

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from tests.dln.conftest import Instance
+from tests.dln.twin import build_twin, half_squared_error, ordered
 from torch import Tensor
 
 from normlab.dln.curvature import directional_curvature, hessian, top_eigenvalue
-from tests.dln.conftest import Instance
-from tests.dln.twin import build_twin, half_squared_error, ordered
 
 
 def full_hessian(instance: Instance, seed: int) -> Tensor:

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from tests.dln.conftest import Instance, build_instance
+from tests.dln.twin import build_twin, half_squared_error, ordered, split
 
 from normlab.dln.landscape import random_directions, walk
 from normlab.probes import landscape
-from tests.dln.conftest import Instance, build_instance
-from tests.dln.twin import build_twin, half_squared_error, ordered, split
 
 SIZES = (1e-4, 1e-3, 1e-2, 0.1)
 
@@ -80,7 +80,9 @@ def test_two_scalar_layers_by_hand():
         after = slope(*moved.tolist())
         assert float(y.numel()) == 9
         # a handful of products
-        assert found.losses[seed, 0].item() == pytest.approx(0.5 * moment * (float(moved.prod()) - target) ** 2, rel=1e-11)
+        assert found.losses[seed, 0].item() == pytest.approx(
+            0.5 * moment * (float(moved.prod()) - target) ** 2, rel=1e-11
+        )
         assert found.distances[seed, 0].item() == pytest.approx(float((after - g).norm()), rel=1e-11)
         assert found.betas[seed, 0].item() == pytest.approx(float((after - g).norm() / (0.01 * g).norm()), rel=1e-11)
 

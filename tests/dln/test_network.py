@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 import torch
+from tests.dln.conftest import Instance, build_instance
+from tests.dln.twin import build_twin, flat_gradient, half_squared_error
 
 from normlab.dln.network import NORM_LAYERS, Network
 from normlab.nn import deep_linear
-from tests.dln.conftest import Instance, build_instance
-from tests.dln.twin import build_twin, flat_gradient, half_squared_error
 
 
 @pytest.mark.parametrize("affine", [True, False])

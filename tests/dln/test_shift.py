@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+from tests.dln.conftest import Instance, build_instance
+from tests.dln.twin import build_twin, flat_gradient, half_squared_error
 
 from normlab.dln.network import NORM_LAYERS
 from normlab.dln.shift import covariate_shift, layer_grad_norms, preceding
-from tests.dln.conftest import Instance, build_instance
-from tests.dln.twin import build_twin, flat_gradient, half_squared_error
 
 RATE = 3e-3
 
