@@ -23,6 +23,7 @@ from normlab.specs.strict import InputError
 
 MEMBER_LIMIT = 1 << 29  # bytes of one member; the largest known one has 155 MB
 TOTAL_LIMIT = 1 << 32  # bytes of an archive when expanded
+HEADER_LIMIT = 1 << 20  # bytes of a long name or extended header
 COUNT_LIMIT = 2_000_000  # members
 Member = tuple[str, bytes | None]  # path inside the archive, content; None for a directory
 
@@ -53,7 +54,8 @@ def read_members(path: Path) -> Iterator[Member]:
             total += len(content or b"")
             if count >= COUNT_LIMIT or total > TOTAL_LIMIT:
                 raise InputError(f"{path}: expands beyond {COUNT_LIMIT} members or {TOTAL_LIMIT} bytes; refused")
-            if not any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts):
+            parts = PurePosixPath(name).parts  # empty for the root
+            if parts and not any(part.startswith(".") or part == "__MACOSX" for part in parts):
                 yield name, content
     except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
         raise InputError(f"{path}: not a readable folder, tar or zip archive: {_line(error)}") from None
@@ -107,13 +109,12 @@ def _folder(path: Path) -> Iterator[Member]:
 
 
 class _Bounded:
-    """A stream that never returns more than the limits, whatever lengths an archive's headers claim."""
+    """A stream that ends with an error when an archive expands beyond the limit, whatever its headers claim."""
 
     def __init__(self, stream: IO[bytes], path: Path) -> None:
         self.stream, self.path, self.left = stream, path, TOTAL_LIMIT
 
     def read(self, size: int) -> bytes:
-        _check_size(self.path, "header", size)
         data = self.stream.read(size)
         self.left -= len(data)
         if self.left < 0:
@@ -122,7 +123,18 @@ class _Bounded:
 
 
 class _StrictHeader(tarfile.TarInfo):
-    """tarfile takes a damaged header after the first member for the end of the archive; here it is an error."""
+    """Two gaps of tarfile closed.
+
+    It takes a damaged header after the first member for the end of the archive, and reads an extended header of any
+    length into memory. Here both are errors.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        info = super().frombuf(buf, encoding, errors)
+        if info.size > HEADER_LIMIT and not info.isreg():
+            raise tarfile.ReadError(f"a header of {info.size} bytes")
+        return info
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> Self:

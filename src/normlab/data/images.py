@@ -139,9 +139,7 @@ class Batches:
         if batch_size < 1:
             raise InputError(f"batch_size: must be at least 1, got {batch_size}")
         if len(split) < batch_size:
-            raise InputError(
-                f"batch_size: {batch_size} images a batch need at least as many, the split has {len(split)}"
-            )
+            raise InputError(f"batch_size: must be at most the {len(split)} images of the split, got {batch_size}")
         self.split = split
         self.batch_size = batch_size
         self.seed = seed

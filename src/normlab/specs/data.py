@@ -35,6 +35,8 @@ class DataSpec:
         least = 1 if self.source == "textures" else 0
         for name in ("train_per_class", "test_per_class"):
             require(getattr(self, name) >= least, f"data.{name}", f"must be at least {least}", getattr(self, name))
+        if self.source == "textures":
+            require(not self.path, "data.path", "must be empty, textures are generated", self.path)
         require(self.seed >= 0, "data.seed", "must be at least 0", self.seed)
         accepted = "must be empty or 64 hexadecimal digits"
         require(re.fullmatch(r"([0-9a-f]{64})?", self.sha256) is not None, "data.sha256", accepted, self.sha256)
