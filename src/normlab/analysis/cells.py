@@ -11,6 +11,7 @@ from normlab.analysis.tables import select
 from normlab.specs.analyze import AnalyzeSpec
 
 _CELL = ["study", "network", "norm_layer", "learning_rate"]
+_CELL_STUDIES = ("vgg", "resnet", "dln")
 
 
 class Cell:
@@ -81,7 +82,7 @@ class Cells:
     @cached_property
     def all(self) -> dict[tuple[str, str, float], Cell]:
         """Every cell of the training and deep linear studies by (network, normalizer, learning rate)."""
-        kept = self.measurements[self.measurements["study"] != "reparametrization"]
+        kept = select(self.measurements, study=list(_CELL_STUDIES))
         groups = kept.groupby(_CELL, observed=True)
         return {(net, norm, rate): Cell(net, norm, rate, frame) for (_, net, norm, rate), frame in groups}
 

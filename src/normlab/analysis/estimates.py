@@ -1,14 +1,16 @@
 """One number a seed, with what is known about it when it could not be measured exactly.
 
-A run that never reached 90 % within its T batches needs *more than* T: its number is inf, its bounds are [T + 1, inf].
-A quantity that a diverged run does not have is unknown: NaN with bounds [−inf, inf]. Ratios and differences carry the
-bounds along, and an interval over seeds reaches from the low end of the lower bounds to the high end of the upper ones.
-So a censored or missing value can widen an interval, and never moves a verdict that it does not determine.
+A run that never reached 90 % within its T batches needs *more than* T: its number is inf, its bounds are [T + 1,
+inf]. A quantity that a diverged run does not have is unknown: NaN with bounds [−inf, inf]. Ratios and differences
+carry the bounds along, and an interval over seeds reaches from the low end of the lower bounds to the high end of
+the upper ones. So a censored or missing value can widen an interval, and never moves a verdict that it does not
+determine.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -22,14 +24,18 @@ class NotRunError(LookupError):
     """A quantity cannot be computed because the runs it needs were not made; the message says which."""
 
 
+class TooFewError(LookupError):
+    """There is something to compute, but too little of it for the rule; the message says how much."""
+
+
 @dataclass(frozen=True)
 class PerSeed:
     """A number for every seed.
 
     Attributes:
         values: index seed; columns value, low, high with low ≤ value ≤ high (value NaN: unknown).
-        kind: "median" (of the seeds, with a bootstrap interval), "share" (values are 0 or 1), or "worst" (a statement about
-            all cases: the largest value decides, and there is nothing to infer).
+        kind: "median" (of the seeds, with a bootstrap interval), "share" (values are 0 or 1), or "worst" (a
+            statement about all cases: the largest value decides, and there is nothing to infer).
     """
 
     values: pd.DataFrame
@@ -52,9 +58,9 @@ class PerSeed:
         if self.kind == "worst":
             worst = float(self.values["value"].max(skipna=False))
             return Interval(worst, worst, worst)
-        options = {"confidence": spec.confidence, "resamples": spec.resamples, "seed": spec.seed}
-        low = median_interval(self.values["low"].to_numpy(), **options)
-        high = low if self.is_exact else median_interval(self.values["high"].to_numpy(), **options)
+        median = partial(median_interval, confidence=spec.confidence, resamples=spec.resamples, seed=spec.seed)
+        low = median(self.values["low"].to_numpy())
+        high = low if self.is_exact else median(self.values["high"].to_numpy())
         known = self.values["value"].dropna()
         estimate = float(np.median(known)) if len(known) else math.nan
         return Interval(estimate, low.low, high.high)
@@ -129,21 +135,22 @@ def log(a: PerSeed) -> PerSeed:
 def closeness(x: PerSeed, far: PerSeed, near: PerSeed) -> PerSeed:
     """|x − far| − |x − near| seed by seed: positive where x lies nearer to `near` than to `far`.
 
-    Exact where all three are measured. With only `far` never reached it is at least, with only `near` never reached at
-    most, the value at the limit; with only x never reached it is near − far whatever x is; otherwise it is unknown.
+    Exact where all three are measured. With only `far` never reached it is at least, with only `near` never reached
+    at most, the value at the limit; with only x never reached it is near − far whatever x is; otherwise it is
+    unknown.
     """
     points, others = _paired(x, far)
     closer = near.values.reindex(points.index)
     rows = {}
     for seed in points.index:
         p, f, n = points.loc[seed], others.loc[seed], closer.loc[seed]
-        open_ends = tuple(bool(row["low"] < row["high"]) for row in (p, f, n))
+        open_ends = "".join("?" if row["low"] < row["high"] else "." for row in (p, f, n))
         at_limit = abs(p["low"] - f["low"]) - abs(p["low"] - n["low"])
         bounds = {
-            (False, False, False): (at_limit, at_limit),
-            (True, False, False): (at_limit, at_limit),
-            (False, True, False): (at_limit, math.inf),
-            (False, False, True): (-math.inf, at_limit),
+            "...": (at_limit, at_limit),
+            "?..": (at_limit, at_limit),
+            ".?.": (at_limit, math.inf),
+            "..?": (-math.inf, at_limit),
         }.get(open_ends, (-math.inf, math.inf))
         known = bounds[0] == bounds[1]
         rows[seed] = {"value": at_limit if known else math.nan, "low": bounds[0], "high": bounds[1]}

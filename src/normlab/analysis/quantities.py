@@ -1,7 +1,8 @@
 """What a run amounts to: one number a seed out of the rows of a cell.
 
-Phases of training are fractions (a, b] of the planned updates T: steps t with a·T < t ≤ b·T. The paper's phases 0–1.5k, –3k, –6k,
-–10.5k, –15k of 15,000 are 0, 0.1, 0.2, 0.4, 0.7, 1. Step 0 belongs to none of them: it is claim C24's.
+Phases of training are fractions (a, b] of the planned updates T: steps t with a·T < t ≤ b·T. The paper's phases
+0–1.5k, –3k, –6k, –10.5k, –15k of 15,000 are 0, 0.1, 0.2, 0.4, 0.7, 1. Step 0 belongs to none of them: it is claim
+C24's.
 """
 
 import math
@@ -82,6 +83,26 @@ def in_phase(rows: pd.DataFrame, cell: Cell, phase: Phase) -> pd.DataFrame:
     return rows[(rows["step"].to_numpy() > start * horizon) & (rows["step"].to_numpy() <= stop * horizon)]
 
 
+def step_weights(steps: np.ndarray) -> np.ndarray:
+    """How many steps each probed step stands for: half the gap on either side (at an end, its one gap).
+
+    The probe schedule is denser at the start; so weighted, a median or mean over steps does not depend on that.
+    """
+    if len(steps) < 2:
+        return np.ones(len(steps))
+    gaps = np.diff(steps.astype(float))
+    return np.concatenate([gaps[:1], gaps[:-1] + gaps[1:], gaps[-1:]]) / np.r_[1.0, np.full(len(gaps) - 1, 2.0), 1.0]
+
+
+def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    """The value at which half of the weight lies on either side; midway between two values where that is a gap."""
+    order = np.argsort(values)
+    ranked, passed = values[order], np.cumsum(weights[order]) / weights.sum()
+    lower = int(np.searchsorted(passed, 0.5 - 1e-12, side="left"))
+    upper = int(np.searchsorted(passed, 0.5 + 1e-12, side="left"))
+    return float(ranked[lower]) if lower == upper else float((ranked[lower] + ranked[upper]) / 2)
+
+
 def phase_median(cell: Cell, probe: str, quantity: str, phase: Phase, **conditions: object) -> PerSeed:
     """Median over the probed steps of a phase, a seed at a time; unknown for a seed without one (it diverged before).
 
@@ -92,17 +113,29 @@ def phase_median(cell: Cell, probe: str, quantity: str, phase: Phase, **conditio
         phase: (a, b], fractions of the planned updates.
         conditions: further conditions of `select`; `step_size=None` for a walk's summaries.
     """
-    return _over_steps(cell, in_phase(settled(cell, probe, quantity, **conditions), cell, phase), np.median)
+    return median_over_steps(cell, in_phase(settled(cell, probe, quantity, **conditions), cell, phase))
 
 
 def phase_mean(cell: Cell, probe: str, quantity: str, phase: Phase, **conditions: object) -> PerSeed:
     """Mean over the probed steps of a phase, a seed at a time."""
-    return _over_steps(cell, in_phase(settled(cell, probe, quantity, **conditions), cell, phase), np.mean)
+    rows = in_phase(settled(cell, probe, quantity, **conditions), cell, phase)
+    return _over_steps(cell, rows, lambda v, w: float(np.average(v, weights=w)))
 
 
 def phase_peak(cell: Cell, probe: str, quantity: str, phase: Phase, **conditions: object) -> PerSeed:
     """Largest value over the probed steps of a phase, a seed at a time."""
-    return _over_steps(cell, in_phase(settled(cell, probe, quantity, **conditions), cell, phase), np.max)
+    rows = in_phase(settled(cell, probe, quantity, **conditions), cell, phase)
+    return _over_steps(cell, rows, lambda v, w: float(v.max()))
+
+
+def median_over_steps(cell: Cell, rows: pd.DataFrame) -> PerSeed:
+    """Median over the rows' steps, each weighted by the steps it stands for, a seed at a time.
+
+    Args:
+        cell: the cell, for its seeds: one without a row is unknown.
+        rows: columns seed, step, value; one row a seed × step.
+    """
+    return _over_steps(cell, rows, weighted_median)
 
 
 def at_step(cell: Cell, probe: str, quantity: str, step: int, **conditions: object) -> PerSeed:
@@ -114,21 +147,23 @@ def at_step(cell: Cell, probe: str, quantity: str, step: int, **conditions: obje
     if not len(rows):
         raise NotRunError(f"no {probe} measurement of {quantity} at steps 1 … {step} in {cell.name}")
     last = rows[rows["step"] == rows["seed"].map(rows.groupby("seed")["step"].max())]
-    return _over_steps(cell, last, np.median)
+    return exact(last.groupby("seed")["value"].median().reindex(cell.seeds))
 
 
-def _over_steps(cell: Cell, rows: pd.DataFrame, reduce: Callable[[np.ndarray], float]) -> PerSeed:
+def _over_steps(cell: Cell, rows: pd.DataFrame, reduce: Callable[[np.ndarray, np.ndarray], float]) -> PerSeed:
     if not len(rows):
         raise NotRunError(f"no probed step of {cell.name} lies in the phase")
-    found = {seed: float(reduce(group.to_numpy())) for seed, group in rows.groupby("seed")["value"]}
+    found = {}
+    for seed, group in rows.sort_values("step").groupby("seed"):
+        found[seed] = reduce(group["value"].to_numpy(), step_weights(group["step"].to_numpy()))
     return exact(pd.Series(found).reindex(cell.seeds))
 
 
 def settled(cell: Cell, probe: str, quantity: str, **conditions: object) -> pd.DataFrame:
     """Rows of a quantity in which NaN is settled: overflow counts as +inf, an undefined value is left out.
 
-    A walk that leaves the floating range gives NaN (inf − inf) where the gradient is finite and not zero: more than any
-    number. Where the gradient is zero or not finite itself, betas and cosines have no value.
+    A walk that leaves the floating range gives NaN (inf − inf) where the gradient is finite and not zero: more than
+    any number. Where the gradient is zero or not finite itself, betas and cosines have no value.
     """
     rows = cell.rows(probe, quantity, **conditions)
     missing = rows["value"].isna()
@@ -149,5 +184,5 @@ def common_layers(cells: Iterable[Cell], probe: str, quantity: str) -> list[str]
 
 
 def layer_at_depth(layers: Sequence[str], depth: float) -> str:
-    """The layer at a fraction of the depth: number round(depth·n) of n. The paper's layer 11 of VGG-16's 13 is 0.85."""
+    """The layer at a fraction of the depth: number round(depth·n) of n. Layer 11 of VGG-16's 13 is 0.85."""
     return layers[max(round(depth * len(layers)), 1) - 1]

@@ -1,8 +1,9 @@
 """Intervals over seeds.
 
-The unit of resampling is the seed: an estimate is one number a seed, the median of these is reported, and the interval says
-where the median could lie with other seeds. The method was chosen by measured coverage. Coverage of nominal 95 % intervals
-over 2,000 simulated samples of n values each (`tests/analysis/test_statistics.py` repeats the column in use):
+The unit of resampling is the seed: an estimate is one number a seed, the median of these is reported, and the
+interval says where the median could lie with other seeds. The method was chosen by measured coverage. Coverage of
+nominal 95 % intervals over 2,000 simulated samples of n values each (`tests/analysis/test_statistics.py` repeats
+the column in use):
 
 | n | median, percentile: normal / exponential | mean, percentile | mean, BCa |
 |---|---|---|---|
@@ -12,9 +13,9 @@ over 2,000 simulated samples of n values each (`tests/analysis/test_statistics.p
 | 10 | 0.95 / 0.94 | 0.90 / 0.87 | 0.90 / 0.89 |
 | 20 | 0.94 / 0.94 | 0.93 / 0.91 | 0.91 / 0.92 |
 
-So: the percentile bootstrap of the median. It also takes values that are infinite (a threshold never reached) for what
-they are. Below five seeds no resampling can reach 95 %: the interval is then the range of the values, and no verdict is
-drawn from it (every rule names the seeds it needs).
+So: the percentile bootstrap of the median. It also takes values that are infinite (a threshold never reached) for
+what they are. Below five seeds no resampling can reach 95 %: the interval is then the range of the values, and no
+verdict is drawn from it (every rule names the seeds it needs).
 """
 
 import math
@@ -96,8 +97,8 @@ def share_interval(successes: int, count: int, *, confidence: float = 0.95) -> I
 def spearman_interval(x: Sequence[float], y: Sequence[float], *, confidence: float = 0.95) -> Interval:
     """Spearman's rank correlation ρ of n pairs, with the interval of Bonett and Wright (2000).
 
-    atanh ρ ± z·√((1 + ρ²/2)/(n − 3)), mapped back by tanh. Infinite values take the last ranks, equal values share theirs.
-    Fewer than 4 pairs have no interval (ends NaN); a constant x or y has no correlation either (all NaN).
+    atanh ρ ± z·√((1 + ρ²/2)/(n − 3)), mapped back by tanh. Infinite values take the last ranks, equal values share
+    theirs. Fewer than 4 pairs have no interval (ends NaN); a constant x or y has no correlation either (all NaN).
 
     Raises:
         ValueError: lists of different lengths, or a NaN among them.
@@ -117,7 +118,7 @@ def spearman_interval(x: Sequence[float], y: Sequence[float], *, confidence: flo
 
 
 def trailing_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """The mean of each entry and the `window` − 1 before it; NaN until there are `window` of them. Shape as `values`."""
+    """The mean of each entry and the `window` − 1 before it, NaN where there are fewer. Shape as `values`."""
     means = np.full(len(values), np.nan)
     if len(values) >= window:
         means[window - 1 :] = np.convolve(values, np.full(window, 1 / window), mode="valid")
@@ -125,10 +126,11 @@ def trailing_mean(values: np.ndarray, window: int) -> np.ndarray:
 
 
 def first_reached(values: np.ndarray, threshold: float, window: int) -> float:
-    """How many values were seen when their trailing mean over `window` first reached `threshold`; inf if it never did.
+    """How many values were seen when their trailing mean over `window` first reached `threshold`; inf if it never
+    did.
 
-    min {t + 1 : (1/w)·Σ_{i=t−w+1..t} values_i ≥ threshold}. For training accuracy this is a number of batches: the paper
-    reads single minibatches of 128 every 100 steps instead, which a lucky batch can pass early.
+    min {t + 1 : (1/w)·Σ_{i=t−w+1..t} values_i ≥ threshold}. For training accuracy this is a number of batches: the
+    paper reads single minibatches of 128 every 100 steps instead, which a lucky batch can pass early.
     """
     reached = np.flatnonzero(
         trailing_mean(values, window) >= threshold - 1e-9

@@ -1,8 +1,8 @@
 """The tidy tables: the outputs of the stages, read by the names that the parameters give, as one frame.
 
-One row a run × step × quantity, columns `COLUMNS` of `normlab.records`. A quantity without a layer has the layer "", one
-without a step size the step size NaN. Values that are inf or NaN are results (a run that diverged, a walk that left the
-floating range) and stay in the table.
+One row a run × step × quantity, columns `COLUMNS` of `normlab.records`. A quantity without a layer has the layer
+"", one without a step size the step size NaN. Values that are inf or NaN are results (a run that diverged, a walk
+that left the floating range) and stay in the table.
 
 Beside what the probes wrote, every training run has three rows of the probe `summary` at the step where it ended:
 `steps` (planned updates), `diverged_at` (NaN if it did not diverge) and `parameters`.
@@ -146,6 +146,16 @@ def read_measurements_of(study: str, path: Path) -> pd.DataFrame:
     frame = _read(path, COLUMNS)
     _require_cell(frame, {"study": {study}}, path)
     return frame
+
+
+def read_theory(folder: Path) -> pd.DataFrame:
+    """Both tables of the theory study (columns of `normlab.theory_study.table`): random numbers, then checkpoints.
+
+    Raises:
+        InputError: `random.parquet` or `checkpoints.parquet` is missing.
+    """
+    frames = [_read(folder / f"{source}.parquet") for source in ("random", "checkpoints")]
+    return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
 
 
 def strays(folder: Path, names: Iterable[str]) -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from normlab.specs.strict import InputError, require
 
-STUDIES = ("training", "dln", "theory", "reparametrization")
+STUDIES = ("training", "dln", "dln_scan", "theory", "reparametrization")
 
 
 @dataclass(frozen=True)

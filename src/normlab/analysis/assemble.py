@@ -1,0 +1,101 @@
+"""All studies that the parameters name, read into the three tables of the analysis."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from normlab.analysis.tables import (
+    HISTOGRAM_COLUMNS,
+    combine,
+    read_deep_linear_study,
+    read_measurements_of,
+    read_theory,
+    read_training_study,
+    strays,
+)
+from normlab.specs.analyze import AnalyzeSpec
+from normlab.specs.dln import DlnGridSpec
+from normlab.specs.grid import GridSpec
+from normlab.specs.strict import InputError, load_section
+from normlab.specs.training import TrainSpec
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the stages write, below `root`."""
+
+    root: Path
+
+    @property
+    def models(self) -> Path:
+        """Outputs of the train stage, a folder a run."""
+        return self.root / "models" / "runs"
+
+    @property
+    def probes(self) -> Path:
+        """Outputs of the probe stage, a folder a run."""
+        return self.root / "data" / "probes"
+
+    def study(self, name: str) -> Path:
+        """Outputs of another study."""
+        return self.root / "data" / "studies" / name
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The three tables, and what is worth saying about how they came together."""
+
+    measurements: pd.DataFrame
+    histograms: pd.DataFrame
+    theory: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def assemble(spec: AnalyzeSpec, params: Path, sources: Sources) -> Tables:
+    """Read every study of `analyze.studies`, run by run as `grid` and `dln_grid` name them.
+
+    Args:
+        spec: section `analyze`.
+        params: the parameter file, for `grid`, `train` and `dln_grid`.
+        sources: where the outputs are.
+
+    Raises:
+        InputError: an output of a named study is missing or belongs to something else; `analyze.network` is not in
+        the grid.
+    """
+    measurements: list[pd.DataFrame] = []
+    histograms: list[pd.DataFrame] = []
+    notes: list[str] = []
+    theory = pd.DataFrame()
+    if "training" in spec.studies:
+        grid = load_section(params, "grid", GridSpec)
+        if spec.network not in grid.network:
+            raise InputError(
+                f"analyze.network: accepted (grid.network): {', '.join(grid.network)}, got {spec.network!r}"
+            )
+        runs = grid.runs(load_section(params, "train", TrainSpec))
+        found = read_training_study(runs, sources.models, sources.probes)
+        measurements += found[0]
+        histograms += found[1]
+        notes += _stray_notes(sources.models, [run.name for run in runs], "grid")
+        notes += _stray_notes(sources.probes, [run.name for run in runs], "grid")
+    if "dln" in spec.studies:
+        cells = load_section(params, "dln_grid", DlnGridSpec).cells
+        found = read_deep_linear_study(cells, sources.study("dln"))
+        measurements += found[0]
+        histograms += found[1]
+        notes += _stray_notes(sources.study("dln"), [f"{norm}-{rate}" for norm, rate in cells], "dln_grid")
+    for study in ("dln_scan", "reparametrization"):
+        if study in spec.studies:
+            measurements.append(read_measurements_of(study, sources.study(study) / "measurements.parquet"))
+    if "theory" in spec.studies:
+        theory = read_theory(sources.study("theory"))
+    return Tables(combine(measurements), combine(histograms, HISTOGRAM_COLUMNS), theory, tuple(notes))
+
+
+def _stray_notes(folder: Path, names: list[str], section: str) -> list[str]:
+    found = strays(folder, names)
+    if not found:
+        return []
+    return [f"note: {folder} holds {len(found)} folders that `{section}` does not name, not read: {', '.join(found)}"]

@@ -1,0 +1,81 @@
+"""Claim C23: does early smoothness go with speed, across normalizers, rates and noise? (not tested in the paper)"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from normlab.analysis.cells import Cell, Cells
+from normlab.analysis.claims.landscape import beta_up_to_rate
+from normlab.analysis.estimates import NotRunError, PerSeed, TooFewError
+from normlab.analysis.quantities import phase_median, steps_to_accuracy
+from normlab.analysis.statistics import Interval, spearman_interval
+from normlab.analysis.verdicts import Parts
+from normlab.specs.analyze import AnalyzeSpec
+
+
+@dataclass(frozen=True)
+class Association:
+    """A rank correlation across cells, each a median over its seeds.
+
+    Attributes:
+        x, y: one entry a cell; y is inf where most seeds never reached the accuracy.
+        seeds: of the cell that has the fewest.
+    """
+
+    x: Sequence[float]
+    y: Sequence[float]
+    seeds: int
+
+    def interval(self, spec: AnalyzeSpec) -> Interval:
+        """Spearman's ρ with its interval over cells."""
+        return spearman_interval(self.x, self.y, confidence=spec.confidence)
+
+
+def smooth_is_fast(cells: Cells, *, accuracy: float, phase: Sequence[float], min_cells: int) -> Parts:
+    """C23: Spearman's ρ of early β (step sizes ≤ the rate) with steps to the accuracy; positive if smooth is fast."""
+
+    def everything(measure: Callable[[Cell], PerSeed]) -> Association:
+        return associate(_cells(cells), measure, accuracy, cells.spec.window, min_cells)
+
+    def at_one_rate() -> Association:
+        chosen = [c for c in _cells(cells) if math.isclose(c.learning_rate, cells.spec.learning_rate, rel_tol=1e-6)]
+        return associate(chosen, lambda c: beta_up_to_rate(c, phase), accuracy, cells.spec.window, min_cells)
+
+    return {
+        "all_cells": lambda: everything(lambda cell: beta_up_to_rate(cell, phase)),
+        "one_rate": at_one_rate,
+        "limit": lambda: everything(lambda cell: phase_median(cell, "curvature", "stretch", phase)),
+        "in_rates": lambda: everything(lambda cell: PerSeed(beta_up_to_rate(cell, phase).values * cell.learning_rate)),
+        "whole_range": lambda: everything(
+            lambda cell: phase_median(cell, "landscape", "effective_beta", phase, step_size=None)
+        ),
+    }
+
+
+def _cells(cells: Cells) -> list[Cell]:
+    return [cell for (network, _, _), cell in cells.all.items() if network == cells.spec.network]
+
+
+def associate(
+    chosen: Sequence[Cell], measure: Callable[[Cell], PerSeed], accuracy: float, window: int, min_cells: int
+) -> Association:
+    """The two medians of every cell that has both; a cell whose seeds all diverged before the phase has none.
+
+    Raises:
+        TooFewError: fewer than `min_cells` cells.
+    """
+    x, y, seeds = [], [], []
+    for cell in chosen:
+        try:
+            smooth = measure(cell).values["value"].median()
+        except NotRunError:
+            smooth = math.nan
+        if not np.isnan(smooth):
+            x.append(float(smooth))
+            y.append(float(np.median(steps_to_accuracy(cell, accuracy, window).values["value"])))
+            seeds.append(len(cell.seeds))
+    if len(x) < min_cells:
+        raise TooFewError(f"{len(x)} of {min_cells} cells")
+    return Association(x, y, min(seeds))

@@ -1,0 +1,56 @@
+"""Quantities that every layer has, reduced to one number a seed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from normlab.analysis.cells import Cell
+from normlab.analysis.estimates import NotRunError, PerSeed, exact
+from normlab.analysis.quantities import common_layers, settled, step_weights
+
+
+def layer_means(cell: Cell, probe: str, quantity: str, layers: Sequence[str] | None = None) -> pd.DataFrame:
+    """Mean over the probed steps after step 0, by the steps each stands for: a row a seed, a column a layer."""
+    tables = curves(cell, probe, quantity, layers)
+    return pd.DataFrame.from_dict({seed: mean_over_steps(table) for seed, table in tables.items()}, orient="index")
+
+
+def curves(cell: Cell, probe: str, quantity: str, layers: Sequence[str] | None = None) -> dict[int, pd.DataFrame]:
+    """By seed, a table of one row a probed step (step 0 left out) and one column a layer."""
+    rows = settled(cell, probe, quantity)
+    rows = rows[rows["step"] > 0].astype({"layer": str})
+    tables = {seed: group.pivot(index="step", columns="layer", values="value") for seed, group in rows.groupby("seed")}
+    return {seed: table if layers is None else table[list(layers)] for seed, table in tables.items()}
+
+
+def mean_over_steps(curve: pd.DataFrame) -> pd.Series:
+    """Mean of each column over the index of steps, weighted by `step_weights`; NaN without rows."""
+    weights = step_weights(curve.index.to_numpy())
+    return curve.mul(weights, axis=0).sum(min_count=1) / curve.notna().mul(weights, axis=0).sum()
+
+
+def layer_ratios(top: Cell, bottom: Cell, probe: str, quantity: str) -> pd.DataFrame:
+    """Seed by seed and layer by layer, the ratio of the two cells' means over the run.
+
+    Raises:
+        NotRunError: the cells have no layer or no seed in common.
+    """
+    layers = common_layers([top, bottom], probe, quantity)
+    a, b = layer_means(top, probe, quantity, layers), layer_means(bottom, probe, quantity, layers)
+    seeds = a.index.intersection(b.index)
+    if not layers or not len(seeds):
+        raise NotRunError(f"{top.name} and {bottom.name} have no layer or seed in common")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return a.loc[seeds] / b.loc[seeds]
+
+
+def geometric_mean(ratios: pd.DataFrame) -> PerSeed:
+    """exp of the mean over layers of the log ratio."""
+    with np.errstate(divide="ignore"):
+        return exact(np.exp(np.log(ratios).mean(axis=1, skipna=False)), floor=0.0)
+
+
+def smallest(ratios: pd.DataFrame) -> PerSeed:
+    """The smallest ratio of any layer."""
+    return exact(ratios.min(axis=1, skipna=False), floor=0.0)

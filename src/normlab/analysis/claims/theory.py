@@ -1,0 +1,116 @@
+"""Claims about the paper's statements (paper §4, App. C): on random numbers, and on tensors of trained networks.
+
+The study writes shares of cases by seed. A statement about all numbers is refuted by one counterexample, so its
+number is the largest share of failures of any seed, without an interval; how often an assumption is true in
+training is a share by seed like any other quantity.
+"""
+
+from functools import partial
+
+import pandas as pd
+
+from normlab.analysis.cells import Cells
+from normlab.analysis.estimates import NotRunError, PerSeed, exact, worst
+from normlab.analysis.tables import select
+from normlab.analysis.verdicts import Parts
+
+
+def shares(cells: Cells, source: str, statement: str, quantity: str, column: str = "fraction") -> pd.Series:
+    """By seed: the share of all cases for which the quantity is true, or the largest value of a summary.
+
+    Checkpoints count at `analyze.network` and `analyze.learning_rate` only.
+
+    Raises:
+        NotRunError: the study was not run, or has no such case.
+    """
+    if not len(cells.theory):
+        raise NotRunError("the study theory was not run")
+    rows = select(cells.theory, source=source, statement=statement, quantity=quantity)
+    if source == "checkpoint":
+        rows = select(rows, network=cells.spec.network, learning_rate=cells.spec.learning_rate)
+    rows = rows[rows["count"] > 0]
+    if not len(rows):
+        raise NotRunError(f"no case of {statement}, {quantity} ({source})")
+    by_seed = rows.groupby("seed")
+    if column == "value":
+        return by_seed["value"].max()
+    weighted = rows.assign(true=rows["fraction"] * rows["count"]).groupby("seed")
+    return weighted["true"].sum() / by_seed["count"].sum()
+
+
+def failures(cells: Cells, statement: str, quantity: str, source: str = "random") -> PerSeed:
+    """The share of cases in which a statement about all numbers is false; the worst seed decides."""
+    return worst(1.0 - shares(cells, source, statement, quantity))
+
+
+def theorem_4_1(cells: Cells) -> Parts:
+    """C18: as printed, and with the corrected coefficient; on trained tensors, too."""
+    return {
+        "printed": lambda: failures(cells, "theorem_4_1", "holds_printed"),
+        "corrected": lambda: failures(cells, "theorem_4_1", "holds_corrected"),
+        "lipschitz": lambda: failures(cells, "theorem_4_1", "v_at_most_g_if_gamma_at_most_sigma"),
+        "corrected_error": lambda: worst(shares(cells, "random", "theorem_4_1", "relative_error", "value")),
+        "printed_trained": lambda: failures(cells, "theorem_4_1", "holds_printed", "checkpoint"),
+        "corrected_trained": lambda: failures(cells, "theorem_4_1", "holds_corrected", "checkpoint"),
+    }
+
+
+def theorem_4_2(cells: Cells) -> Parts:
+    """C19: part (a); part (b) under the condition that is printed, and under all that it needs; how often these
+    hold."""
+
+    def trained(quantity: str) -> PerSeed:
+        return exact(shares(cells, "checkpoint", "theorem_4_2", quantity))
+
+    return {
+        "b_printed": lambda: failures(cells, "theorem_4_2", "part_b_holds_if_rayleigh"),
+        "a": lambda: failures(cells, "theorem_4_2", "holds_corrected"),
+        "b_all_conditions": lambda: failures(cells, "theorem_4_2", "part_b_holds_if_all_conditions"),
+        "a_error": lambda: worst(shares(cells, "random", "theorem_4_2", "relative_error", "value")),
+        "rayleigh_trained": lambda: trained("rayleigh_condition"),
+        "conditions_trained": lambda: trained("part_b_assumptions"),
+        "b_trained": lambda: trained("part_b_holds"),
+        "less_curved_trained": lambda: trained("less_curved"),
+    }
+
+
+def theorem_4_4_and_c_1(cells: Cells) -> Parts:
+    """C20: Theorem 4.4 as printed and corrected; the step of Theorem C.1 that takes the maximum."""
+    return {
+        "printed": lambda: failures(cells, "theorem_4_4", "holds_printed"),
+        "printed_as_norm": lambda: failures(cells, "theorem_4_4", "holds_printed_as_norm"),
+        "corrected": lambda: failures(cells, "theorem_4_4", "holds_corrected"),
+        "c_1_maximum": lambda: worst(shares(cells, "random", "theorem_c_1", "counterexample_exists")),
+        "c_1_fixed": lambda: failures(cells, "theorem_c_1", "holds_corrected"),
+        "c_1_ratio": lambda: worst(shares(cells, "random", "theorem_c_1", "largest_counterexample_ratio", "value")),
+    }
+
+
+def observation_4_3_and_lemma_4_5(cells: Cells) -> Parts:
+    """C21: the same function; are minima preserved without and with a bias column; the distance to the optimum."""
+    return {
+        "minima": lambda: failures(cells, "observation_4_3", "holds_printed"),
+        "minima_with_bias": lambda: failures(cells, "observation_4_3_bias", "holds_printed"),
+        "identity": lambda: failures(cells, "observation_4_3", "holds_corrected"),
+        "lemma": lambda: failures(cells, "lemma_4_5", "holds_printed"),
+        "lemma_identity": lambda: failures(cells, "lemma_4_5", "holds_corrected"),
+        "lemma_without_condition": lambda: failures(cells, "lemma_4_5", "holds_printed_without_condition"),
+    }
+
+
+def assumptions_hold(cells: Cells) -> Parts:
+    """C22: shares of (layer, unit, step) of trained networks in which an assumption is true."""
+    quantities = {
+        "overlap": ("theorem_4_2", "overlap_positive"),
+        "curvature": ("theorem_4_2", "curvature_v_nonnegative"),
+        "gamma": ("theorem_4_1", "gamma_at_most_sigma"),
+        "weights": ("theorem_4_4", "weight_gradient_bound"),
+        "weights_with_bias": ("theorem_4_4", "weight_gradient_bound_with_bias"),
+        "gradient_shrinks": ("theorem_4_1", "v_at_most_g"),
+        "usable": ("units", "usable"),
+    }
+
+    def trained(statement: str, quantity: str) -> PerSeed:
+        return exact(shares(cells, "checkpoint", statement, quantity))
+
+    return {name: partial(trained, statement, quantity) for name, (statement, quantity) in quantities.items()}
