@@ -10,7 +10,7 @@ Beside what the probes wrote, every training run has three rows of the probe `su
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +96,8 @@ def read_training_study(
     Raises:
         InputError: a file is missing or belongs to another run.
     """
-    measurements, histograms = [], []
+    measurements: list[pd.DataFrame] = []
+    histograms: list[pd.DataFrame] = []
     for run in runs:
         point = (run.study, run.network, run.norm_layer, run.learning_rate, run.seed)
         keys = dict(zip(KEYS, point, strict=True))
@@ -123,10 +124,11 @@ def read_deep_linear_study(
     Raises:
         InputError: a file is missing or belongs to another cell.
     """
-    measurements, histograms = [], []
+    measurements: list[pd.DataFrame] = []
+    histograms: list[pd.DataFrame] = []
     for norm_layer, learning_rate in cells:
         cell = folder / f"{norm_layer}-{learning_rate}"
-        keys = {"study": {"dln"}, "norm_layer": {norm_layer}, "learning_rate": {learning_rate}}
+        keys: dict[str, set[object]] = {"study": {"dln"}, "norm_layer": {norm_layer}, "learning_rate": {learning_rate}}
         for name, columns, target in (
             ("measurements", COLUMNS, measurements),
             ("histograms", HISTOGRAM_COLUMNS, histograms),
@@ -200,7 +202,7 @@ def _read(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     return frame
 
 
-def _require_cell(frame: pd.DataFrame, keys: dict[str, set[object]], path: Path) -> None:
+def _require_cell(frame: pd.DataFrame, keys: Mapping[str, Set[object]], path: Path) -> None:
     """Refuse a file whose rows belong to another run or cell than its folder says."""
     for key, accepted in keys.items():
         found = set(frame[key].unique()) if len(frame) else accepted
