@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from normlab.checkpoint import Checkpoint
 from normlab.networks import build_network, build_optimizer, resolve_device
+from normlab.specs.strict import InputError
 from normlab.specs.training import NORM_LAYERS
 from normlab.training import History, fit, l2_penalty, train_step
 from tests import tiny
@@ -135,5 +136,5 @@ def test_the_penalty_is_what_weight_decay_adds() -> None:
 def test_the_device_is_chosen_or_refused() -> None:
     assert resolve_device("auto").type in ("cpu", "cuda")
     assert resolve_device("cpu") == torch.device("cpu")
-    with pytest.raises(ValueError, match=r"train\.device: 'cuda:63' is not available"):
+    with pytest.raises(InputError, match=r"train\.device: 'cuda:63' is not available"):
         resolve_device("cuda:63")

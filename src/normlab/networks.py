@@ -5,6 +5,7 @@ from torch import nn
 
 from normlab.nn import resnet, vgg
 from normlab.seeding import seed_all
+from normlab.specs.strict import InputError
 from normlab.specs.training import RunSpec
 
 
@@ -12,13 +13,13 @@ def resolve_device(name: str) -> torch.device:
     """`auto` is CUDA where there is a device, else the CPU.
 
     Raises:
-        ValueError: a CUDA device is asked for that is not there.
+        InputError: a CUDA device is asked for that is not there.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
+        raise InputError(
             f"train.device: {name!r} is not available here; there are {torch.cuda.device_count()} CUDA devices"
         )
     return device

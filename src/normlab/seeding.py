@@ -26,8 +26,13 @@ def seed_all(seed: int, *names: str | int) -> None:
     torch.manual_seed(derive(seed, *names))
 
 
-def set_deterministic() -> None:
-    """Make torch choose deterministic algorithms and full float32 products, on CPU and CUDA alike."""
+def set_deterministic(device: torch.device) -> None:
+    """Make torch choose deterministic algorithms and full float32 products for work on `device`.
+
+    On the CPU the operations used here are deterministic as they are, for a given number of threads.
+    """
+    if device.type != "cuda":
+        return  # the switch imports torch's compiler: seconds of every process, for nothing
     # cuBLAS reads this once, when its first handle is made; without it deterministic mode refuses matrix products
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)

@@ -29,8 +29,9 @@ def main(argv: list[str] | None = None) -> None:
     summary = json.loads((args.run / "summary.json").read_text())
     point = {key: summary["spec"][key] for key in ("network", "norm_layer", "learning_rate", "seed")}
     run = RunSpec(**point, train=train)
-    set_deterministic()
-    split = load_images(args.data, "train", resolve_device(train.device))
+    device = resolve_device(train.device)
+    set_deterministic(device)
+    split = load_images(args.data, "train", device)
     batches = Batches(split, train.batch_size, run.seed, train.augment)
     with tqdm(summary["checkpoints"], desc=f"probe {run.name}", unit="checkpoint", mininterval=2) as bar:
         measurements, histograms = probe_run(

@@ -1,0 +1,139 @@
+"""The stage programs train and probe, as DVC runs them, on a tiny real data set."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from normlab.records import COLUMNS
+from normlab.stages import command, probe, train
+from tests import tiny
+
+pytestmark = pytest.mark.pipeline
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_data(tmp_path_factory.mktemp("data") / "prepared")
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(tiny.PARAMS)
+
+
+def _train(data: Path, out: str, norm_layer: str = "batch", learning_rate: str = "0.1") -> Path:
+    point = ["--network", "vgg11", "--norm-layer", norm_layer, "--learning-rate", learning_rate, "--seed", "0"]
+    train.main(["--data", str(data), *point, "--out", out])
+    return Path(out)
+
+
+def _probe(data: Path, run: Path, out: str) -> Path:
+    probe.main(["--data", str(data), "--run", str(run), "--out", out])
+    return Path(out)
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_outputs_are_complete_and_byte_stable(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = _train(data, "models/runs/a", "noisy_batch")
+    printed = capsys.readouterr().out
+    assert "parameters, about" in printed
+    assert "5 checkpoints of" in printed
+    assert _bytes(run) == _bytes(_train(data, "models/runs/b", "noisy_batch"))
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["checkpoints"] == [0, 1, 2, 4, 6]
+    assert summary["diverged_at"] is None
+    times = pd.read_csv("logs/wall-times/vgg11-noisy_batch-0.1-0.csv")
+    assert list(times["step"]) == list(range(6))
+    probes = _probe(data, run, "data/probes/a")
+    assert _bytes(probes) == _bytes(_probe(data, run, "data/probes/b"))
+    assert not list(Path().rglob("*.partial"))
+
+
+def test_measurements_are_tidy_and_about_the_step_that_training_made(data: Path) -> None:
+    run = _train(data, "models/runs/a")
+    frame = pd.read_parquet(_probe(data, run, "data/probes/a") / "probes.parquet")
+    assert tuple(frame.columns) == COLUMNS
+    keys = ["probe", "layer", "step_size", "step", "quantity"]
+    assert not frame.duplicated(keys).any()
+    assert set(frame["probe"]) == {
+        "landscape", "landscape_random", "landscape_equal_distance", "curvature", "shift", "gradients", "activations"
+    }  # fmt: skip
+    history = pd.read_parquet(run / "history.parquet").set_index("step")
+    for quantity in ("loss", "grad_norm"):
+        base = frame[(frame.probe == "landscape") & (frame.quantity == quantity) & frame.step_size.isna()]
+        seen = history.loc[[0, 1, 2, 4], quantity]
+        # the probe reads loss and gradient of the very update that training made, in float32
+        np.testing.assert_allclose(base.set_index("step")["value"].loc[seen.index], seen, rtol=1e-5)
+    sizes = frame[(frame.probe == "landscape") & (frame.quantity == "beta")]["step_size"].unique()
+    np.testing.assert_allclose(sorted(sizes), [0.025, 0.05, 0.1], rtol=1e-12)
+    first = frame[(frame.probe == "shift") & (frame.layer == "features.conv1")]
+    assert set(first[first.quantity == "l2"]["value"]) == {0.0}
+    assert set(first[first.quantity == "cosine"]["value"]) == {1.0}
+    assert "features.norm3" in set(frame[frame.probe == "activations"]["layer"])
+    histograms = pd.read_parquet("data/probes/a/histograms.parquet")
+    per_step = histograms.groupby(["layer", "step"])["count"].sum().unstack()
+    assert (per_step.nunique(axis=1) == 1).all()  # every histogram of a layer counts the same number of values
+
+
+def test_a_diverged_run_is_a_result_and_can_be_probed(data: Path) -> None:
+    run = _train(data, "models/runs/a", "none", "1e12")
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["diverged_at"] is not None
+    frame = pd.read_parquet(_probe(data, run, "data/probes/a") / "probes.parquet")
+    assert sorted(frame["step"].unique()) == summary["checkpoints"]
+    walk = frame[(frame.probe == "landscape") & (frame.quantity == "loss_high")]
+    assert not np.isfinite(walk["value"]).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("--norm-layer", "bn"), "grid.norm_layer: accepted: none, batch"),
+        (("--learning-rate", "-1"), "grid.learning_rate: must be a positive number"),
+        (("params", "steps: 6", "steps: 0"), "train.steps: must be at least 1, got 0"),
+        (("params", "steps: 6", "step: 6"), "train.step: unknown key"),
+        (("params", "batch_size: 16", "batch_size: 61"), "batch_size: must be at most the 60 images"),
+        (("params", "batch_size: 16", "batch_size: 16, device: 'cuda:63'"), "train.device"),
+    ],
+)
+def test_bad_input_is_one_line_before_any_training_and_loses_nothing(
+    data: Path, change: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Path("models/runs/a")
+    out.mkdir(parents=True)
+    (out / "old").write_text("kept")
+    point = {"--network": "vgg11", "--norm-layer": "batch", "--learning-rate": "0.1", "--seed": "0"}
+    if change[0] == "params":
+        Path("params.yaml").write_text(tiny.PARAMS.replace(*change[1:]))
+    else:
+        point[change[0]] = change[1]
+    arguments = [word for pair in point.items() for word in pair]
+    monkeypatch.setattr("sys.argv", ["train", "--data", str(data), *arguments, "--out", str(out)])
+    with pytest.raises(SystemExit) as stopped:
+        command.run(train.main)
+    captured = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+    assert captured.out == ""
+    assert [path.name for path in out.parent.iterdir()] == ["a"]
+    assert (out / "old").read_text() == "kept"
+
+
+def test_an_interrupted_stage_leaves_what_was_there(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").write_text("kept")
+    with pytest.raises(KeyboardInterrupt), command.new_folder(out) as folder:
+        (folder / "half").write_text("x")
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(("out", "partial"))] == ["out"]
+    assert (out / "old").read_text() == "kept"
