@@ -43,32 +43,36 @@ def plot_beta_by_step_size(frame: pd.DataFrame, curvature: pd.DataFrame, ax: Axe
     return ax
 
 
-def halved_beta(frame: pd.DataFrame) -> pd.DataFrame:
-    """The effective β over all measured step sizes divided by that over the paper's grid, per step and seed.
+def halved_beta(frame: pd.DataFrame, eta_min_factor: float = 0.5) -> pd.DataFrame:
+    """Effective β over the paper's grid with η_min/2 added, divided by that over the grid alone; per step and seed.
 
-    1 means that the added smaller steps change nothing; 2, when η_min was halved, means that β was 1/η_min all along.
+    1 means that the smaller step changes nothing; 2 means that β was 1/η_min all along.
+
+    Args:
+        frame: rows of probe `landscape`.
+        eta_min_factor: the grid's smallest step size in units of the learning rate.
     """
-    per_size = frame[(frame["quantity"] == "beta") & frame["step_size"].notna()]
-    grid = frame[(frame["quantity"] == "effective_beta") & frame["step_size"].isna()]
+    half = same(frame["step_size"], 0.5 * eta_min_factor * frame["learning_rate"])
     keys = ["norm_layer", "learning_rate", "seed", "step"]
-    widest = per_size.groupby(keys, observed=True)["value"].max().rename("widest")
-    table = grid.set_index(keys)["value"].to_frame().join(widest, how="inner").reset_index()
-    table["value"] = table["widest"] / table["value"]
-    return table.drop(columns="widest")
+    added = frame[(frame["quantity"] == "beta") & half].set_index(keys)["value"].rename("added")
+    grid = frame[(frame["quantity"] == "effective_beta") & frame["step_size"].isna()].set_index(keys)["value"]
+    table = grid.to_frame().join(added, how="inner").reset_index()
+    table["value"] = np.maximum(table["added"], table["value"]) / table["value"]
+    return table.drop(columns="added")
 
 
-def plot_halved_eta_min(frame: pd.DataFrame, ax: Axes) -> Axes:
+def plot_halved_eta_min(frame: pd.DataFrame, ax: Axes, *, eta_min_factor: float = 0.5) -> Axes:
     """How the effective β changes when half the smallest step joins the grid; 1: no change, 2: an artefact."""
     ax.set_xlabel("training step")
-    ax.set_ylabel("effective β with η_min/2\n÷ effective β of the paper's grid")
-    table = halved_beta(frame)
+    ax.set_ylabel("effective β, with η_min/2\n÷ paper's grid alone")
+    table = halved_beta(frame, eta_min_factor)
     if table.empty:
         return say_nothing_to_draw(ax)
     for kind in order(table["norm_layer"]):
         draw_band(ax, table[table["norm_layer"] == kind], kind)
     guide(ax, 1.0, "no change: smooth at this scale")
     guide(ax, 2.0, "doubles: only 1/η_min")
-    ax.set_ylim(0.9, max(2.2, ax.get_ylim()[1]))
+    ax.set_ylim(0.9, 2.2)
     return ax
 
 

@@ -142,7 +142,7 @@ def overlay_published(
 
 def paper_title(figure: int, panel: str) -> str:
     """Title of a panel that shows only the paper's curves."""
-    return f"Paper, Figure {figure}{panel} (one run a curve)"
+    return f"Paper, Figure {figure}{panel}, one run"
 
 
 def guide(ax: Axes, value: float, text: str) -> None:

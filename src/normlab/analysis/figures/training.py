@@ -2,23 +2,18 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from normlab.analysis.figures.bands import draw_band, overlay_published, paper_title
 from normlab.analysis.figures.style import (
-    MARKERS,
     axis_label,
-    color,
     empty_figure,
-    label,
     legend,
     number,
     order,
     page_figure,
-    plain_ticks,
     same,
     say_nothing_to_draw,
     scale,
@@ -156,89 +151,3 @@ def figure_2(frame: pd.DataFrame, *, window: int = 1) -> Figure:
 def figure_5a(frame: pd.DataFrame, *, window: int = 1) -> Figure:
     """Figure 5(a): train accuracy of the VGG with plain, batch, ℓ1, ℓ2 and ℓ∞ normalization."""
     return accuracy_figure(frame, ["none", "batch", "l1", "l2", "linf"], window=window, paper=(5, "a"), at_most=1)
-
-
-def steps_to(frame: pd.DataFrame, threshold: float, window: int = 1) -> pd.DataFrame:
-    """First step at which the (moving average of the) train accuracy reaches `threshold`; inf if it never does.
-
-    Columns norm_layer, learning_rate, seed, value.
-    """
-    rows = frame[frame["quantity"] == "train_accuracy"].sort_values("step")
-    found = []
-    for key, run in rows.groupby(["norm_layer", "learning_rate", "seed"], observed=True):
-        smooth = run["value"].rolling(window, min_periods=1).mean()
-        reached = run.loc[smooth >= threshold, "step"]
-        found.append((*key, float(reached.iloc[0]) if len(reached) else np.inf))
-    return pd.DataFrame(found, columns=["norm_layer", "learning_rate", "seed", "value"])
-
-
-def plot_steps_to_accuracy(frame: pd.DataFrame, ax: Axes, thresholds: Sequence[float], *, window: int = 1) -> Axes:
-    """Steps until the smoothed train accuracy reaches each threshold: one dot a seed, the median as a bar.
-
-    Runs that never reach it are triangles on the upper edge, with their number.
-    """
-    kinds = order(frame["norm_layer"])
-    for place, threshold in enumerate(thresholds):
-        table = steps_to(frame, threshold, window)
-        for shift, kind in enumerate(kinds):
-            values = table.loc[table["norm_layer"] == kind, "value"].to_numpy()
-            finite = values[np.isfinite(values)]
-            x = place + (shift - (len(kinds) - 1) / 2) * 0.8 / max(1, len(kinds))
-            ax.plot(
-                np.full(len(finite), x),
-                finite,
-                marker=MARKERS.get(kind, "o"),
-                linestyle="",
-                markersize=5,
-                color=color(kind),
-                alpha=0.75,
-                label=label(kind) if place == 0 else None,
-                gid=f"seeds-{kind}-{threshold:g}",
-            )
-            if len(finite):
-                ax.hlines(np.median(values), x - 0.06, x + 0.06, color=color(kind), linewidth=2) if np.isfinite(
-                    np.median(values)
-                ) else None
-            never = len(values) - len(finite)
-            if never:
-                ax.plot(
-                    [x],
-                    [1.0],
-                    transform=ax.get_xaxis_transform(),
-                    marker="^",
-                    color=color(kind),
-                    clip_on=False,
-                    linestyle="",
-                    gid=f"never-{kind}-{threshold:g}",
-                )
-                ax.annotate(
-                    str(never),
-                    (x, 1.0),
-                    xycoords=ax.get_xaxis_transform(),
-                    xytext=(0, 6),
-                    textcoords="offset points",
-                    ha="center",
-                    fontsize=8,
-                    color=color(kind),
-                )
-    ax.set_xticks(range(len(thresholds)), [f"{100 * threshold:g} %" for threshold in thresholds])
-    ax.set_xlabel("train accuracy to reach")
-    ax.set_ylabel("training steps")
-    return ax
-
-
-def plot_learning_rate_scan(frame: pd.DataFrame, ax: Axes, *, last: int = 50) -> Axes:
-    """Final train accuracy (mean of the last `last` steps) against the learning rate, one line a normalizer."""
-    rows = frame[(frame["quantity"] == "train_accuracy")]
-    ax.set_xlabel("learning rate")
-    ax.set_ylabel(f"train accuracy (%),\nmean of last {last} steps")
-    if rows.empty:
-        return say_nothing_to_draw(ax)
-    keys = ["norm_layer", "learning_rate", "seed"]
-    final = rows.sort_values("step").groupby(keys, observed=True)["value"].apply(lambda run: run.tail(last).mean())
-    table = final.reset_index()
-    for kind in order(table["norm_layer"]):
-        draw_band(ax, table[table["norm_layer"] == kind], kind, x="learning_rate", factor=100)
-    ax.set_xscale("log")
-    plain_ticks(ax, table["learning_rate"].unique())
-    return ax

@@ -1,0 +1,119 @@
+"""What a page reads: tables, verdicts, parameters and the data set's manifest."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from normlab.specs.strict import InputError, load_params
+
+TEXT = ("study", "network", "norm_layer", "probe", "layer", "quantity")
+
+
+@dataclass(frozen=True)
+class Results:
+    """The files behind a page.
+
+    Attributes:
+        tables: folder with `measurements.parquet`, `histograms.parquet` and, if that study ran, `theory.parquet`.
+        claims_path: `claims.json`.
+        params_path: the parameter file that the results were made with.
+        manifest_path: `manifest.json` of the prepared data set.
+    """
+
+    tables: Path
+    claims_path: Path
+    params_path: Path
+    manifest_path: Path
+
+    @classmethod
+    def load(cls, tables: str, claims: str, params: str, manifest: str) -> "Results":
+        """The results at these paths; every file but `theory.parquet` has to exist.
+
+        Raises:
+            InputError: a file is missing.
+        """
+        results = cls(Path(tables), Path(claims), Path(params), Path(manifest))
+        needed = [results.tables / "measurements.parquet", results.tables / "histograms.parquet", results.claims_path]
+        for path in [*needed, results.params_path, results.manifest_path]:
+            if not path.is_file():
+                raise InputError(f"{path}: no such file; run `dvc repro` first")
+        return results
+
+    def measurements(self, *studies: str, probe: str | Sequence[str] = (), network: str | None = None) -> pd.DataFrame:
+        """Rows of these studies (all if none is named) and probes; by default of the study's main network only.
+
+        Args:
+            studies: `vgg`, `resnet`, `dln`, `reparametrization`.
+            probe: one probe or several; none means all.
+            network: a network, or "*" for all; None is `main_network`, where it has rows.
+        """
+        probes = [probe] if isinstance(probe, str) else list(probe)
+        frame = self._read("measurements", studies, probes)
+        return self._of_network(frame, network)
+
+    def histograms(self, *studies: str, network: str | None = None) -> pd.DataFrame:
+        """Histogram rows of these studies, of the main network as for `measurements`."""
+        return self._of_network(self._read("histograms", studies, []), network)
+
+    def theory(self) -> pd.DataFrame:
+        """The table of the theory study; empty if it did not run."""
+        path = self.tables / "theory.parquet"
+        return pq.read_table(path).to_pandas() if path.is_file() else pd.DataFrame()
+
+    @cached_property
+    def claims(self) -> list[dict[str, Any]]:
+        """All verdicts, in their order."""
+        return json.loads(self.claims_path.read_text(encoding="utf-8"))
+
+    @cached_property
+    def params(self) -> dict[str, Any]:
+        """The whole parameter file."""
+        return load_params(self.params_path)
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The data set's manifest."""
+        return json.loads(self.manifest_path.read_text(encoding="utf-8"))
+
+    def claims_on(self, page: str) -> list[dict[str, Any]]:
+        """The claims whose verdict is shown on `page` (a notebook's name, such as 02-landscape)."""
+        return [claim for claim in self.claims if str(claim.get("page", "")).removesuffix(".html") == page]
+
+    @property
+    def main_network(self) -> str | None:
+        """The network that claims are decided on (`analyze.network`)."""
+        return self.params.get("analyze", {}).get("network")
+
+    @property
+    def window(self) -> int:
+        """Rows of the moving average of training curves: `analyze.window`, the one that the claims use."""
+        return int(self.params.get("analyze", {}).get("window", 1))
+
+    @property
+    def eta_min_factor(self) -> float:
+        """The smallest step of the landscape's grid in units of the learning rate."""
+        return float(min(self.params.get("probe", {}).get("step_sizes", [0.5])))
+
+    @property
+    def dln_eta_min_factor(self) -> float:
+        """The same for the deep linear study (section `dln`)."""
+        return float(min(self.params.get("dln", {}).get("step_sizes", [0.01])))
+
+    def _read(self, table: str, studies: Sequence[str], probes: Sequence[str]) -> pd.DataFrame:
+        filters = [("study", "in", list(studies))] if studies else []
+        filters += [("probe", "in", list(probes))] if probes else []
+        return pq.read_table(self.tables / f"{table}.parquet", filters=filters or None).to_pandas()
+
+    def _of_network(self, frame: pd.DataFrame, network: str | None) -> pd.DataFrame:
+        if network == "*" or frame.empty:
+            return frame
+        wanted = network or self.main_network
+        present = list(frame["network"].unique())
+        chosen = frame[frame["network"] == (wanted if wanted in present else present[0])]
+        return chosen.reset_index(drop=True)

@@ -1,0 +1,197 @@
+"""Sentences made from the measurements: nothing here knows how a study turned out before it has looked."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from normlab.analysis.figures.bands import NON_FINITE, non_finite_note
+from normlab.analysis.figures.shift import in_network_order
+from normlab.analysis.figures.speed import steps_to
+from normlab.analysis.figures.style import label, main_learning_rate, number, order, same
+from normlab.reporting.pictures import Html, bullets, table
+from normlab.reporting.results import Results
+from normlab.reporting.verdicts import number as short
+
+FEW_SEEDS = {"vgg": 5, "resnet": 5, "dln": 10, "reparametrization": 5}
+
+
+def per_seed(
+    frame: pd.DataFrame, quantity: str, *, after: float = 0.0, until: float = 1.0, reduce: str = "median"
+) -> pd.DataFrame:
+    """One number a run: a quantity reduced over the steps t with after·T ≤ t ≤ until·T, T the last step of the table.
+
+    Args:
+        frame: rows of one cell a normalizer; rows with a step size of their own are left out.
+        quantity: the quantity.
+        after: start of the phase as a share of T.
+        until: its end.
+        reduce: `median`, `mean` or `last`. Values that are not finite count: a diverged run ends as inf or NaN.
+
+    Returns:
+        Rows seeds, columns normalizers.
+    """
+    rows = frame[frame["quantity"] == quantity].sort_values("step")
+    if "step_size" in rows:
+        rows = rows[rows["step_size"].isna()]
+    last = rows["step"].max() if len(rows) else 0
+    rows = rows[(rows["step"] >= after * last) & (rows["step"] <= until * last)]
+    groups = rows.groupby(["seed", "norm_layer"], observed=True)["value"]
+    if reduce == "last":
+        return groups.apply(lambda run: run.iloc[-1]).unstack("norm_layer") if len(rows) else pd.DataFrame()
+    return getattr(groups, reduce)().unstack("norm_layer")
+
+
+def over_layers(
+    frame: pd.DataFrame, quantity: str, *, steps: tuple[int, int] | None = None, skip_first: bool = True
+) -> pd.DataFrame:
+    """Median of a layer quantity over layers and steps, one number a run; rows seeds, columns normalizers.
+
+    Args:
+        frame: rows of one cell a normalizer.
+        quantity: the quantity.
+        steps: first and last step; None means all after step 0.
+        skip_first: leave out the layer with the smallest number, where the shift is exactly 0 by definition.
+    """
+    rows = frame[frame["quantity"] == quantity]
+    low, high = steps if steps is not None else (1, np.inf)
+    rows = rows[(rows["step"] >= low) & (rows["step"] <= high)]
+    if skip_first and len(rows):
+        rows = rows[rows["layer"] != in_network_order(rows["layer"].unique())[0]]
+    return rows.groupby(["seed", "norm_layer"], observed=True)["value"].median().unstack("norm_layer")
+
+
+def steps_per_seed(frame: pd.DataFrame, accuracy: float, window: int) -> pd.DataFrame:
+    """Steps to a train accuracy, one number a run (inf if never); rows seeds, columns normalizers."""
+    return steps_to(frame, accuracy, window).pivot(index="seed", columns="norm_layer", values="value")
+
+
+def spread(values: pd.Series) -> str:
+    """`1.52 [1.40 – 1.66]`: median and range over seeds; ∞ counts, NaN is counted apart; the plain value for one seed."""
+    known = values.dropna()
+    if known.empty:
+        return "undefined" if len(values) else "–"
+    with np.errstate(invalid="ignore"):
+        text = short(float(np.median(known)))
+    if len(known) > 1:
+        text += f" [{short(float(known.min()))} – {short(float(known.max()))}]"
+    lost = len(values) - len(known)
+    return text + (f" ({lost} of {len(values)} seeds undefined)" if lost else "")
+
+
+def comparison(
+    measures: dict[str, pd.DataFrame],
+    caption: str = "Median over seeds [least – greatest seed]; ∞: never reached, or not finite.",
+) -> Html:
+    """A table: one row a measure (its frame from `per_seed`), one column a normalizer."""
+    kinds = order([kind for frame in measures.values() for kind in frame.columns])
+    if not kinds:
+        return table(["measure"], [["nothing measured"]])
+    rows = [
+        [name, *(spread(frame[kind].dropna()) if kind in frame else "–" for kind in kinds)]
+        for name, frame in measures.items()
+    ]
+    return table(["", *map(label, kinds)], rows, caption)
+
+
+def ratio(frame: pd.DataFrame, over: str = "none", under: str = "batch") -> pd.Series:
+    """`over` divided by `under` for every seed that has both; NaN for ∞/∞ and 0/0."""
+    if over not in frame or under not in frame:
+        return pd.Series(dtype=float)
+    both = frame[[over, under]].dropna()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return both[over] / both[under]
+
+
+def ratio_sentence(
+    name: str, frame: pd.DataFrame, *, over: str = "none", under: str = "batch", even: float = 1.1
+) -> str:
+    """One sentence: how many times `over` is of `under`, paired by seed, and in which direction the seeds point.
+
+    Ratios within a factor `even` of 1 are called about equal.
+    """
+    if over not in frame or under not in frame:
+        return f"{name}: {label(over)} and {label(under)} were not both measured."
+    values = ratio(frame, over, under)
+    known = values.dropna()
+    if known.empty:
+        ends = " and ".join(f"{spread(frame[kind].dropna())} for {label(kind)}" for kind in (over, under))
+        return f"{name}: no ratio is defined; {ends}."
+    middle = float(np.median(known))
+    if 1 / even <= middle <= even:
+        reading = "about equal"
+    else:
+        agree = int(((known > 1) == (middle > 1)).sum())
+        seeds = f"{agree} of {len(known)} seeds" if len(known) > 1 else "one seed"
+        reading = f"{'larger' if middle > 1 else 'smaller'} for {label(over)} in {seeds}"
+    lost = len(values) - len(known)
+    ending = f"; undefined for {lost} more" if lost else ""
+    return f"{name}: {label(over)} ÷ {label(under)} = {spread(known)}, {reading}{ending}."
+
+
+def about(results: Results, study: str, frame: pd.DataFrame) -> Html:
+    """What the page rests on: the data set, the network, the normalizers, rates, seeds and steps found in the table."""
+    if frame.empty:
+        return bullets("This study is not part of this preset: nothing was measured.")
+    seeds = frame.groupby(["norm_layer", "learning_rate"], observed=True)["seed"].nunique()
+    count = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+    rates = ", ".join(number(rate) for rate in sorted(frame["learning_rate"].unique()))
+    networks = ", ".join(sorted(map(str, frame["network"].unique())))
+    return bullets(
+        data_sentence(results) if study in ("vgg", "resnet") else "Data: Gaussian inputs and a Gaussian target matrix.",
+        f"Network: {networks}; normalizers: {', '.join(map(label, order(frame['norm_layer'])))}.",
+        f"Learning rates: {rates}; {count} seeds a cell; steps 0 to {int(frame['step'].max())}.",
+    )
+
+
+def data_sentence(results: Results) -> str:
+    """The data set by name, size and digest, and whether it is the official one."""
+    manifest = results.manifest
+    counts = manifest.get("counts", {})
+    official = "the official data" if manifest.get("official") else "NOT the official CIFAR data"
+    digest = str(manifest.get("digest", "unknown")).removeprefix("sha256:")[:16]
+    return (
+        f"Data: {manifest.get('title', manifest.get('source', 'unknown'))}, {counts.get('train', '?')} training and "
+        f"{counts.get('test', '?')} test images, {official} (digest {digest})."
+    )
+
+
+def caveats(results: Results, study: str, frame: pd.DataFrame, *further: str) -> Html:
+    """The limits of what this page can say, found from the runs themselves, then those of the method."""
+    if frame.empty:
+        return bullets(*further)
+    few = FEW_SEEDS.get(study, 5)
+    seeds = int(frame.groupby(["norm_layer", "learning_rate"], observed=True)["seed"].nunique().min())
+    planned = {"vgg": 15000, "resnet": 15000, "dln": 10000}.get(study)
+    last = int(frame["step"].max())
+    shorter = f"Runs end at step {last}; the paper's end at {planned}." if planned and last < planned else ""
+    unofficial = study in ("vgg", "resnet") and not results.manifest.get("official")
+    return bullets(
+        f"{seeds} seeds a cell: fewer than the {few} that verdicts ask for." if seeds < few else "",
+        "The images are not CIFAR-10: levels cannot be compared with the paper's, only directions."
+        if unofficial
+        else "",
+        shorter,
+        f"{non_finite_note(frame)}" if not np.isfinite(frame["value"]).all() else "",
+        *further,
+    )
+
+
+def finite_caption(frame: pd.DataFrame, quantities: Sequence[str] | None = None) -> str:
+    """The caption's last sentence: how values that are not finite are drawn, and where they are."""
+    rows = frame if quantities is None else frame[frame["quantity"].isin(list(quantities))]
+    return non_finite_note(rows) if len(rows) else f"{NON_FINITE}."
+
+
+def smoothing(window: int) -> str:
+    """The caption's sentence on smoothing."""
+    if window <= 1:
+        return "No smoothing."
+    return f"Train accuracy: moving average over the last {window} steps; the thin line is the raw median over seeds."
+
+
+def at_rate(frame: pd.DataFrame, preferred: float = 0.1) -> pd.DataFrame:
+    """The rows at the one learning rate that is shown: the paper's if measured."""
+    if frame.empty:
+        return frame
+    return frame[same(frame["learning_rate"], main_learning_rate(frame, preferred))]

@@ -1,0 +1,60 @@
+"""Stage `index`: the first page, which opens with the table of claims and the landscape figure."""
+
+import argparse
+import html
+from pathlib import Path
+
+from normlab.analysis.figures.bands import BAND
+from normlab.analysis.figures.landscape import figure_4
+from normlab.reporting.pictures import Picture
+from normlab.reporting.results import Results
+from normlab.reporting.sentences import data_sentence, finite_caption
+from normlab.reporting.shell import PAGES, page, write_page
+from normlab.reporting.verdicts import MEANING, badge, claims_table, tally
+from normlab.specs.report import ReportSpec
+from normlab.specs.strict import load_section
+from normlab.stages import command
+
+
+def body(results: Results, spec: ReportSpec) -> str:
+    """The content of the index page."""
+    landscape = results.measurements("vgg", probe="landscape")
+    bands = landscape[landscape["norm_layer"].isin(["none", "batch"])]
+    picture = Picture(
+        figure_4(landscape, eta_min_factor=results.eta_min_factor),
+        f"Left and middle: band between the least and greatest value over the paper's step sizes. {BAND} "
+        f"{finite_caption(bands)} Dashed: the paper, one run.",
+        "The landscape along the gradient, with and without BatchNorm",
+    )
+    shown = [name for name in PAGES if name in spec.notebooks]
+    pages = "\n".join(
+        f'<li><a href="{name}.html">{html.escape(PAGES[name][0])}</a>: {html.escape(PAGES[name][1])}</li>'
+        for name in shown
+    )
+    legend = "".join(f"<li>{badge(verdict)} {html.escape(meaning)}</li>" for verdict, meaning in MEANING.items())
+    return (
+        "<h1>How does Batch Normalization help optimization? The paper, measured</h1>\n"
+        f"<p>{html.escape(tally(results.claims))} Preset <code>{html.escape(spec.preset)}</code>. "
+        f"{html.escape(data_sentence(results))}</p>\n"
+        f"{claims_table(results.claims)}\n"
+        f"<details><summary>what the verdicts mean</summary><ul>{legend}</ul></details>\n"
+        f"<h2>The picture</h2>\n{picture._repr_html_()}\n<h2>Pages</h2>\n<ul>\n{pages}\n</ul>"
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write index.html from the tables, the verdicts, the parameters and the data set's manifest."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--tables", type=Path, default=Path("reports/tables"))
+    parser.add_argument("--claims", type=Path, default=Path("reports/claims.json"))
+    parser.add_argument("--manifest", type=Path, default=Path("data/prepared/manifest.json"))
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    spec = load_section(args.params, "report", ReportSpec)
+    results = Results.load(str(args.tables), str(args.claims), str(args.params), str(args.manifest))
+    write_page(args.out, page("All claims", body(results, spec), "index"))
+
+
+if __name__ == "__main__":
+    command.run(main)

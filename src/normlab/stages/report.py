@@ -1,0 +1,112 @@
+"""Stage `report`: run one notebook on the study's tables and write it as a self-contained HTML page.
+
+The only module that imports papermill and nbconvert.
+"""
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
+
+from normlab.reporting.mathml import to_mathml
+from normlab.reporting.shell import page, write_page
+from normlab.specs.strict import InputError
+from normlab.stages import command
+
+
+class _Renderer(IPythonRenderer):
+    """Markdown whose formulas become MathML."""
+
+    def inline_math(self, body: str) -> str:
+        return to_mathml(body, block=False)
+
+    def block_math(self, body: str) -> str:
+        return to_mathml(body, block=True)
+
+
+def execute(notebook: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode:
+    """Run `notebook` in a fresh kernel of this environment, in the working directory; nothing is written.
+
+    Raises:
+        InputError: no such notebook, a parameter that it does not declare, or a cell that failed.
+    """
+    if not notebook.is_file():
+        raise InputError(f"{notebook}: no such notebook")
+    known = papermill.inspect_notebook(str(notebook))
+    for name in parameters:
+        if name not in known:
+            raise InputError(f"{notebook}: unknown parameter {name!r}; accepted: {', '.join(known) or 'none'}")
+    with tempfile.TemporaryDirectory(prefix="page-") as scratch:
+        # the kernel is this environment's and reads no start-up files of the user; two pages at once share nothing
+        os.environ.update(JUPYTER_PREFER_ENV_PATH="1", IPYTHONDIR=scratch, JUPYTER_RUNTIME_DIR=scratch)
+        sockets = {"transport": "ipc", "ip": f"{scratch}/kernel"} if sys.platform.startswith("linux") else {}
+        quiet = ["--Application.log_level=50"]  # it logs its own orderly end as an error
+        try:
+            return papermill.execute_notebook(
+                str(notebook),
+                None,
+                parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                config=Config({"KernelManager": sockets}),
+                extra_arguments=quiet,
+            )
+        except PapermillExecutionError as error:
+            reason = " ".join(f"{error.ename}: {error.evalue}".split())
+            raise InputError(f"{notebook}: cell {error.cell_index + 1} failed with {reason}") from None
+
+
+def to_body(notebook: nbformat.NotebookNode) -> str:
+    """The notebook's text, outputs and folded code as HTML, without times, counters and ids."""
+    kept = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    notebook = nbformat.from_dict({**notebook, "cells": kept})
+    templates = str(resources.files("normlab.reporting").joinpath("template"))
+    exporter = HTMLExporter(extra_template_basedirs=[templates], template_name="normlab")
+    markdown = MarkdownWithMath(renderer=_Renderer(escape=False, exclude_anchor_links=True))
+    exporter.register_filter("markdown2html", markdown.render)
+    body, _ = exporter.from_notebook_node(notebook)
+    return body.strip()
+
+
+def title_of(notebook: nbformat.NotebookNode) -> str:
+    """The text of the first heading."""
+    for cell in notebook.cells:
+        found = re.search(r"^# (.+)$", cell.source, flags=re.MULTILINE) if cell.cell_type == "markdown" else None
+        if found:
+            return found.group(1)
+    return "Report"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Render one notebook of the report."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--notebook", required=True, help="name in notebooks/, such as 02-landscape, or a path")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a further parameter")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    path = Path(args.notebook)
+    path = path if path.suffix == ".ipynb" else Path("notebooks") / f"{path.name}.ipynb"
+    parameters = {"params": str(args.params)}
+    for setting in args.set:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise InputError(f"--set {setting}: expected NAME=VALUE")
+        parameters[name] = value
+    notebook = execute(path, parameters)
+    write_page(args.out, page(title_of(notebook), to_body(notebook), path.stem))
+
+
+if __name__ == "__main__":
+    command.run(main)
