@@ -50,7 +50,8 @@ $(STAMP): requirements.lock pyproject.toml
 		$(PYTHON) -m venv --clear .venv; \
 	fi
 	@test -x $(BIN)/uv || $(PY) -m pip install --quiet --disable-pip-version-check uv
-	@$(UV) sync --python $(PY) requirements.lock
+	@# bytecode once, here: where python may not write it, every process would compile torch anew
+	@$(UV) sync --compile-bytecode --python $(PY) requirements.lock
 	@$(UV) install --python $(PY) --no-deps --no-build-isolation --editable .
 	@printf '%s\n' "$(CURDIR)" > $(STAMP)
 

@@ -7,7 +7,6 @@ import torch
 from tqdm import tqdm
 
 from normlab.dln.study import run_cell
-from normlab.seeding import set_deterministic
 from normlab.specs.dln import DlnSpec, check_point
 from normlab.specs.strict import load_section
 from normlab.stages import command
@@ -23,7 +22,6 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     spec = load_section(args.params, "dln", DlnSpec)
     check_point(args.norm_layer, args.learning_rate, "dln_grid")
-    set_deterministic()
     # 10x10 products gain nothing from a second thread; two cells side by side do
     torch.set_num_threads(1)
     name = f"dln {args.norm_layer}-{args.learning_rate}"
