@@ -1,0 +1,37 @@
+"""The library runs without the pipeline's tools, and so do the stages that GPU machines run."""
+
+import subprocess
+import sys
+
+import pytest
+
+TOOLS = ("dvc", "mlflow", "papermill", "nbconvert", "nbclient", "dask", "distributed", "ruamel")
+BLOCKED = """
+import importlib.abc, sys
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        (
+            "import normlab; normlab.nn, normlab.probes, normlab.theory",
+            (*TOOLS, "matplotlib", "scipy", "pyarrow", "PIL", "torchvision", "tqdm", "yaml"),
+        ),
+        ("from normlab.stages import data, train, probe, dln, theory", TOOLS),
+    ],
+)
+def test_imports_without(statement: str, absent: tuple[str, ...]) -> None:
+    program = BLOCKED.format(blocked=set(absent)) + statement
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_package_itself_imports_nothing() -> None:
+    program = "import sys, normlab; assert not {'torch', 'numpy', 'pandas'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
