@@ -5,7 +5,8 @@ r"""One cell of the deep linear study: full-batch gradient descent of all seeds 
 Recorded (the tidy schema of `normlab.records`, study and network "dln"):
 
 - `history`: loss and grad_norm at weights w^t for the first 100 t, every `loss_every`-th, and t = steps;
-- `summary`, at t = steps: `steps`, `diverged_at` (the first t with a loss that is not finite, else NaN), `parameters`;
+- `summary`, at t = steps: `steps`, `diverged_at` (the first t with a loss that is not finite, else NaN), `parameters`,
+  and `rank_floor_0` .. `rank_floor_F`, the losses of `normlab.dln.rank`;
 - every `probe_every` steps and at t = steps: `landscape`, `shift`, `curvature` (rayleigh, stretch), `activations`;
 - every `control_every` steps: `landscape_random`, `landscape_equal_distance` and `gradients` (layer_grad_norm);
 - every `sharpness_every` steps: `curvature` (top_eigenvalue, top_eigenvalue_residual).
@@ -26,6 +27,7 @@ from normlab.dln.curvature import directional_curvature, hessian, top_eigenvalue
 from normlab.dln.landscape import random_directions, record_walk, walk
 from normlab.dln.network import Network
 from normlab.dln.problem import Problem, draw_problem, draw_weights
+from normlab.dln.rank import rank_floors
 from normlab.dln.recording import CellRecords
 from normlab.dln.shift import covariate_shift, layer_grad_norms
 from normlab.specs.dln import DlnSpec
@@ -100,8 +102,14 @@ def run_cell(
     for step in range(spec.steps + 1):
         if step < FIRST_STEPS or step % spec.loss_every == 0 or step == spec.steps:
             records.add("history", step, {"loss": losses[step], "grad_norm": norms[step]})
-    summary = {"steps": spec.steps, "diverged_at": diverged_at(losses), "parameters": network.n_params}
-    records.add("summary", spec.steps, {q: torch.as_tensor(v).expand(len(spec.seeds)) for q, v in summary.items()})
+    floors = rank_floors(network, problem)
+    summary = {
+        "steps": torch.full_like(losses[0], spec.steps),
+        "diverged_at": diverged_at(losses),
+        "parameters": torch.full_like(losses[0], network.n_params),
+        **{f"rank_floor_{rank}": floors[:, rank] for rank in range(floors.shape[1])},
+    }
+    records.add("summary", spec.steps, summary)
     return records.frame(), probes.track.histograms()
 
 

@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     spec = load_section(args.params, "dln", DlnSpec)
     check_point(args.norm_layer, args.learning_rate, "dln_grid")
-    # 10x10 products gain nothing from a second thread; two cells side by side do
+    # the same bits on every machine; and 10x10 products gain nothing from a second thread, two cells side by side do
     torch.set_num_threads(1)
     name = f"dln {args.norm_layer}-{args.learning_rate}"
     with tqdm(total=spec.steps + 1, desc=name, unit="step", mininterval=5) as bar:

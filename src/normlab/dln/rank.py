@@ -1,0 +1,31 @@
+r"""The losses at which a deep linear network of low rank must stay: plateaus of training known before it starts.
+
+    floor_r = min over maps M of rank <= r of  N/2 ||M - T||_F^2  =  N/2 sum_{i > r} sigma_i(T)^2        (Eckart-Young)
+
+with T the target as a map of the whitened samples (`normlab.dln.problem`). Gradient descent on a product of matrices
+learns one singular direction after the other and rests near floor_0, floor_1, ... in between, so that the loss after a
+fixed number of steps says how many directions were learned, on a scale that the drawn A alone sets. Not in the paper.
+"""
+
+import torch
+from torch import Tensor
+
+from normlab.dln.network import Network
+from normlab.dln.problem import Problem
+
+
+def rank_floors(network: Network, problem: Problem) -> Tensor:
+    """floor_0 .. floor_F of each seed: (S, F+1); floor_F is 0 but for what the network cannot express.
+
+    With "none" the mean of the samples is one more column of T. The normalizers take the mean out: with affine
+    parameters the last beta fits it separately, at best exactly; without, all of it stays in the loss.
+    """
+    if network.norm_layer == "none":
+        spread, rest = problem.targets, 0.0
+    else:
+        spread = problem.targets[..., :-1]
+        rest = 0.0 if network.affine else problem.targets[..., -1:].square().sum((-2, -1))[:, None]
+    energy = torch.linalg.svdvals(spread).square()
+    # sum of all but the r largest, for r = 0 .. F
+    tails = energy.flip(1).cumsum(1).flip(1)
+    return problem.n_samples / 2 * (torch.cat([tails, torch.zeros_like(tails[:, :1])], 1) + rest)
