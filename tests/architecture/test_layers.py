@@ -12,8 +12,8 @@ LAYERS = {
     2: ("objective", "checkpoint", "networks"),
     3: ("training", "probes", "theory"),
     4: ("estimate", "trained_networks"),
-    5: ("probing", "dln", "theory_study", "reparametrization", "progress"),
-    6: ("analysis", "tracked_runs", "rerun"),
+    5: ("probing", "dln", "theory_study", "progress"),
+    6: ("reparametrization", "analysis", "tracked_runs", "rerun"),
     7: ("reporting", "tracking"),
     8: ("stages",),
 }
