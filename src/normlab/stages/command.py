@@ -26,13 +26,15 @@ def new_folder(path: Path) -> Iterator[Path]:
     What stood at `path` stays until then, and a failed or interrupted block leaves it untouched.
     """
     path = path.resolve()
-    partial = path.with_name(f".{path.name}.partial")
+    partial, old = path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}.old.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         yield partial
-        if path.exists():
-            shutil.rmtree(path)
+        if path.exists():  # moved aside, not removed: killed between the two renames, both versions are on disk
+            shutil.rmtree(old, ignore_errors=True)
+            os.replace(path, old)
         os.replace(partial, path)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
