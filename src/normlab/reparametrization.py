@@ -42,7 +42,7 @@ def measure_reparametrization(
 
     Probes: `landscape`, `landscape_equal_distance`, `curvature` as in the other studies, and `reparametrization` with
     `function_gap` (largest difference of the two networks' logits, relative to the largest logit) on the rows after. A
-    run that diverged before a step has the row `reparametrization`, `diverged_at` there instead.
+    run that diverged before a step has the row `reparametrization`, `diverged` (1) there instead.
 
     Args:
         spec: section `reparametrization`.
@@ -66,7 +66,7 @@ def measure_reparametrization(
         for step in spec.steps:
             plain = load_trained(run, models / run.name, step, len(split.classes), split.images.device)
             if plain is None:
-                records["none"].add("reparametrization", step, {"diverged_at": float(step)})
+                records["none"].add("reparametrization", step, {"diverged": 1.0})
             else:
                 inputs, targets = batches.at(step)
                 _measure_step(records, spec, run, step, plain, (inputs.double(), targets))

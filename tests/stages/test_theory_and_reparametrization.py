@@ -129,7 +129,7 @@ def test_diverged_runs_are_recorded(here: Path, tmp_path: Path, broken: str):
     table = pd.read_parquet(tmp_path / "repar/measurements.parquet")
     late = table[table["step"] == 4]
     if broken == "no checkpoint":
-        assert late[["norm_layer", "quantity", "value"]].to_numpy().tolist() == [["none", "diverged_at", 4.0]]
+        assert late[["norm_layer", "quantity", "value"]].to_numpy().tolist() == [["none", "diverged", 1.0]]
     else:
         assert late.loc[late["quantity"] == "loss", "value"].isna().all()
         assert late.loc[late["quantity"] == "function_gap", "value"].isna().all()
