@@ -74,6 +74,16 @@ def test_published_runs_are_flat_and_complete(study: Path) -> None:
     assert math.isnan(runs["dln-batch-1e-06-0"].data.metrics["train/grad_norm"])
 
 
+def test_filter_in_the_readme_is_understood(study: Path, repository: Path) -> None:
+    line = next(x for x in (repository / "README.md").read_text().splitlines() if x.startswith("- A filter"))
+    query = line.split("``")[1].strip()
+    client = _client(study)
+    experiment = client.get_experiment_by_name("normlab-vgg").experiment_id
+    assert client.search_runs([experiment], query) == []  # an untrained network does not pass 80 %
+    found = client.search_runs([experiment], query.replace("0.8", "-1"))
+    assert [run.info.run_name for run in found] == [BATCH]
+
+
 def test_second_time_adds_nothing_and_does_not_even_import_mlflow(study: Path) -> None:
     before = {name: run.info.run_id for name, run in _runs(study).items()}
     program = (

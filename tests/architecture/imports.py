@@ -1,6 +1,7 @@
 """Who imports whom in normlab, read from the source text without running it."""
 
 import ast
+import json
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -63,6 +64,15 @@ def _read_imports(module: Module, names: set[str]) -> None:
                 module.imports.add(target)
             else:
                 module.outside.add(target.partition(".")[0])
+
+
+def notebook_imports(path: Path) -> set[str]:
+    """The normlab modules that the code cells of a notebook import."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    source = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    module = Module(path.stem, path, ast.parse(source))
+    _read_imports(module, set(modules()))
+    return module.imports | {f"normlab.{name}" for name in ("nn", "probes", "theory") if f"normlab.{name}" in source}
 
 
 def closure(name: str) -> set[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.architecture.imports import SOURCE, closure, modules
+from tests.architecture.imports import SOURCE, closure, modules, notebook_imports
 
 from normlab.specs.strict import load_params
 

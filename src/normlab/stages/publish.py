@@ -2,11 +2,33 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from normlab.stages import command
-from normlab.tracked_runs import collect
+from normlab.tracked_runs import TrackedRun, collect
 from normlab.tracking import publish
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def draw(table: Path, run: TrackedRun, folder: Path) -> None:
+    """The picture of a training run, from the measurements table if it is there; other runs have none."""
+    if run.study not in ("vgg", "resnet") or not table.exists():
+        return
+    from normlab.analysis.figures.run import run_figure
+
+    figure = run_figure(_rows(table, run))
+    figure.savefig(folder / "run.png", dpi=100)
+
+
+def _rows(table: Path, run: TrackedRun) -> "pd.DataFrame":
+    import pandas as pd
+
+    keys = [(key, "==", run.params[key]) for key in ("network", "norm_layer", "learning_rate", "seed")]
+    return pd.read_parquet(table, filters=[("study", "==", run.study), *keys])
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -16,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     runs = collect(args.root)
     try:
-        done = publish(runs, args.root)
+        done = publish(runs, args.root, partial(draw, args.root / "reports/tables/measurements.parquet"))
     except Exception as error:  # whatever a tracker may raise: the numbers are in the files
         print(
             f"publish: the tracker failed, the results are in the files: {' '.join(str(error).split())[:300]}",
