@@ -1,7 +1,6 @@
 """dvc.yaml names all that can change a stage's numbers, and nothing that cannot."""
 
 import ast
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -39,24 +38,13 @@ def _covers(dependency: str, path: Path) -> bool:
     return (ROOT / dependency) == path or (ROOT / dependency) in path.parents
 
 
-def _imported_by_notebooks(stage: dict[str, Any]) -> set[str]:
-    """What the notebooks import that the stage renders: a page is made by its notebook as much as by the program."""
-    if not any(str(dep).startswith("notebooks/") for dep in _settings(stage).get("deps", [])):
-        return set()
-    found = set()
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        cells = [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
-        for node in ast.walk(ast.parse("\n".join("".join(cell["source"]) for cell in cells))):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-            elif isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
-    return found & set(modules())
-
-
 def _needed(stage: dict[str, Any]) -> set[Path]:
     """The files behind a stage's program: its import closure and the package data that these modules name."""
-    names = closure(_program(stage)).union(*map(closure, _imported_by_notebooks(stage))) - WITHOUT_NUMBERS
+    names = closure(_program(stage))
+    if any(str(dep).startswith("notebooks/") for dep in _settings(stage).get("deps", [])):
+        for path in (ROOT / "notebooks").glob("*.ipynb"):
+            names |= set().union(*(closure(name) for name in notebook_imports(path)))
+    names -= WITHOUT_NUMBERS
     files = {modules()[name].path for name in names if not modules()[name].is_only_a_docstring}
     data = [path for path in (SOURCE / "normlab").rglob("*") if path.suffix in (".yaml", ".csv", ".css", ".html")]
     for name in names:
