@@ -67,7 +67,7 @@ ifdef PRESET
 	@cmp -s presets/$(PRESET).yaml params.yaml || cp presets/$(PRESET).yaml params.yaml
 endif
 	@$(DVC) repro
-	@$(PY) -m normlab.stages.publish
+	@$(PY) -m normlab.stages.publish || echo 'the study is complete without it; make publish tries again' >&2
 	@$(MAKE) --no-print-directory report
 
 publish: $(STAMP)
@@ -86,8 +86,11 @@ ui: $(STAMP)
 plan: $(STAMP)
 	@$(DVC) repro --dry --allow-missing
 
+# against BASE, or the commit before where BASE names none (the first push of a branch)
 metrics-diff: $(STAMP)
-	@$(DVC) metrics diff --md $(BASE)
+	@base='$(BASE)'; git cat-file -e "$$base^{commit}" 2>/dev/null || base=HEAD~1; \
+	if git cat-file -e "$$base^{commit}" 2>/dev/null; then $(DVC) metrics diff --md "$$base"; \
+	else echo 'no earlier commit to compare with'; fi
 
 rerun: $(STAMP)
 	@$(WITH_VENV) $(PY) -m normlab.stages.rerun $(if $(CANARY),--canary '$(CANARY)')
