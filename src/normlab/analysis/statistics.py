@@ -63,15 +63,16 @@ def median_interval(
         return Interval(estimate, math.nan, math.nan)
     if (sample == sample[0]).all():  # nothing to resample; scipy would warn about a degenerate distribution
         return Interval(estimate, estimate, estimate)
-    found = stats.bootstrap(
-        (sample,),
-        np.median,
-        vectorized=True,
-        n_resamples=resamples,
-        confidence_level=confidence,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
+    with np.errstate(over="ignore", invalid="ignore"):  # scipy also takes a standard error, which is not used
+        found = stats.bootstrap(
+            (sample,),
+            np.median,
+            vectorized=True,
+            n_resamples=resamples,
+            confidence_level=confidence,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
     return Interval(estimate, _restore(found.low), _restore(found.high))
 
 

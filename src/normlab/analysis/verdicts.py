@@ -142,7 +142,7 @@ def _listed(results: Mapping[str, PartResult]) -> str:
     groups: dict[tuple[str, str], list[str]] = {}
     for name, result in results.items():
         groups.setdefault((result.verdict, result.reason), []).append(name)
-    if len(groups) == 1 and len(results) > 1:
+    if len(groups) == 1:
         ((_, reason),) = groups
         return reason
     return "; ".join(f"{', '.join(names)} {verdict}: {reason}" for (verdict, reason), names in groups.items())

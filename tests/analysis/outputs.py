@@ -1,0 +1,78 @@
+"""Synthetic stage outputs on disk, as the stages write them."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from tests.analysis.synthetic import STEPS, Kind, deep_linear_run, theory_table, training_run
+
+from normlab.analysis.tables import HISTOGRAM_COLUMNS, select
+from normlab.specs.grid import GridSpec
+from normlab.specs.strict import load_section
+from normlab.specs.training import RunSpec, TrainSpec
+
+PARAMS = f"""
+grid: {{network: [vgg11], norm_layer: [none, batch], learning_rate: [1.0e-1], seed: [0, 1]}}
+train: {{width: 0.25, batch_size: 16, steps: {STEPS}, test_every: 50, checkpoint_every: 10}}
+dln_grid: {{norm_layer: [none, batch], learning_rate: [1.0e-6]}}
+analyze:
+  studies: [training, dln, theory, reparametrization]
+  network: vgg11
+  learning_rate: 1.0e-1
+  dln_learning_rate: 1.0e-6
+  window: 5
+  confidence: 0.95
+  resamples: 200
+  seed: 0
+"""
+KINDS = {"none": Kind(reach=60.0, rough=3.0, plateau=True), "batch": Kind(reach=20.0, test=0.85, plateau=True)}
+
+
+def write_outputs(root: Path, params: str = PARAMS, kinds: dict[str, Kind] = KINDS) -> Path:
+    """params.yaml and the outputs of every study it names, under `root`; the path of params.yaml."""
+    path = root / "params.yaml"
+    path.write_text(params)
+    for run in load_section(path, "grid", GridSpec).runs(load_section(path, "train", TrainSpec)):
+        write_run(root, run, kinds[run.norm_layer])
+    for norm_layer in ("none", "batch"):
+        folder = root / "data/studies/dln" / f"{norm_layer}-1e-06"
+        folder.mkdir(parents=True)
+        frames = [deep_linear_run(norm_layer, 1e-6, seed, kinds[norm_layer]) for seed in range(2)]
+        pd.concat(frames).to_parquet(folder / "measurements.parquet", index=False)
+        histogram(frames[0]).to_parquet(folder / "histograms.parquet", index=False)
+    theory = root / "data/studies/theory"
+    theory.mkdir(parents=True)
+    table = theory_table(theorem_4_1__holds_printed=0.0)
+    table[table["source"] == "random"].to_parquet(theory / "random.parquet", index=False)
+    table[table["source"] == "checkpoint"].to_parquet(theory / "checkpoints.parquet", index=False)
+    walks = pd.concat([training_run(norm, 0.1, seed, kinds[norm]) for norm in kinds for seed in range(2)])
+    inserted = walks[walks["probe"] == "landscape"].assign(study="reparametrization")
+    (root / "data/studies/reparametrization").mkdir(parents=True)
+    inserted.to_parquet(root / "data/studies/reparametrization/measurements.parquet", index=False)
+    return path
+
+
+def write_run(root: Path, run: RunSpec, kind: Kind) -> None:
+    """Outputs of the stages train and probe for one run."""
+    frame = training_run(run.norm_layer, run.learning_rate, run.seed, kind)
+    models, probes = root / "models/runs" / run.name, root / "data/probes" / run.name
+    models.mkdir(parents=True)
+    probes.mkdir(parents=True)
+    for probe in ("history", "test"):
+        rows = select(frame, probe=probe)
+        wide = rows.pivot(index="step", columns="quantity", values="value").reset_index()
+        wide.to_parquet(models / f"{probe}.parquet", index=False)
+    summary = {"spec": run.as_dict(), "diverged_at": kind.diverged_at, "parameters": 100}
+    (models / "summary.json").write_text(json.dumps(summary))
+    probed = frame[~frame["probe"].isin(["history", "test", "summary"])]
+    probed.to_parquet(probes / "probes.parquet", index=False)
+    histogram(frame).to_parquet(probes / "histograms.parquet", index=False)
+
+
+def histogram(frame: pd.DataFrame) -> pd.DataFrame:
+    """Two bins of one unit at step 0 of the run that `frame` measures."""
+    keys = frame.iloc[[0, 0]][["study", "network", "norm_layer", "learning_rate", "seed"]].reset_index(drop=True)
+    layer = "layers.norm1" if keys["study"][0] == "dln" else "features.norm1"
+    bins = pd.DataFrame({"left": [-1.0, 0.0], "right": [0.0, 1.0], "count": [3.0, 5.0]})
+    table = keys.assign(layer=layer, unit=0, step=0).join(bins)
+    return table[list(HISTOGRAM_COLUMNS)]

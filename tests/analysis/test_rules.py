@@ -1,0 +1,119 @@
+import math
+from pathlib import Path
+
+import pytest
+from tests.analysis.synthetic import Kind, study
+
+from normlab.analysis.claims.registry import FUNCTIONS
+from normlab.analysis.rules import Region, load_claims
+from normlab.analysis.statistics import Interval
+from normlab.analysis.verdicts import judge_all
+from normlab.specs.strict import InputError
+
+MINIMAL = """
+claims:
+  - id: C6
+    statement: s
+    paper: {where: w, value: v}
+    quantity: q
+    page: 01-training.html
+    rule: {min_seeds: 5, supported: {all: [final]}, refuted: {all: [final]}}
+    parts:
+      final: {quantity: f, supported: {at_most: 0.15}, refuted: {at_least: 0.5}}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "claims.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_packaged_claims_are_c1_to_c24_and_each_has_a_function() -> None:
+    claims = load_claims()
+    assert [claim.id for claim in claims] == [f"C{number}" for number in range(1, 25)]
+    assert set(FUNCTIONS) == {claim.id for claim in claims}
+
+
+def test_measured_and_described_parts_and_settings_agree() -> None:
+    # an empty study: no part can be measured, but every function names its parts
+    entries = judge_all(load_claims(), FUNCTIONS, study({("group", 0.1): Kind()}, seeds=1))
+    assert len(entries) == 24
+    assert {entry["verdict"] for entry in entries} <= {"not run", "inconclusive"}
+    assert all(entry["reason"] for entry in entries)
+
+
+def test_a_minimal_file_loads(tmp_path: Path) -> None:
+    (claim,) = load_claims(write(tmp_path, MINIMAL))
+    assert claim.rule_as_dict()["parts"] == {"final": {"supported": {"at_most": 0.15}, "refuted": {"at_least": 0.5}}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("statement: s", "statment: s", "statment: unknown key"),
+        ("    quantity: q\n", "", "quantity: missing"),
+        ("min_seeds: 5", "min_seeds: five", "min_seeds: expected a whole number, got 'five'"),
+        ("min_seeds: 5", "min_seeds: 0", "must be at least 1, got 0"),
+        ("at_most: 0.15", "atmost: 0.15", "atmost: unknown key"),
+        ("at_most: 0.15", "at_most: 0.15, below: 0.1", "exactly one of"),
+        ("at_most: 0.15", "within: [2.0, 1.0]", "rising numbers"),
+        ("supported: {all: [final]}", "supported: {all: [end]}", "no part 'end'; there are: final"),
+        ("supported: {all: [final]}", "supported: {all: [final], any: [final]}", "exactly one of all, any"),
+        ("supported: {all: [final]}", "supported: {all: [final=true]}", "accepted verdicts"),
+        ("{quantity: f, supported: {at_most: 0.15}, ", "{quantity: f, ", "part 'final' has no region 'supported'"),
+        ("01-training.html", "training.html", "page: accepted"),
+        ("id: C6", "id: six", "expected C and a number"),
+        ("claims:", "claim:", "expected one key, claims"),
+        ("    parts:\n      final: {quantity: f, supported: {at_most: 0.15}, refuted: {at_least: 0.5}}\n", "", "parts"),
+    ],
+)
+def test_a_wrong_file_is_one_clear_line(tmp_path: Path, before: str, after: str, message: str) -> None:
+    assert before in MINIMAL
+    with pytest.raises(InputError, match=r"(?s)claims|region|condition|rule") as caught:
+        load_claims(write(tmp_path, MINIMAL.replace(before, after)))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_claim_twice_is_refused(tmp_path: Path) -> None:
+    twice = MINIMAL + MINIMAL.split("claims:\n")[1]
+    with pytest.raises(InputError, match="C6: every claim may appear once"):
+        load_claims(write(tmp_path, twice))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("id: C6", "id: C99", "C99: unknown claim"),
+        ("page:", "settings: {accuracy: 0.9}\n    page:", "settings: expected none, got accuracy"),
+        ("final", "end", "measured are final; described are end"),
+    ],
+)
+def test_a_file_that_does_not_fit_the_functions_is_refused(
+    tmp_path: Path, before: str, after: str, message: str
+) -> None:
+    claims = load_claims(write(tmp_path, MINIMAL.replace(before, after)))
+    with pytest.raises(InputError) as caught:
+        judge_all(claims, FUNCTIONS, study({("noise", 0.1): Kind()}, seeds=1))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("region", "inside", "across"),
+    [
+        (Region(at_least=1.5), (1.5, math.inf), (1.4, 3.0)),
+        (Region(above=1.5), (1.6, 3.0), (1.5, 3.0)),
+        (Region(at_most=1.5), (-math.inf, 1.5), (1.0, 1.6)),
+        (Region(below=1.5), (1.0, 1.4), (1.0, 1.5)),
+        (Region(within=(0.5, 2.0)), (0.5, 2.0), (0.4, 1.0)),
+        (Region(beyond=(0.5, 2.0)), (2.0, 9.0), (0.4, 2.5)),
+        (Region(beyond=(0.5, 2.0)), (0.1, 0.5), (0.4, 0.6)),
+    ],
+)
+def test_an_interval_lies_in_a_region_only_as_a_whole(
+    region: Region, inside: tuple[float, float], across: tuple[float, float]
+) -> None:
+    assert region.holds(Interval(1.0, *inside))
+    assert not region.holds(Interval(1.0, *across))
+    assert not region.holds(Interval(1.0, math.nan, math.nan))

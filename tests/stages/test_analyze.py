@@ -1,0 +1,157 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.analysis.outputs import PARAMS, write_outputs
+from tests.analysis.synthetic import Kind
+
+from normlab.analysis.readme import BEGIN, END, claims_record
+from normlab.analysis.tables import load_histograms, load_measurements
+from normlab.specs.strict import InputError
+from normlab.stages import analyze, readme
+
+FILES = (
+    "tables/measurements.parquet",
+    "tables/histograms.parquet",
+    "tables/theory.parquet",
+    "metrics.json",
+    "claims.json",
+)
+
+
+def run(root: Path, params: Path) -> dict[str, Any]:
+    analyze.main(["--params", str(params), "--root", str(root), "--out", str(root / "reports")])
+    return {name: strictly(root / "reports" / name) for name in ("metrics.json", "claims.json")}
+
+
+def strictly(path: Path) -> Any:
+    """JSON as the standard has it: no NaN, no Infinity."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{path.name} holds {constant}")
+
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+@pytest.fixture(scope="module")
+def analyzed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    root = tmp_path_factory.mktemp("study")
+    return root, run(root, write_outputs(root))
+
+
+@pytest.mark.pipeline
+def test_all_outputs_are_written(analyzed: tuple[Path, dict[str, Any]]) -> None:
+    root, _ = analyzed
+    assert all((root / "reports" / name).is_file() for name in FILES)
+    assert len(load_measurements(root / "reports/tables/measurements.parquet")) > 1000
+    assert len(load_histograms(root / "reports/tables/histograms.parquet")) == 12
+
+
+@pytest.mark.pipeline
+def test_every_claim_is_reported_and_two_seeds_decide_none_that_needs_five(
+    analyzed: tuple[Path, dict[str, Any]],
+) -> None:
+    claims = {claim["id"]: claim for claim in analyzed[1]["claims.json"]}
+    assert list(claims) == [f"C{number}" for number in range(1, 25)]
+    assert claims["C9"]["verdict"] == "inconclusive"
+    assert claims["C9"]["reason"] == "2 of 5 seeds"
+    assert claims["C6"]["verdict"] == "not run"
+    assert claims["C18"]["verdict"] == "refuted"  # a counterexample needs no second seed
+    same = next(part for part in claims["C11"]["parts"] if part["name"] == "same_function")
+    assert same["n_seeds"] == 2
+
+
+@pytest.mark.pipeline
+def test_metrics_are_flat_numbers_or_null_with_a_reason(analyzed: tuple[Path, dict[str, Any]]) -> None:
+    metrics = analyzed[1]["metrics.json"]
+    assert set(metrics["cells"]) == {"vgg11-none-0.1", "vgg11-batch-0.1", "dln-none-1e-06", "dln-batch-1e-06"}
+    batch = metrics["cells"]["vgg11-batch-0.1"]
+    assert batch["final_test_accuracy"] == 0.85
+    # 0.9·t/20 before batch 20, then 1: batches 18 … 22 are the first five whose mean, 0.933, is at least 0.9
+    assert batch["steps_to_90_percent"] == 22
+    assert metrics["cells"]["vgg11-none-0.1"]["early_loss_range"] == 3.0
+    for cell in metrics["cells"].values():
+        for key, value in cell.items():
+            if value is None:
+                assert cell[f"{key}_reason"]
+    counts = metrics["claims"]
+    assert counts["supported"] + counts["refuted"] + counts["inconclusive"] + counts["not_run"] == 24
+    assert counts["expected_misses"] == pytest.approx(0.05 * counts["deciding_intervals"], abs=0.005)
+
+
+@pytest.mark.pipeline
+def test_running_again_writes_the_same_bytes(analyzed: tuple[Path, dict[str, Any]]) -> None:
+    root, _ = analyzed
+    before = {name: (root / "reports" / name).read_bytes() for name in FILES}
+    run(root, root / "params.yaml")
+    assert {name: (root / "reports" / name).read_bytes() for name in FILES} == before
+
+
+@pytest.mark.pipeline
+def test_a_run_that_diverged_is_a_result(tmp_path: Path) -> None:
+    params = write_outputs(tmp_path, kinds={"none": Kind(diverged_at=25, test=0.1), "batch": Kind(reach=20.0)})
+    results = run(tmp_path, params)
+    plain = results["metrics.json"]["cells"]["vgg11-none-0.1"]
+    assert plain["diverged_seeds"] == 2
+    assert plain["final_train_accuracy"] == 0.1
+    assert plain["steps_to_90_percent"] is None
+    assert plain["steps_to_90_percent_reason"] == "infinite (never reached, diverged or overflowed) for 2 of 2 seeds"
+    speed = results["claims.json"][0]["parts"][0]
+    # BatchNorm gets there at batch 22, the plain network not within 100: the ratio is at least 101/22
+    assert speed["interval"][0] == pytest.approx(101 / 22)
+    assert speed["interval"][1] is None
+
+
+@pytest.mark.pipeline
+def test_bad_input_ends_before_anything_is_written(tmp_path: Path) -> None:
+    params = write_outputs(tmp_path)
+    params.write_text(PARAMS.replace("window: 5", "window: 0"))
+    with pytest.raises(InputError, match=r"analyze\.window: must be at least 1, got 0"):
+        run(tmp_path, params)
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.pipeline
+def test_the_readme_table_is_written_checked_and_found_stale(analyzed: tuple[Path, dict[str, Any]]) -> None:
+    root, _ = analyzed
+    page = root / "README.md"
+    page.write_text(f"# Title\n\n{BEGIN}\nold\n{END}\n\nrest | of it\n")
+    with pytest.raises(InputError, match="stale"):
+        readme.main(["--root", str(root), "--check"])
+    readme.main(["--root", str(root)])
+    readme.main(["--root", str(root), "--check"])
+    text = page.read_text()
+    assert text.startswith("# Title\n")
+    assert text.endswith("rest | of it\n")
+    rows = [line for line in text.splitlines() if line.startswith("| C")]
+    assert len(rows) == 24
+    columns = {len(row.replace("\\|", "").split("|")) for row in rows}
+    assert columns == {8}  # no cell breaks the table
+    assert math.isclose(float(rows[8].split("|")[4].split()[0]), 3.0)
+
+
+@pytest.mark.pipeline
+def test_a_published_record_goes_before_the_local_one(analyzed: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        claims_record(tmp_path)
+    local = tmp_path / "reports/claims.json"
+    local.parent.mkdir()
+    local.write_text("[]")
+    assert claims_record(tmp_path) == local
+    published = tmp_path / "reports/published/cifar10/claims.json"
+    published.parent.mkdir(parents=True)
+    published.write_text("[]")
+    assert claims_record(tmp_path) == published
+
+
+@pytest.mark.pipeline
+def test_a_readme_without_markers_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/claims.json").write_text("[]")
+    with pytest.raises(InputError, match="no such file"):
+        readme.main(["--root", str(tmp_path)])
+    (tmp_path / "README.md").write_text("# Title\n")
+    with pytest.raises(InputError, match="expected one line"):
+        readme.main(["--root", str(tmp_path)])
