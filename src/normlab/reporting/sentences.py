@@ -8,11 +8,13 @@ import pandas as pd
 from normlab.analysis.figures.bands import NON_FINITE, non_finite_note
 from normlab.analysis.figures.shift import in_network_order
 from normlab.analysis.figures.speed import steps_to
+from normlab.analysis.figures.statements import STATEMENTS
 from normlab.analysis.figures.style import label, main_learning_rate, number, order, same
 from normlab.reporting.pictures import Html, bullets, table
 from normlab.reporting.results import Results
 from normlab.reporting.verdicts import number as short
 
+OVER_SEEDS = "Median over seeds [least – greatest seed]; ∞: never reached, or not finite."
 FEW_SEEDS = {"vgg": 5, "resnet": 5, "dln": 10, "reparametrization": 5}
 
 
@@ -67,7 +69,7 @@ def steps_per_seed(frame: pd.DataFrame, accuracy: float, window: int) -> pd.Data
 
 
 def spread(values: pd.Series) -> str:
-    """`1.52 [1.40 – 1.66]`: median and range over seeds; ∞ counts, NaN is counted apart; the plain value for one seed."""
+    """`1.52 [1.40 – 1.66]`: median and range over seeds; ∞ counts, NaN is counted apart; one seed has no range."""
     known = values.dropna()
     if known.empty:
         return "undefined" if len(values) else "–"
@@ -81,7 +83,7 @@ def spread(values: pd.Series) -> str:
 
 def comparison(
     measures: dict[str, pd.DataFrame],
-    caption: str = "Median over seeds [least – greatest seed]; ∞: never reached, or not finite.",
+    caption: str = OVER_SEEDS,
 ) -> Html:
     """A table: one row a measure (its frame from `per_seed`), one column a normalizer."""
     kinds = order([kind for frame in measures.values() for kind in frame.columns])
@@ -127,6 +129,28 @@ def ratio_sentence(
     lost = len(values) - len(known)
     ending = f"; undefined for {lost} more" if lost else ""
     return f"{name}: {label(over)} ÷ {label(under)} = {spread(known)}, {reading}{ending}."
+
+
+def ratio_table(measures: dict[str, pd.DataFrame], kinds: Sequence[str], *, under: str = "batch") -> Html:
+    """Every measure (its frame from `per_seed`) of `kinds` divided by that of `under`, paired by seed."""
+    shown = [kind for kind in kinds if any(kind in frame for frame in measures.values())]
+    rows = [[name, *(spread(ratio(frame, kind, under)) for kind in shown)] for name, frame in measures.items()]
+    caption = "Ratio within each seed, median over seeds [least – greatest seed]; 1 means equal."
+    return table([f"÷ {label(under)}", *map(label, shown)], rows, caption)
+
+
+def difference_sentence(
+    name: str, frame: pd.DataFrame, *, over: str = "batch", under: str = "none", even: float = 0.05
+) -> str:
+    """As `ratio_sentence`, for values that may be negative: `over` minus `under`, paired by seed."""
+    if over not in frame or under not in frame:
+        return f"{name}: {label(over)} and {label(under)} were not both measured."
+    known = (frame[over] - frame[under]).dropna()
+    if known.empty:
+        return f"{name}: no seed has a defined value for both {label(over)} and {label(under)}."
+    middle = float(np.median(known))
+    reading = "about equal" if abs(middle) <= even else f"{'higher' if middle > 0 else 'lower'} for {label(over)}"
+    return f"{name}: {label(over)} − {label(under)} = {spread(known)}, {reading}."
 
 
 def about(results: Results, study: str, frame: pd.DataFrame) -> Html:
@@ -175,6 +199,21 @@ def caveats(results: Results, study: str, frame: pd.DataFrame, *further: str) ->
         f"{non_finite_note(frame)}" if not np.isfinite(frame["value"]).all() else "",
         *further,
     )
+
+
+def theory_sentences(found: pd.DataFrame) -> list[str]:
+    """One sentence a statement from the shares of random cases: how often it holds as printed and as corrected."""
+    if found.empty:
+        return ["The theory study is not part of this preset."]
+    wide = found.pivot_table(index="statement", columns="quantity", values=["share", "cases"], aggfunc="first")
+    sentences = []
+    for statement, name in STATEMENTS.items():
+        if statement not in wide.index:
+            continue
+        printed, corrected = (wide.loc[statement, ("share", f"holds_{form}")] for form in ("printed", "corrected"))
+        cases = int(wide.loc[statement, ("cases", "holds_printed")])
+        sentences.append(f"{name}: true as printed in {printed:.1%} of {cases} cases, as corrected in {corrected:.1%}.")
+    return sentences
 
 
 def finite_caption(frame: pd.DataFrame, quantities: Sequence[str] | None = None) -> str:

@@ -42,10 +42,8 @@ def badge(verdict: str) -> str:
 
 def verdict_line(claims: Sequence[dict[str, Any]]) -> Html:
     """The verdicts of a page in one line, each linked to its card."""
-    items = ", ".join(
-        f'<a href="#{html.escape(claim["id"])}">{html.escape(claim["id"])}</a> {badge(claim["verdict"])}'
-        for claim in claims
-    )
+    names = [(html.escape(claim["id"]), badge(claim["verdict"])) for claim in claims]
+    items = ", ".join(f'<a href="#{name}">{name}</a> {verdict}' for name, verdict in names)
     plain = ", ".join(f"{claim['id']} {claim['verdict']}" for claim in claims)
     return Html(f"<p>Verdicts below: {items or 'none on this page'}.</p>", plain)
 

@@ -35,15 +35,24 @@ class _Renderer(IPythonRenderer):
         return to_mathml(body, block=True)
 
 
+def declared(notebook: Path) -> list[str]:
+    """The parameters that a notebook takes, read from its cell with the tag `parameters`.
+
+    Raises:
+        InputError: no such notebook.
+    """
+    if not notebook.is_file():
+        raise InputError(f"{notebook}: no such notebook")
+    return list(papermill.inspect_notebook(str(notebook)))
+
+
 def execute(notebook: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode:
     """Run `notebook` in a fresh kernel of this environment, in the working directory; nothing is written.
 
     Raises:
-        InputError: no such notebook, a parameter that it does not declare, or a cell that failed.
+        InputError: a parameter that the notebook does not declare, or a cell that failed.
     """
-    if not notebook.is_file():
-        raise InputError(f"{notebook}: no such notebook")
-    known = papermill.inspect_notebook(str(notebook))
+    known = declared(notebook)
     for name in parameters:
         if name not in known:
             raise InputError(f"{notebook}: unknown parameter {name!r}; accepted: {', '.join(known) or 'none'}")
@@ -98,7 +107,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     path = Path(args.notebook)
     path = path if path.suffix == ".ipynb" else Path("notebooks") / f"{path.name}.ipynb"
-    parameters = {"params": str(args.params)}
+    parameters = {"params": str(args.params)} if "params" in declared(path) else {}
     for setting in args.set:
         name, equals, value = setting.partition("=")
         if not equals:

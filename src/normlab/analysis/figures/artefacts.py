@@ -178,6 +178,19 @@ def plot_direction_ratio(
     return ax
 
 
+def plot_by_step(frame: pd.DataFrame, ax: Axes, quantity: str) -> Axes:
+    """A summary of the walk at each probed step, one line a normalizer, band over seeds; logarithmic axis."""
+    rows = frame[(frame["quantity"] == quantity) & frame["step_size"].isna()]
+    ax.set_xlabel("training step of the checkpoint")
+    ax.set_ylabel(axis_label(quantity.removesuffix("_high")))
+    if rows.empty:
+        return say_nothing_to_draw(ax)
+    for kind in order(rows["norm_layer"]):
+        draw_band(ax, rows[rows["norm_layer"] == kind], kind)
+    ax.set_yscale("log", nonpositive="mask")
+    return ax
+
+
 def direction_handles() -> list[Line2D]:
     """Legend entries that tell the walk along the gradient from that along random directions."""
     return [

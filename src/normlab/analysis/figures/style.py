@@ -21,6 +21,7 @@ COLORS = {
     "layer": "#882255",
     "group": "#7A7A1F",
     "instance": "#332288",
+    "batch_affine": "#009E73",
 }
 # A second cue beside the color: one marker a normalizer, drawn sparsely.
 MARKERS = {
@@ -34,6 +35,7 @@ MARKERS = {
     "layer": "<",
     "group": ">",
     "instance": "h",
+    "batch_affine": "D",
 }
 LABELS = {
     "none": "none (plain)",
@@ -46,6 +48,7 @@ LABELS = {
     "layer": "LayerNorm",
     "group": "GroupNorm",
     "instance": "InstanceNorm",
+    "batch_affine": "BatchNorm, γ and β walked too",
 }
 # Axis label with its unit; every quantity of the tidy tables that is drawn.
 AXES = {
