@@ -4,12 +4,14 @@ A probe subtracts nearly equal losses and gradients, so the ten mantissa bits of
 autocast region that the caller happens to be in would be read as roughness of the landscape.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 
 ACCEPTED_DTYPES = (torch.float32, torch.float64)
 _LOW_PRECISION = tuple(
@@ -94,15 +96,34 @@ def full_precision(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def twice_differentiable(model: nn.Module) -> Iterator[None]:
-    """Kernels that have a second derivative: attention by its formula, recurrent layers without cuDNN and oneDNN."""
+    """Kernels whose second derivative exists and is right: attention and weight normalization by their formulas,
+    recurrent layers without cuDNN and oneDNN."""
     with ExitStack() as stack:
+        stack.enter_context(_WeightNormByFormula())
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         if any(isinstance(module, nn.RNNBase) for module in model.modules()):
             stack.callback(setattr, torch.backends.cudnn, "enabled", torch.backends.cudnn.enabled)
             torch.backends.cudnn.enabled = False
             stack.callback(setattr, torch.backends.mkldnn, "enabled", torch.backends.mkldnn.enabled)
-            torch.backends.mkldnn.enabled = False
+            setattr(torch.backends.mkldnn, "enabled", False)  # noqa: B010 (its annotation is a descriptor)
         yield
+
+
+class _WeightNormByFormula(TorchFunctionMode):
+    """w = g·v/‖v‖ from differentiable steps: the second derivative of torch's fused kernel is wrong (torch 2.15, CPU:
+    `gradgradcheck` fails, and the Hessian comes out asymmetric)."""
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if function is not torch._weight_norm:
+            return function(*args, **(kwargs or {}))
+        return _weight_norm(*args, **(kwargs or {}))
+
+
+def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
+    axes = [axis for axis in range(v.ndim) if dim == -1 or axis != dim % v.ndim]  # -1 is one norm for all of v
+    return v * (g / torch.linalg.vector_norm(v, dim=axes, keepdim=dim != -1))
 
 
 def _is_compiled(model: nn.Module) -> bool:

@@ -4,15 +4,14 @@ H = ∇²L(w) over all trainable parameters, on one batch. No finite differences
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from normlab.objective import Batch, LossFn, Objective, objective_at
-from normlab.precision import twice_differentiable
+from normlab.objective import Batch, LossFn, objective_at
+from normlab.probes.hessian import hessian_of
 from normlab.probes.lanczos import largest_eigenvalues
 from normlab.vectors import check_vector, dot, l2_norm
 
@@ -93,7 +92,7 @@ def hessian_vector_product(
     """
     with objective_at(model, loss_fn, batch, mode=mode) as objective:
         v = check_vector(vector, objective.parameters, "vector")
-        with _hessian_of(objective) as hessian:
+        with hessian_of(objective) as hessian:
             return [h.cpu() for h in hessian.times(v)]
 
 
@@ -120,7 +119,7 @@ def directional_curvature(
         TypeError, ValueError: as `landscape`.
     """
     notes: tuple[str, ...] = ()
-    with objective_at(model, loss_fn, batch, mode=mode) as objective, _hessian_of(objective) as hessian:
+    with objective_at(model, loss_fn, batch, mode=mode) as objective, hessian_of(objective) as hessian:
         g = hessian.gradient
         norm = l2_norm(g)
         if norm == 0:
@@ -165,7 +164,8 @@ def top_eigenvalues(
         batch: one batch.
         k: how many; between 1 and the number n of trainable parameters (elements).
         mode: "train" (batch statistics; default) or "eval".
-        generator: source of the random start vectors, by default torch's global CPU state, which is not consumed.
+        generator: source of the random start vectors (to the first one the gradient is added), by default torch's
+            global CPU state, which is not consumed.
         tol: relative tolerance: converged means ‖Hv − θv‖₂ ≤ tol·|θ| for all k.
         max_products: limit on the Hessian-vector products; at least k.
 
@@ -191,8 +191,8 @@ def top_eigenvalues(
         def draw() -> Tensor:
             return torch.randn(n, generator=draws, device=draws.device, dtype=objective.dtype).to(device)
 
-        with _hessian_of(objective) as hessian, torch.no_grad():
-            found = largest_eigenvalues(hessian.times_flat, draw, k, tol, max_products)
+        with hessian_of(objective) as hessian, torch.no_grad():
+            found = largest_eigenvalues(hessian.times_flat, hessian.start(draw()), draw, k, tol, max_products)
         return Eigenvalues(
             values=torch.tensor(found.values, dtype=objective.dtype),
             residuals=torch.tensor(found.residuals, dtype=objective.dtype),
@@ -201,44 +201,3 @@ def top_eigenvalues(
             mode=mode,
             notes=found.notes,
         )
-
-
-class _Hessian:
-    """∇²L at the present weights, as the graph of ∇L: each product is one more backward pass through it."""
-
-    def __init__(self, objective: Objective) -> None:
-        self.objective = objective
-        loss = objective.loss_with_graph()
-        with torch.enable_grad():
-            raw = torch.autograd.grad(loss, objective.parameters, create_graph=True, allow_unused=True)
-        # a gradient without a graph is constant: the loss is linear there, its row of the Hessian is zero
-        self.varying = [(i, g) for i, g in enumerate(raw) if g is not None and g.requires_grad]
-        self.gradient = objective.dense([None if g is None else g.detach() for g in raw])
-
-    def times(self, vector: Sequence[Tensor]) -> list[Tensor]:
-        """Hv, one tensor a trainable parameter."""
-        if not self.varying:
-            return [torch.zeros_like(v) for v in vector]
-        raw = torch.autograd.grad(
-            [g for _, g in self.varying],
-            self.objective.parameters,
-            grad_outputs=[vector[i] for i, _ in self.varying],
-            retain_graph=True,
-            allow_unused=True,
-        )
-        return self.objective.dense([None if h is None else h.detach() for h in raw])
-
-    def times_flat(self, vector: Tensor) -> Tensor:
-        """Hv for a vector (n,) that holds all parameters in order."""
-        parts = vector.split([p.numel() for p in self.objective.parameters])
-        shaped = [
-            v.view(p.shape).to(device=p.device, dtype=p.dtype)
-            for v, p in zip(parts, self.objective.parameters, strict=True)
-        ]
-        return torch.cat([h.reshape(-1).to(vector) for h in self.times(shaped)])
-
-
-@contextmanager
-def _hessian_of(objective: Objective) -> Iterator[_Hessian]:
-    with twice_differentiable(objective.model):
-        yield _Hessian(objective)

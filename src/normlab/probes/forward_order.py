@@ -25,8 +25,8 @@ def own_parameters(module: nn.Module) -> list[nn.Parameter]:
 class ForwardOrder(TorchFunctionMode):
     """A block that watches one forward pass: every call of a module, every torch function that takes a parameter.
 
-    Time is counted in uses. A use counts for a parameter first of all while a module that owns it is being called, then
-    within any module's call, and outside of modules (a penalty in the loss function) only where there is no other.
+    Time is counted in uses. A use counts for a parameter while some module is being called; one outside of all modules
+    (a penalty in the loss function) only where there is no other.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -39,7 +39,7 @@ class ForwardOrder(TorchFunctionMode):
         self._clock = 0
         self._active: list[nn.Module] = []
         self._called: dict[nn.Module, int] = {}
-        self._uses: dict[int, list[float]] = {}  # id of a parameter -> first use: in its owner, in a module, anywhere
+        self._uses: dict[int, list[float]] = {}  # id of a parameter -> first use inside modules, and anywhere
         self._layer_uses: dict[nn.Module, int] = {}
         self._hooks = ExitStack()
 
@@ -72,14 +72,12 @@ class ForwardOrder(TorchFunctionMode):
 
     def of_parameter(self, parameter: Tensor) -> float:
         """Time of the first use, ∞ for a parameter that the forward pass never uses."""
-        uses = self._uses.get(id(parameter), [math.inf] * 3)
-        if math.isfinite(uses[0]):
-            return uses[0]
-        calls = [self._called[owner] for owner in self._owners.get(id(parameter), ()) if owner in self._called]
-        if math.isfinite(uses[1]) and not calls:
-            return uses[1]
+        inside, anywhere = self._uses.get(id(parameter), [math.inf] * 2)
+        if math.isfinite(inside):
+            return inside
         # a call whose uses torch does not show (a custom autograd function): the call itself is the time
-        return min(calls) if calls else uses[2]
+        calls = [self._called[owner] for owner in self._owners.get(id(parameter), ()) if owner in self._called]
+        return min(calls, default=anywhere)
 
     def of_module(self, module: nn.Module) -> float:
         """Time at which the module first uses a parameter of its own during its own call."""
@@ -90,17 +88,13 @@ class ForwardOrder(TorchFunctionMode):
 
     def _record(self, parameter: Tensor) -> None:
         self._clock += 1
-        uses = self._uses.setdefault(id(parameter), [math.inf] * 3)
-        active_owners = [m for m in self._owners[id(parameter)] if self._is_active(m)]
-        for module in active_owners:
-            self._layer_uses.setdefault(module, self._clock)
-        level = 0 if active_owners else (1 if self._active else 2)
-        for index in range(level, 3):
-            uses[index] = min(uses[index], self._clock)
-
-    def _is_active(self, owner: nn.Module) -> bool:
-        # a parametrization is evaluated inside the call of the layer that it belongs to
-        return any(module is owner for module in self._active)
+        uses = self._uses.setdefault(id(parameter), [math.inf] * 2)
+        for module in self._owners[id(parameter)]:
+            if any(active is module for active in self._active):
+                self._layer_uses.setdefault(module, self._clock)
+        if self._active:
+            uses[0] = min(uses[0], self._clock)
+        uses[1] = min(uses[1], self._clock)
 
     def _enter_module(self, module: nn.Module, args: Any) -> None:
         self._clock += 1

@@ -26,7 +26,12 @@ class RitzValues:
 
 
 def largest_eigenvalues(
-    product: Callable[[Tensor], Tensor], draw: Callable[[], Tensor], k: int, tol: float, max_products: int
+    product: Callable[[Tensor], Tensor],
+    start: Tensor,
+    draw: Callable[[], Tensor],
+    k: int,
+    tol: float,
+    max_products: int,
 ) -> RitzValues:
     """The k largest Ritz values of a symmetric operator on vectors (n,), n ≥ k.
 
@@ -36,12 +41,13 @@ def largest_eigenvalues(
 
     Args:
         product: v ↦ Hv.
+        start: the first vector (n,), not zero.
         draw: a fresh Gaussian vector (n,).
         k: how many values.
         tol: relative tolerance of the residuals.
         max_products: limit on the number of products, at least k.
     """
-    space = _KrylovSpace(draw())
+    space = _KrylovSpace(start)
     top: list[float] = []
     check_until = 0  # the present top values must survive an independent start up to here
     while True:
@@ -54,13 +60,16 @@ def largest_eigenvalues(
         values, residuals, floor = space.ritz(k)
         accurate = used >= k and all(r <= tol * max(abs(v), floor) for v, r in zip(values, residuals, strict=True))
         changed = len(top) != k or any(abs(a - b) > tol * max(abs(a), floor) for a, b in zip(values, top, strict=True))
+        notes = space.symmetry_notes()
         if used == space.dimension or (accurate and (k == 1 or (not changed and used >= check_until))):
-            return RitzValues(values, residuals, True, used)
+            return RitzValues(values, residuals, True, used, notes)
         if used >= max_products:
             if accurate:
-                return RitzValues(values, residuals, True, used, ("no product was left to check for repeated values",))
+                return RitzValues(
+                    values, residuals, True, used, (*notes, "no product was left to look for repeated values")
+                )
             note = f"not converged within {max_products} products to a relative residual of {tol:g}"
-            return RitzValues(values, residuals, False, used, (note,))
+            return RitzValues(values, residuals, False, used, (*notes, note))
         if accurate and changed:
             top, check_until = values, min(2 * used, space.dimension)
             space.restart(draw)
@@ -76,6 +85,8 @@ class _KrylovSpace:
         self.basis: list[Tensor] = []
         self.projected = torch.zeros(0, 0, dtype=torch.float64)
         self.tails: dict[int, Tensor] = {}  # column j -> the part of H·v_j that is orthogonal to the basis
+        self.asymmetry = 0.0
+        self._mirror: tuple[int, float] | None = None  # (j, ⟨last, H·v_j⟩), to be found again as ⟨v_j, H·last⟩
         self._append(start)
 
     @property
@@ -91,6 +102,9 @@ class _KrylovSpace:
         length = torch.linalg.vector_norm(image).item()
         coefficients, tail = self._split(image)
         size = self.size
+        if self._mirror is not None:
+            column, expected = self._mirror
+            self.asymmetry = max(self.asymmetry, abs(coefficients[column].item() - expected))
         grown = torch.zeros(size, size, dtype=torch.float64)
         grown[: size - 1, : size - 1] = self.projected
         grown[-1, :] = grown[:, -1] = coefficients
@@ -116,11 +130,24 @@ class _KrylovSpace:
             self.restart(draw)
             return
         column = max(self.tails) if newest else max(self.tails, key=lambda j: self.tails[j].norm().item())
-        self._append(self.tails.pop(column))
+        tail = self.tails.pop(column)
+        self._append(tail)
+        self._mirror = (column, torch.linalg.vector_norm(tail).item())
 
     def restart(self, draw: Callable[[], Tensor]) -> None:
         """Add a random direction orthogonal to the basis."""
         self._append(draw())
+        self._mirror = None
+
+    def symmetry_notes(self) -> tuple[str, ...]:
+        """A remark if the products are not those of a symmetric operator."""
+        scale = torch.linalg.matrix_norm(self.projected, 2).item()
+        if self.asymmetry <= 1e-2 * scale:  # rounding of float32 products stays far below
+            return ()
+        return (
+            f"the Hessian-vector products are not symmetric (off by {self.asymmetry / scale:.1e} of the largest "
+            "eigenvalue): a layer has a wrong second derivative, or the loss is not deterministic",
+        )
 
     def _append(self, vector: Tensor) -> None:
         vector = vector / torch.linalg.vector_norm(vector)

@@ -140,18 +140,16 @@ def landscape(
     steps = _checked_steps(step_sizes)
     kind = _direction_kind(direction)
     with objective_at(model, loss_fn, batch, mode=mode) as objective:
-        given = check_vector(direction, objective.parameters, "direction") if kind == "given" else None
+        d = check_vector(direction, objective.parameters, "direction") if kind == "given" else None
         gradient: list[Tensor] | None = None
-        if gradients or given is None:
-            loss, gradient = objective.gradient()
-        else:
+        grad_norm: float | None = None
+        if d is not None and not gradients:
             loss = objective.loss()
-        grad_norm = None if gradient is None else l2_norm(gradient)
-        d = given
-        if d is None:
-            assert gradient is not None  # only a given direction does without
-            assert grad_norm is not None
-            d = gradient if kind == "gradient" else _random_direction(objective, grad_norm, generator)
+        else:
+            loss, gradient = objective.gradient()
+            grad_norm = l2_norm(gradient)
+            if d is None:
+                d = gradient if kind == "gradient" else _random_direction(objective, grad_norm, generator)
         rows = [_visit(objective, d, step, gradient if gradients else None) for step in steps]
         dtype = objective.dtype
 
