@@ -1,0 +1,54 @@
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from tests.analysis.figures.drawn import everything, named, names
+
+from normlab.analysis.figures import deep_linear
+
+
+@pytest.fixture
+def history(dln: pd.DataFrame) -> pd.DataFrame:
+    return dln[dln["probe"] == "history"]
+
+
+def test_the_loss_is_a_sum_of_squares_not_nats(history: pd.DataFrame) -> None:
+    figure = deep_linear.figure_5b(history)
+    assert "½ Σ" in figure.axes[0].get_ylabel()
+    assert figure.axes[0].get_yscale() == "log"
+    assert "Figure 5b" in figure.axes[1].get_title()
+    assert "paper-l1-loss" in names(figure.axes[1])
+
+
+def test_a_full_run_has_the_paper_laid_over_and_its_final_losses_beside(history: pd.DataFrame) -> None:
+    figure = deep_linear.figure_5b(history.assign(step=history["step"] * 170))
+    assert "paper-batch-loss" in names(figure.axes[0])
+    assert "final-batch" in names(figure.axes[1])
+
+
+def test_the_final_loss_has_one_marker_a_seed_and_marks_the_diverged(history: pd.DataFrame) -> None:
+    one = history[history["learning_rate"] == 1e-6].copy()
+    last = one["step"] == one["step"].max()
+    gone = last & (one["seed"] == 2) & (one["norm_layer"] == "none") & (one["quantity"] == "loss")
+    one.loc[gone, "value"] = np.inf
+    ax = deep_linear.plot_final_loss(one, Figure().subplots())
+    assert len(named(ax, "final-none").get_ydata()) == 2
+    assert len(named(ax, "final-batch").get_ydata()) == 3
+    assert "non-finite-none" in names(ax)
+
+
+def test_rates_whose_median_run_diverges_are_on_the_edge(history: pd.DataFrame) -> None:
+    table = history.copy()
+    table.loc[(table["learning_rate"] == 1e-6) & (table["norm_layer"] == "none"), "value"] = np.nan
+    ax = deep_linear.plot_rates(table, Figure().subplots())
+    assert named(ax, "rate-none").get_xdata().tolist() == [1e-7]
+    assert named(ax, "non-finite-none").get_xdata().tolist() == [1e-6]
+
+
+def test_the_landscape_figures_have_logarithmic_betas_and_both_levels(dln: pd.DataFrame) -> None:
+    walks = dln[dln["probe"] == "landscape"]
+    figure = deep_linear.figure_10(walks)
+    assert figure.axes[2].get_yscale() == "log"
+    assert {"guide-2/learning rate", "guide-1/η_min"} <= names(figure.axes[2])
+    assert "band-l1" in everything(deep_linear.figure_13(walks))
+    assert "band-l1" not in everything(figure)
