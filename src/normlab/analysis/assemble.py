@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from normlab.analysis.tables import (
-    HISTOGRAM_COLUMNS,
-    combine,
+from normlab.analysis.stage_outputs import (
     read_deep_linear_study,
     read_measurements_of,
     read_theory,
     read_training_study,
     strays,
 )
+from normlab.analysis.tables import HISTOGRAM_COLUMNS, combine
 from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.dln import DlnGridSpec
 from normlab.specs.grid import GridSpec
