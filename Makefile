@@ -78,7 +78,7 @@ report: $(STAMP)
 	@echo "$(CURDIR)/reports/html/index.html"
 
 ui: $(STAMP)
-	@echo 'MLflow on http://127.0.0.1:$(PORT) (stop it with Ctrl-C)'
+	@echo 'the runs: http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning (stop with Ctrl-C)'
 	@$(PY) -m mlflow ui --host 127.0.0.1 --port $(PORT) \
 		--backend-store-uri "$$($(PY) -c 'from normlab.tracking import store_uri; print(store_uri())')"
 

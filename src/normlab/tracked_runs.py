@@ -7,6 +7,7 @@ claims. Reading the settings and digesting the files is quick; the numbers are r
 import hashlib
 import json
 import math
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -91,6 +92,26 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + name] = value
     return flat
+
+
+def full_tags(study: str, tags: Mapping[str, str], root: Path) -> dict[str, str]:
+    """`tags` with the study, the commit that is checked out in `root`, and the command, as MLflow's pages name them."""
+    head = subprocess.run(
+        ["git", "rev-parse", "--verify", "--quiet", "HEAD"], cwd=root, capture_output=True, text=True, check=False
+    )
+    commit = head.stdout.strip() or "unknown"
+    source = {"name": f"dvc repro {tags['dvc_stage'].partition('@')[0]}", "type": "PROJECT", "git.commit": commit}
+    described = {f"mlflow.source.{key}": value for key, value in source.items()}
+    return {**tags, "study": study, "git_commit": commit, **described}
+
+
+def live_series(steps: Sequence[tuple[int, Mapping[str, float]]]) -> Series:
+    """What a training reports, step by step, as series."""
+    series: Series = {}
+    for step, values in steps:
+        for quantity, value in values.items():
+            series.setdefault(metric_name("history", quantity), []).append((step, value))
+    return series
 
 
 def collect(root: Path) -> list[TrackedRun]:

@@ -8,7 +8,6 @@ import importlib
 import json
 import os
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 from normlab.specs.training import RunSpec
-from normlab.tracked_runs import STUDIES, Series, TrackedRun, flatten, metric_name, thin
+from normlab.tracked_runs import STUDIES, Series, TrackedRun, flatten, full_tags, live_series, thin
 
 KEY, UNFINISHED = "normlab.key", "normlab.unfinished"
 BATCH = 1000  # the most metrics that MLflow takes at once
@@ -119,7 +118,7 @@ def _experiment(client: Any, study: str, uri: str, root: Path) -> str:
         if found is not None:
             return str(found.experiment_id)
         place = (root.resolve() / "mlruns" / name).as_uri() if uri.startswith("sqlite:") else None
-        # the second tag makes the UI show its pages for training runs rather than those for chat programs
+        # the second tag says that these are trainings, which MLflow shows otherwise than chat programs
         tags = {"mlflow.note.content": STUDIES[study], "mlflow.experimentKind": "custom_model_development"}
         return str(client.create_experiment(name, artifact_location=place, tags=tags))
 
@@ -151,23 +150,13 @@ def _is_stale(old: Any, runs: Sequence[TrackedRun], shared: bool) -> bool:
     return True
 
 
-def _tags(study: str, tags: Mapping[str, str], root: Path) -> dict[str, str]:
-    head = subprocess.run(
-        ["git", "rev-parse", "--verify", "--quiet", "HEAD"], cwd=root, capture_output=True, text=True, check=False
-    )
-    commit = head.stdout.strip() or "unknown"
-    source = {"name": f"dvc repro {tags['dvc_stage'].partition('@')[0]}", "type": "PROJECT", "git.commit": commit}
-    described = {f"mlflow.source.{key}": value for key, value in source.items()}
-    return {**tags, "study": study, "git_commit": commit, **described}
-
-
 def _write(
     client: Any, experiment: str, run: TrackedRun, root: Path, draw: Callable[[TrackedRun, Path], None] | None
 ) -> None:
     entities = importlib.import_module("mlflow.entities")
     ended = max(path.stat().st_mtime for path in run.files)
     begun = round((ended - run.seconds) * 1000)
-    tags = {**_tags(run.study, run.tags, root), UNFINISHED: "true"}
+    tags = {**full_tags(run.study, run.tags, root), UNFINISHED: "true"}
     run_id = client.create_run(experiment, start_time=begun, tags=tags, run_name=run.name).info.run_id
     params = [entities.Param(name, json.dumps(v) if isinstance(v, list) else str(v)) for name, v in run.params.items()]
     for start in range(0, len(params), 100):
@@ -176,7 +165,9 @@ def _write(
     if run.dataset is not None:
         source, digest = run.dataset
         described = json.dumps({"uri": "data/prepared"})
-        dataset = entities.Dataset(name=source, digest=digest[:12], source_type="local", source=described)
+        dataset = entities.Dataset(
+            name=source, digest=digest.rpartition(":")[2][:12], source_type="local", source=described
+        )
         context = entities.InputTag("mlflow.data.context", "training")
         client.log_inputs(run_id, [entities.DatasetInput(dataset, [context])])
     for path in run.attachments:
@@ -256,7 +247,7 @@ class LiveRun:
         experiment = _experiment(client, self.run.study, uri, self.root)
         point = {key: str(getattr(self.run, key)) for key in ("network", "norm_layer", "learning_rate", "seed")}
         tags = {**point, "dvc_stage": f"train@{self.run.name}", "spec_digest": self.run.digest, UNFINISHED: "true"}
-        all_tags = _tags(self.run.study, tags, self.root)
+        all_tags = full_tags(self.run.study, tags, self.root)
         self._run_id = client.create_run(experiment, tags=all_tags, run_name=self.run.name).info.run_id
         param = importlib.import_module("mlflow.entities").Param
         params = [param(name, str(value)) for name, value in flatten(self.run.as_dict()).items()]
@@ -264,10 +255,7 @@ class LiveRun:
         self._client = client
 
     def _flush(self) -> None:
-        series: Series = {}
-        for step, values in thin(self._pending, LIVE_POINTS):
-            for quantity, value in values.items():
-                series.setdefault(metric_name("history", quantity), []).append((step, value))
+        series = live_series(thin(self._pending, LIVE_POINTS))
         self._pending = []
         _log_series(self._client, self._run_id, series, round(time.time() * 1000))
         self._flushed = time.monotonic()
