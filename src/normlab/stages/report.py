@@ -8,6 +8,8 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -58,22 +60,35 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode
             raise InputError(f"{notebook}: unknown parameter {name!r}; accepted: {', '.join(known) or 'none'}")
     with tempfile.TemporaryDirectory(prefix="page-") as scratch:
         # the kernel is this environment's and reads no start-up files of the user; two pages at once share nothing
-        os.environ.update(JUPYTER_PREFER_ENV_PATH="1", IPYTHONDIR=scratch, JUPYTER_RUNTIME_DIR=scratch)
+        settings = {"JUPYTER_PREFER_ENV_PATH": "1", "IPYTHONDIR": scratch, "JUPYTER_RUNTIME_DIR": scratch}
         sockets = {"transport": "ipc", "ip": f"{scratch}/kernel"} if sys.platform.startswith("linux") else {}
         quiet = ["--Application.log_level=50"]  # it logs its own orderly end as an error
         try:
-            return papermill.execute_notebook(
-                str(notebook),
-                None,
-                parameters,
-                kernel_name="python3",
-                progress_bar=False,
-                config=Config({"KernelManager": sockets}),
-                extra_arguments=quiet,
-            )
+            with _environment(settings):
+                return papermill.execute_notebook(
+                    str(notebook),
+                    None,
+                    parameters,
+                    kernel_name="python3",
+                    progress_bar=False,
+                    config=Config({"KernelManager": sockets}),
+                    extra_arguments=quiet,
+                )
         except PapermillExecutionError as error:
             reason = " ".join(f"{error.ename}: {error.evalue}".split())
             raise InputError(f"{notebook}: cell {error.cell_index + 1} failed with {reason}") from None
+
+
+@contextmanager
+def _environment(settings: dict[str, str]) -> Iterator[None]:
+    """These environment variables for the time of the block, for the kernel to inherit."""
+    before = dict(os.environ)
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def to_body(notebook: nbformat.NotebookNode) -> str:

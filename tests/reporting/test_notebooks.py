@@ -1,0 +1,66 @@
+"""The pages' cells, run one after another in this process on invented results."""
+
+import ast
+from pathlib import Path
+
+import nbformat
+import pytest
+from tests.architecture.imports import SOURCE
+
+NOTEBOOKS = {path.stem: path for path in sorted((SOURCE.parent / "notebooks").glob("*.ipynb"))}
+STUDIES = [name for name in NOTEBOOKS if not name.startswith("08")]
+
+
+def code_cells(path: Path) -> list:
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def run(path: Path, parameters: dict[str, str]) -> list[str]:
+    """What the cells show, as HTML."""
+    space: dict = {}
+    shown = []
+    for cell in code_cells(path):
+        body = ast.parse(cell.source).body
+        last = body.pop() if body and isinstance(body[-1], ast.Expr) else None
+        exec(compile(ast.Module(body, []), str(path), "exec"), space)
+        if "parameters" in cell.metadata.get("tags", []):
+            space.update(parameters)
+        if last is not None:
+            result = eval(compile(ast.Expression(last.value), str(path), "eval"), space)
+            shown.append(result._repr_html_())
+    return shown
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_one_cell_holds_the_parameters(name: str) -> None:
+    tagged = [cell for cell in code_cells(NOTEBOOKS[name]) if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    if name in STUDIES:
+        assert [line.split(" =")[0] for line in tagged[0].source.splitlines()] == [
+            "tables",
+            "claims",
+            "params",
+            "manifest",
+        ]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_page_shows_its_pictures_verdicts_and_caveats(name: str, paths: dict[str, str]) -> None:
+    shown = run(NOTEBOOKS[name], paths)
+    pictures = [text for text in shown if text.startswith("<figure>")]
+    assert len(pictures) >= 2
+    assert all("<figcaption><strong>" in text for text in pictures)
+    assert any('class="claim"' in text for text in shown)  # the fixture has one claim a page
+    assert "seeds a cell" in shown[-1]
+    captions = " ".join(text.partition("<figcaption>")[2] for text in pictures)
+    assert "Non-finite values (inf, NaN) are triangles" in captions
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_sections_come_in_the_order_of_a_paper(name: str) -> None:
+    cells = nbformat.read(NOTEBOOKS[name], as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    places = [
+        text.index(f"## {title}") for title in ("Question", "What was measured", "What it says", "Verdicts", "Caveats")
+    ]
+    assert places == sorted(places)
