@@ -79,7 +79,8 @@ def _measured(claim: dict[str, Any]) -> str:
         return "–"
     low, high = (_number(end) for end in claim["interval"])
     note = f" ({_cell(claim['note'])})" if claim["note"] else ""
-    return f"{_number(claim['estimate'])} [{low}, {high}], n = {claim['n_seeds']}{note}; {_cell(claim['parts'][0]['quantity'])}"
+    quantity = _cell(claim["parts"][0]["quantity"])
+    return f"{_number(claim['estimate'])} [{low}, {high}], n = {claim['n_seeds']}{note}; {quantity}"
 
 
 def _number(value: float | None) -> str:
