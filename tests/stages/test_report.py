@@ -30,7 +30,8 @@ def render(repository: Path, notebook: str | Path, out: Path, *, params: str = "
 def write_notebook(path: Path, *cells: str) -> Path:
     code = [nbformat.v4.new_code_cell(source) for source in cells]
     code[0].metadata["tags"] = ["parameters"]
-    nbformat.write(nbformat.v4.new_notebook(cells=code), path)
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=code, metadata=kernel), path)
     return path
 
 
@@ -83,9 +84,18 @@ def test_a_failing_cell_is_one_line_and_leaves_the_old_page(repository, tmp_path
     out.write_text("the old page")
     done = render(repository, notebook, out, depth="2")
     assert done.returncode == 2
-    assert done.stderr == f"error: {notebook}: cell 3 failed with KeyError: 'loss'\n"
+    assert done.stderr == f"error: {notebook}: the cell starting with `{{}}['loss']` failed with KeyError: 'loss'\n"
     assert out.read_text() == "the old page"
     assert [path.name for path in out.parent.iterdir()] == ["broken.html"]
+
+
+def test_a_file_that_is_no_notebook(repository, tmp_path) -> None:
+    path = tmp_path / "text.ipynb"
+    path.write_text("{}")
+    done = render(repository, path, tmp_path / "page.html")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {path}: not a notebook")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_notebook_that_is_not_there(repository, tmp_path) -> None:

@@ -41,11 +41,14 @@ def declared(notebook: Path) -> list[str]:
     """The parameters that a notebook takes, read from its cell with the tag `parameters`.
 
     Raises:
-        InputError: no such notebook.
+        InputError: no such notebook, or one that names no kernel.
     """
     if not notebook.is_file():
         raise InputError(f"{notebook}: no such notebook")
-    return list(papermill.inspect_notebook(str(notebook)))
+    try:
+        return list(papermill.inspect_notebook(str(notebook)))
+    except (ValueError, nbformat.ValidationError) as error:
+        raise InputError(f"{notebook}: not a notebook with a kernel: {' '.join(str(error).split())}") from None
 
 
 def execute(notebook: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode:
@@ -76,7 +79,8 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode
                 )
         except PapermillExecutionError as error:
             reason = " ".join(f"{error.ename}: {error.evalue}".split())
-            raise InputError(f"{notebook}: cell {error.cell_index + 1} failed with {reason}") from None
+            start = error.source.strip().partition("\n")[0]
+            raise InputError(f"{notebook}: the cell starting with `{start}` failed with {reason}") from None
 
 
 @contextmanager
