@@ -101,3 +101,14 @@ def test_gradient_passes_through_the_scale():
     gradient = torch.autograd.grad(module(x).sum(), x)[0]
     # the scale itself, read off as a difference of outputs of size 1
     torch.testing.assert_close(gradient, draw(module, (4, 3))[1], rtol=1e-13, atol=1e-14)
+
+
+def test_the_memory_format_changes_neither_the_draws_nor_itself() -> None:
+    """Channels-last training and a contiguous probe of the same step see the same noise."""
+    noise, x = normalizer("noise", 4), torch.randn(3, 4, 5, 5, dtype=torch.float64)
+    torch.manual_seed(0)
+    plain = noise(x)
+    torch.manual_seed(0)
+    last = noise(x.contiguous(memory_format=torch.channels_last))
+    assert torch.equal(plain, last)
+    assert last.is_contiguous(memory_format=torch.channels_last)

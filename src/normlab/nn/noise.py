@@ -62,9 +62,11 @@ class Noise(nn.Module):
         per_channel = (1, self.channels) + (1,) * self.dims
         mean = x.new_empty(per_channel).uniform_(-1.0, 1.0) * self.mean_range
         scale = 1.0 + x.new_empty(per_channel).uniform_(0.0, 1.0) * (self.scale_range - 1.0)
-        mean = mean + torch.empty_like(x).uniform_(-1.0, 1.0) * self.mean_jitter
-        scale = scale + torch.empty_like(x).normal_() * self.scale_jitter
-        return scale * x + mean
+        # drawn contiguous, whatever x's memory format: the same draws for both, and torch's fast path on the CPU
+        plain = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+        mean = mean + plain.uniform_(-1.0, 1.0) * self.mean_jitter
+        scale = scale + plain.normal_() * self.scale_jitter
+        return x * scale + mean
 
     def extra_repr(self) -> str:
         """The settings, for printing."""
