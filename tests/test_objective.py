@@ -17,10 +17,13 @@ def test_gradient_and_loss_at_other_weights() -> None:
     model, loss_fn, batch = BY_NAME["mlp"].make()
     with no_trace(model, batch), objective_at(model, loss_fn, batch) as objective:
         loss, gradient = objective.gradient()
-        moved = objective.walk(gradient, 0.1)
-        assert moved == pytest.approx(0.1 * torch.cat([g.reshape(-1) for g in gradient]).norm().item())
+        objective.walk(gradient, 0.1)
+        expected = 0.1 * torch.cat([g.reshape(-1) for g in gradient]).norm().item()
+        assert objective.distance(expected) == expected
+        assert objective.distance(0.0) == pytest.approx(expected)  # too short to be taken on trust: measured
         assert objective.loss() < loss  # a step against the gradient
-        assert objective.walk(gradient, 0) == 0.0
+        objective.walk(gradient, 0)
+        assert objective.distance(0.0) == 0.0
         assert objective.loss() == loss
         objective.place([torch.zeros_like(p) for p in objective.parameters])
         assert objective.loss() == pytest.approx(torch.log(torch.tensor(3.0)).item())  # uniform over three classes

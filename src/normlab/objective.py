@@ -21,7 +21,7 @@ from torch.nn.parameter import is_lazy
 
 from normlab.precision import floating_dtype, full_precision, refuse_low_precision
 from normlab.preservation import ModelState, preserved
-from normlab.vectors import l2_distance
+from normlab.vectors import l2_distance, l2_norm
 
 Batch: TypeAlias = Any
 LossFn: TypeAlias = Callable[[nn.Module, Batch], Tensor]
@@ -47,6 +47,7 @@ class Objective:
         self._loss_fn = loss_fn
         self._batch = batch
         self._checked = False
+        self._weight_norm: float | None = None
 
     def loss(self) -> float:
         """L at the present weights, without a graph; one forward pass."""
@@ -85,15 +86,26 @@ class Objective:
             for p, g in pairs
         ]
 
-    def walk(self, direction: Sequence[Tensor], step_size: float) -> float:
-        """Put w − step_size·direction into the model and return ‖w_k − w‖₂ as it came out in floating point."""
+    def walk(self, direction: Sequence[Tensor], step_size: float) -> None:
+        """Put w_k = w − step_size·direction into the model."""
         if step_size == 0:  # 0·inf is NaN, but no step is no step
             self.place(self.weights)
-            return 0.0
+            return
         with torch.no_grad():
             for parameter, weight, d in zip(self.parameters, self.weights, direction, strict=True):
                 torch.add(weight, d, alpha=-step_size, out=parameter.data)
-            return l2_distance([p.data for p in self.parameters], self.weights)
+
+    def distance(self, expected: float) -> float:
+        """‖w_k − w‖₂ for the weights w_k in the model, which should be about `expected`.
+
+        Rounding of w_k changes the distance by at most about ε‖w‖, at a right angle to it on average: a distance far
+        above that is as expected, and only a short one is measured (it may be 0 where w_k rounds to w).
+        """
+        if self._weight_norm is None:
+            self._weight_norm = l2_norm(self.weights)
+        if expected > 1e3 * torch.finfo(self.dtype).eps * self._weight_norm:
+            return expected
+        return l2_distance([p.detach() for p in self.parameters], self.weights)
 
     def place(self, weights: Sequence[Tensor]) -> None:
         """Put these weights into the model; one tensor a trainable parameter."""

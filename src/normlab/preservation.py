@@ -49,7 +49,10 @@ class _Attributes:
         self.module = module
         self.own = dict(module.__dict__)
         self.own.pop("training", None)  # the mode has its own rule
-        self.containers = [(value, _members(value)) for value in self.own.values() if isinstance(value, _CONTAINERS)]
+        containers = [(value, _members(value)) for value in self.own.values() if isinstance(value, _CONTAINERS)]
+        self.containers = [(value, members) for value, members in containers if members]
+        self.empty = [value for value, members in containers if not members]  # most of torch's own
+        self.seen: list[int] = []
         self.generators = [
             (value, value.get_state()) for value in self.own.values() if isinstance(value, torch.Generator)
         ]
@@ -57,17 +60,25 @@ class _Attributes:
 
     def restore(self) -> None:
         now = self.module.__dict__
-        for name in [name for name in now if name not in self.own and name != "training"]:
-            del now[name]
-        for name, value in self.own.items():
-            if name not in now or now[name] is not value:
-                now[name] = value
+        if list(map(id, now.values())) != self.seen:
+            self._restore_objects(now)
+            self.seen = list(map(id, now.values()))
+        if any(self.empty):
+            for container in self.empty:
+                container.clear()
         for container, members in self.containers:
             _refill(container, members)
         for generator, state in self.generators:
             generator.set_state(state)
         for stream, state in self.streams:
             _set_stream_state(stream, state)
+
+    def _restore_objects(self, now: dict[str, Any]) -> None:
+        for name in [name for name in now if name not in self.own and name != "training"]:
+            del now[name]
+        for name, value in self.own.items():
+            if name not in now or now[name] is not value:
+                now[name] = value
 
 
 class ModelState:

@@ -1,17 +1,20 @@
 """Norms and angles of vectors that are lists of tensors shaped like a model's parameters.
 
-Everything is formed and summed in float64, in pieces that fit a cache: a float32 sum over three million parameters is
-wrong in the fifth digit, and squares overflow from 1e19 on.
+A float32 sum over three million parameters is wrong in the fifth digit, and squares overflow from 1e19 on. So float32
+products are summed in short pieces, the pieces in float64, and vectors whose squares come near the limits of float32
+are taken in float64 altogether.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-_PIECE = {"cpu": 2**16, "cuda": 2**24}
+_PIECE = {"cpu": 2**14, "cuda": 2**24}  # a GPU sums in a tree, however long
+_SAFE_SQUARES = (1e-24, 1e36)  # sums of float32 squares outside may have lost terms to under- or overflow
+Pieces = Callable[[Tensor, Tensor], list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Comparison:
 def compare(a: Sequence[Tensor], b: Sequence[Tensor]) -> Comparison:
     """Distance and cosine of two vectors; equal vectors have exactly the distance 0 and the cosine 1."""
     distance, product, square_a, square_b = _reduce(
-        (torch.stack([(d := x - y).dot(d), x.dot(y), x.dot(x), y.dot(y)]) for x, y in _pairs(a, b)), 4
+        a, b, lambda x, y: [(d := x - y).dot(d), x.dot(y), x.dot(x), y.dot(y)], squares=(0, 2, 3)
     )
     norm_a, norm_b = math.sqrt(square_a), math.sqrt(square_b)
     if norm_a == 0 or norm_b == 0:
@@ -43,17 +46,17 @@ def compare(a: Sequence[Tensor], b: Sequence[Tensor]) -> Comparison:
 
 def l2_norm(a: Sequence[Tensor]) -> float:
     """‖a‖₂ over all tensors."""
-    return math.sqrt(_reduce((x.dot(x)[None] for x, _ in _pairs(a, a)), 1)[0])
+    return math.sqrt(_reduce(a, a, lambda x, _: [x.dot(x)], squares=(0,))[0])
 
 
 def l2_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
     """‖a − b‖₂ over all tensors."""
-    return math.sqrt(_reduce(((d := x - y).dot(d)[None] for x, y in _pairs(a, b)), 1)[0])
+    return math.sqrt(_reduce(a, b, lambda x, y: [(d := x - y).dot(d)], squares=(0,))[0])
 
 
 def dot(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
     """⟨a, b⟩ over all tensors."""
-    return _reduce((x.dot(y)[None] for x, y in _pairs(a, b)), 1)[0]
+    return _reduce(a, b, lambda x, y: [x.dot(y), x.dot(x), y.dot(y)], squares=(1, 2))[0]
 
 
 def check_vector(vector: object, parameters: Sequence[Tensor], what: str) -> list[Tensor]:
@@ -75,17 +78,29 @@ def check_vector(vector: object, parameters: Sequence[Tensor], what: str) -> lis
     return [v.detach().to(device=p.device, dtype=p.dtype) for v, p in zip(vector, parameters, strict=True)]
 
 
-def _pairs(a: Sequence[Tensor], b: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+def _reduce(a: Sequence[Tensor], b: Sequence[Tensor], terms: Pieces, squares: tuple[int, ...]) -> list[float]:
+    """Sums over all pieces of the terms; those at `squares` are sums of squares and tell whether float32 sufficed."""
+    sums = _sum(terms(x, y) for x, y in _pieces(a, b))
+    low, high = _SAFE_SQUARES
+    if any(x.dtype == torch.float32 for x in a) and not all(low < sums[index] < high for index in squares):
+        sums = _sum(terms(x.double(), y.double()) for x, y in _pieces(a, b))
+    return sums
+
+
+def _pieces(a: Sequence[Tensor], b: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     for x, y in zip(a, b, strict=True):
         size = _PIECE.get(x.device.type, 2**24)
-        for p, q in zip(x.detach().reshape(-1).split(size), y.detach().reshape(-1).split(size), strict=True):
-            yield p.double(), q.double()
+        x, y = x.detach().reshape(-1), y.detach().reshape(-1)
+        yield from [(x, y)] if x.numel() <= size else zip(x.split(size), y.split(size), strict=True)
 
 
-def _reduce(rows: Iterator[Tensor], width: int) -> list[float]:
-    """Sum of the rows, with one transfer to the host a device rather than one a tensor."""
-    totals: dict[torch.device, Tensor] = {}
+def _sum(rows: Iterator[list[Tensor]]) -> list[float]:
+    """Sums of the columns in float64, with one transfer to the host a device rather than one a piece."""
+    by_device: dict[torch.device, list[list[Tensor]]] = {}
     for row in rows:
-        totals[row.device] = totals[row.device] + row if row.device in totals else row
-    sums = [total.tolist() for total in totals.values()] or [[0.0] * width]
-    return [sum(column) for column in zip(*sums, strict=True)]
+        by_device.setdefault(row[0].device, []).append(row)
+    totals = [
+        torch.stack([torch.stack(column).sum(dtype=torch.float64) for column in zip(*rows_there, strict=True)]).tolist()
+        for rows_there in by_device.values()
+    ]
+    return [sum(column) for column in zip(*totals, strict=True)] or [0.0] * 4

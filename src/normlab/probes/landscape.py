@@ -23,7 +23,7 @@ class LandscapeProbe:
 
     Attributes:
         loss: L(w), the base point.
-        grad_norm: ‖g‖₂ with g = ∇L(w); None if no gradient was taken.
+        grad_norm: ‖g‖₂ with g = ∇L(w); NaN if no gradient was taken.
         step_sizes: (K,) absolute multiples of d, not in units of a learning rate.
         losses: (K,) L(w_k).
         gradient_distances: (K,) ‖∇L(w_k) − g‖₂.
@@ -35,7 +35,7 @@ class LandscapeProbe:
     """
 
     loss: float
-    grad_norm: float | None
+    grad_norm: float
     step_sizes: Tensor
     losses: Tensor
     gradient_distances: Tensor | None
@@ -85,7 +85,7 @@ class LandscapeProbe:
     def scalars(self) -> dict[str, float]:
         """The summary that `Monitor` logs: what was measured, without the arrays."""
         summary = {name: getattr(self, name) for name in ("loss", "loss_low", "loss_high", "loss_range")}
-        if self.grad_norm is not None:
+        if self.betas is not None or not math.isnan(self.grad_norm):
             summary["grad_norm"] = self.grad_norm
         if self.betas is not None:
             for name in ("gradient_distance_low", "gradient_distance_high", "effective_beta"):
@@ -142,7 +142,7 @@ def landscape(
     with objective_at(model, loss_fn, batch, mode=mode) as objective:
         d = check_vector(direction, objective.parameters, "direction") if kind == "given" else None
         gradient: list[Tensor] | None = None
-        grad_norm: float | None = None
+        grad_norm = math.nan
         if d is not None and not gradients:
             loss = objective.loss()
         else:
@@ -150,7 +150,8 @@ def landscape(
             grad_norm = l2_norm(gradient)
             if d is None:
                 d = gradient if kind == "gradient" else _random_direction(objective, grad_norm, generator)
-        rows = [_visit(objective, d, step, gradient if gradients else None) for step in steps]
+        length = l2_norm(d) if kind == "given" else grad_norm
+        rows = [_visit(objective, d, length, step, gradient if gradients else None) for step in steps]
         dtype = objective.dtype
 
     losses, distances, cosines, betas = (list(column) for column in zip(*rows, strict=True))
@@ -173,12 +174,13 @@ def landscape(
 
 
 def _visit(
-    objective: Objective, d: Sequence[Tensor], step: float, gradient: list[Tensor] | None
+    objective: Objective, d: Sequence[Tensor], length: float, step: float, gradient: list[Tensor] | None
 ) -> tuple[float, float, float, float]:
     """Loss, gradient distance, gradient cosine and beta at w − step·d; the last three NaN without a base gradient."""
-    moved = objective.walk(d, step)
+    objective.walk(d, step)
     if gradient is None:
         return objective.loss(), math.nan, math.nan, math.nan
+    moved = objective.distance(abs(step) * length)
     loss, there = objective.gradient()
     change = compare(there, gradient)
     beta = math.nan if moved == 0 else change.distance / moved
@@ -219,16 +221,16 @@ def _direction_kind(direction: Any) -> str:
 
 
 def _notes(
-    loss: float, grad_norm: float | None, steps: list[float], rows: Sequence[tuple[float, ...]], gradients: bool
+    loss: float, grad_norm: float, steps: list[float], rows: Sequence[tuple[float, ...]], gradients: bool
 ) -> tuple[str, ...]:
     notes = []
     if not gradients:
-        notes.append("forward-only: gradient distances, cosines and betas were not measured")
+        notes.append("forward-only: the gradient's distances, cosines and betas were not measured")
     if grad_norm == 0:
         notes.append("zero gradient: gradient cosines are undefined, and so are betas where the walk does not move")
-    elif grad_norm is not None and not math.isfinite(grad_norm):
+    elif gradients and not math.isfinite(grad_norm):
         notes.append("the gradient at the base point is not finite")
-    if any(step == 0 for step in steps):
+    if 0 in steps:
         notes.append("step size 0: beta is undefined (no distance moved) and left out of effective_beta")
         if any(row[0] != loss for row, step in zip(rows, steps, strict=True) if step == 0 and math.isfinite(loss)):
             notes.append("the loss at step size 0 differs from the base point: the evaluation is not deterministic")

@@ -1,0 +1,165 @@
+"""Cost of the probes beside its floor, as ratios within one run: `make bench`, or `python benchmarks/probes.py`.
+
+Measured on a VGG-11 with BatchNorm in train mode, on the CPU. Pieces that are compared alternate, and the medians of
+their CPU times are set against each other, so that another program on the machine slows both alike. No test depends on
+any of these numbers.
+
+    walk            K forward+backward passes are the floor of a walk of K step sizes beyond the step's own gradient;
+                    the measured walk includes that gradient (K + 1 passes), saving and restoring everything
+    forward-only    K forward passes without a graph are the floor; the measured walk's own gradient is taken off
+    top eigenvalue  Hessian-vector products until the value stays within 1e-3 of a long Lanczos run's; products are
+                    counted, not timed. A weak point: the reference is our own, run to a relative residual of 1e-5
+    memory          growth of the resident set over 1,000 probes of a small network, after a warm-up
+"""
+
+import argparse
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from normlab.nn import vgg
+from normlab.probes import covariate_shift, directional_curvature, landscape, top_eigenvalues
+
+STEP_SIZES = [0.05, 0.1, 0.2, 0.4]
+Row = tuple[str, str, str, str, str]
+
+
+def loss_fn(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """Mean cross-entropy."""
+    return F.cross_entropy(model(batch[0]), batch[1])
+
+
+def build(width: float, batch_size: int, norm_layer: str = "batch") -> tuple[nn.Module, tuple[Tensor, Tensor]]:
+    """A VGG-11 and a random batch: costs do not depend on the values."""
+    torch.manual_seed(0)
+    model = vgg(11, width=width, norm_layer=norm_layer)
+    return model, (torch.randn(batch_size, 3, 32, 32), torch.randint(0, 10, (batch_size,)))
+
+
+def cpu_seconds(pieces: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """CPU seconds of each piece, `repeats` times in turn after one round of warm-up."""
+    seconds: dict[str, list[float]] = {name: [] for name in pieces}
+    for turn in range(repeats + 1):
+        for name, piece in pieces.items():
+            start = time.process_time()
+            piece()
+            if turn:
+                seconds[name].append(time.process_time() - start)
+    return seconds
+
+
+def measure_walks(width: float, batch_size: int, repeats: int) -> list[Row]:
+    """A walk and a forward-only walk against their floors."""
+    model, batch = build(width, batch_size)
+    parameters = list(model.parameters())
+    count = len(STEP_SIZES)
+
+    def pass_both() -> None:
+        torch.autograd.grad(loss_fn(model, batch), parameters)
+
+    def pass_forward() -> None:
+        with torch.no_grad():
+            loss_fn(model, batch)
+
+    pieces = {
+        "both": lambda: [pass_both() for _ in range(count)],
+        "forward": lambda: [pass_forward() for _ in range(count)],
+        "walk": lambda: landscape(model, loss_fn, batch, STEP_SIZES),
+        "forward walk": lambda: landscape(model, loss_fn, batch, STEP_SIZES, gradients=False),
+    }
+    seconds = cpu_seconds(pieces, repeats)
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    one = median["both"] / count
+    what = f"VGG-11 × {width:g}, batch {batch_size}, K = {count}"
+    walk, forward = median["walk"], median["forward walk"] - one
+    return [
+        (f"walk, {what}", f"{median['both']:.3f} s", f"{walk - one:.3f} s", f"{(walk - one) / median['both']:.3f}", "1.15"),
+        ("  the same with its own gradient", f"{one * (count + 1):.3f} s", f"{walk:.3f} s",
+         f"{walk / one / (count + 1):.3f}", "1.15"),
+        (f"forward-only, {what}", f"{median['forward']:.3f} s", f"{forward:.3f} s",
+         f"{forward / median['forward']:.3f}", "1.15"),
+    ]  # fmt: skip
+
+
+def measure_eigenvalue(width: float, batch_size: int, seeds: int, steps: int) -> list[Row]:
+    """Products until the top eigenvalue is within 1e-3, after `steps` steps of training, in train mode."""
+    rows = []
+    for norm_layer in ("batch", "none"):
+        model, batch = build(width, batch_size, norm_layer)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss_fn(model, batch).backward()
+            optimizer.step()
+        long = top_eigenvalues(model, loss_fn, batch, tol=1e-5, max_products=80)
+        needed, converged = [], []
+        for seed in range(seeds):
+            run = partial(top_eigenvalues, model, loss_fn, batch)
+            for limit in range(4, 41, 2):
+                found = run(generator=torch.Generator().manual_seed(seed), tol=0.0, max_products=limit)
+                if abs(found.values[0] / long.values[0] - 1) < 1e-3:
+                    break
+            needed.append(limit)
+            converged.append(run(generator=torch.Generator().manual_seed(seed)).products)
+        rows.append((
+            f"top eigenvalue, {norm_layer}, step {steps} (λ = {long.values[0].item():.4g})", "-",
+            f"{max(needed)} products", f"stops at {max(converged)}", "20",
+        ))  # fmt: skip
+    return rows
+
+
+def measure_memory(probes: int) -> Row:
+    """Growth of the resident set over many probes."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(32, 64), nn.BatchNorm1d(64), nn.ReLU(True), nn.Linear(64, 10))
+    batch = (torch.randn(32, 32), torch.randint(0, 10, (32,)))
+    mixed = [
+        partial(landscape, step_sizes=STEP_SIZES),
+        partial(covariate_shift, learning_rate=0.1),
+        directional_curvature,
+        partial(top_eigenvalues, max_products=5),
+    ]
+
+    def resident() -> int:
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    for index in range(100):
+        mixed[index % 4](model, loss_fn, batch)
+    before = resident()
+    for index in range(probes):
+        mixed[index % 4](model, loss_fn, batch)
+    return (f"memory over {probes} probes", "0 MB", f"{(resident() - before) / 1e6:+.2f} MB", "-", "flat")
+
+
+def main() -> None:
+    """Measure and print the table."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--width", type=float, default=0.5, help="width of the VGG-11 (default 0.5)")
+    arguments.add_argument("--batch-size", type=int, default=64, help="samples a batch (default 64)")
+    arguments.add_argument("--repeats", type=int, default=5, help="repeats of the timed pieces (default 5)")
+    given = arguments.parse_args()
+    rows: list[Row] = [("", "floor", "measured", "ratio", "limit")]
+    rows += measure_walks(given.width, given.batch_size, given.repeats)
+    for steps in (0, 20):
+        rows += measure_eigenvalue(given.width / 2, given.batch_size // 2, 2, steps)
+    rows.append(measure_memory(1000))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    for row in rows:
+        print(
+            "  ".join(
+                cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            )
+        )
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; CPU seconds, medians of {given.repeats}")
+
+
+if __name__ == "__main__":
+    main()
