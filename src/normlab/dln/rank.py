@@ -20,12 +20,13 @@ def rank_floors(network: Network, problem: Problem) -> Tensor:
     With "none" the mean of the samples is one more column of T. The normalizers take the mean out: with affine
     parameters the last beta fits it separately, at best exactly; without, all of it stays in the loss.
     """
-    if network.norm_layer == "none":
-        spread, rest = problem.targets, 0.0
-    else:
+    spread, mean = problem.targets, torch.zeros_like(problem.targets[..., :1])
+    if network.norm_layer != "none":
         spread = problem.targets[..., :-1]
-        rest = 0.0 if network.affine else problem.targets[..., -1:].square().sum((-2, -1))[:, None]
+        if not network.affine:
+            mean = problem.targets[..., -1:]
     energy = torch.linalg.svdvals(spread).square()
     # sum of all but the r largest, for r = 0 .. F
     tails = energy.flip(1).cumsum(1).flip(1)
-    return problem.n_samples / 2 * (torch.cat([tails, torch.zeros_like(tails[:, :1])], 1) + rest)
+    floors = torch.cat([tails, torch.zeros_like(tails[:, :1])], 1) + mean.square().sum(-2)
+    return problem.n_samples / 2 * floors
