@@ -33,6 +33,7 @@ def build_network(run: RunSpec, num_classes: int, device: torch.device | str = "
     """
     seed_all(run.seed, "init")
     depth = int(run.network.removeprefix(run.study))
+    model: nn.Module
     if run.study == "vgg":
         model = vgg(depth, run.train.width, run.norm_layer, num_classes, classifier=run.train.classifier)
     else:

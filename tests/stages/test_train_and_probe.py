@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests import tiny
 
 from normlab.records import COLUMNS
 from normlab.stages import command, probe, train
-from tests import tiny
 
 pytestmark = pytest.mark.pipeline
 
@@ -104,7 +104,11 @@ def test_a_diverged_run_is_a_result_and_can_be_probed(data: Path) -> None:
     ],
 )
 def test_bad_input_is_one_line_before_any_training_and_loses_nothing(
-    data: Path, change: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    data: Path,
+    change: tuple[str, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = Path("models/runs/a")
     out.mkdir(parents=True)
@@ -132,8 +136,13 @@ def test_an_interrupted_stage_leaves_what_was_there(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "old").write_text("kept")
-    with pytest.raises(KeyboardInterrupt), command.new_folder(out) as folder:
-        (folder / "half").write_text("x")
-        raise KeyboardInterrupt
+
+    def write_half() -> None:
+        with command.new_folder(out) as folder:
+            (folder / "half").write_text("x")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(("out", "partial"))] == ["out"]
     assert (out / "old").read_text() == "kept"

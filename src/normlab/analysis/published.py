@@ -1,7 +1,7 @@
 """The paper's own curves, read from the vector figures of arXiv:1805.11604v3.
 
-Every curve is one training run; the paper gives no seeds and no error bars. `reference/README.md` beside this module says
-how the curves were read, how exact they are, and what the figures leave ambiguous.
+Every curve is one training run; the paper gives no seeds and no error bars. `reference/README.md` beside this module
+says how the curves were read, how exact they are, and what the figures leave ambiguous.
 """
 
 from functools import cache
@@ -47,8 +47,8 @@ _OURS = {published: ours for ours, published in QUANTITIES.items()}
 def load_figure(figure: int) -> pd.DataFrame:
     """All curves of one figure of the paper, one row a point.
 
-    Columns: `panel`, `network` (vgg or dln), `norm_layer`, `learning_rate`, `layer` (number printed in the figure, missing if
-    none), `quantity` (normlab's name; `ics_l2_relative` keeps the published one: its axis has no labels), `step`,
+    Columns: `panel`, `network` (vgg or dln), `norm_layer`, `learning_rate`, `layer` (number printed in the figure, missing
+    if none), `quantity` (normlab's name; `ics_l2_relative` keeps the published one: its axis has no labels), `step`,
     `step_size` (absolute, missing if none), `value` (accuracy in [0, 1]; losses and distances in the figure's units).
 
     Raises:

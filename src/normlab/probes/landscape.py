@@ -142,9 +142,8 @@ def landscape(
     with objective_at(model, loss_fn, batch, mode=mode) as objective:
         d = check_vector(direction, objective.parameters, "direction") if kind == "given" else None
         gradient: list[Tensor] | None = None
-        grad_norm = math.nan
         if d is not None and not gradients:
-            loss = objective.loss()
+            loss, grad_norm = objective.loss(), math.nan
         else:
             loss, gradient = objective.gradient()
             grad_norm = l2_norm(gradient)

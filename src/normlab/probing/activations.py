@@ -48,8 +48,9 @@ class _Layer:
 
     @classmethod
     def of(cls, probe: MomentsProbe) -> "_Layer":
-        return cls(*(np.asarray(v, dtype=np.float64) for v in (probe.units, probe.mean, probe.variance, probe.edges)),
-                   np.asarray(probe.histogram, dtype=np.float64))  # fmt: skip
+        fields = (probe.units, probe.mean, probe.variance, probe.edges, probe.histogram)
+        units, mean, variance, edges, counts = (np.asarray(value, dtype=np.float64) for value in fields)
+        return cls(units, mean, variance, edges, counts)
 
 
 class ActivationTrack:

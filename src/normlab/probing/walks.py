@@ -78,14 +78,15 @@ def record_walk(
     """
     summary = first_step_sizes(walk, summarized)
     records.add(probe, step, {name: getattr(summary, name) for name in SUMMARIES})
+    curves = {
+        "loss": walk.losses,
+        "gradient_distance": walk.gradient_distances,
+        "gradient_cosine": walk.gradient_cosines,
+        "beta": walk.betas,
+    }
     for k, label in enumerate(labels):
-        values = {
-            "loss": walk.losses[k],
-            "gradient_distance": walk.gradient_distances[k],
-            "gradient_cosine": walk.gradient_cosines[k],
-            "beta": walk.betas[k],
-        }
-        records.add(probe, step, {name: float(value) for name, value in values.items()}, step_size=label)
+        values = {name: float(curve[k]) for name, curve in curves.items() if curve is not None}
+        records.add(probe, step, values, step_size=label)
 
 
 def first_step_sizes(walk: LandscapeProbe, count: int) -> LandscapeProbe:

@@ -50,11 +50,12 @@ class Results:
 
         Args:
             studies: `vgg`, `resnet`, `dln`, `reparametrization`.
-            probe: one probe or several; none means all.
+            probe: one probe or several; none means all but `summary`, which holds no measurements.
             network: a network, or "*" for all; None is `main_network`, where it has rows.
         """
         probes = [probe] if isinstance(probe, str) else list(probe)
         frame = self._read("measurements", studies, probes)
+        frame = frame if probes else frame[frame["probe"] != "summary"]
         return self._of_network(frame, network)
 
     def histograms(self, *studies: str, network: str | None = None) -> pd.DataFrame:

@@ -111,7 +111,7 @@ def plot_two_over_learning_rate(
         )
         ax.annotate("1/η_min", (span[0], 1 / (eta_min_factor * span[0])), fontsize=8, color=PAPER_COLOR)
     ax.set_xscale("log")
-    plain_ticks(ax, rates)
+    plain_ticks(ax, rates.tolist())
     ax.set_yscale("log", nonpositive="mask")
     return ax
 
