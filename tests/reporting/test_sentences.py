@@ -45,7 +45,7 @@ def test_the_sentence_follows_the_numbers() -> None:
 
 def test_infinite_and_undefined_ratios_are_said() -> None:
     never = frame({"none": [np.inf, np.inf], "batch": [100.0, 50.0]})
-    assert "= ∞ [∞ – ∞], larger for none (plain) in 2 of 2 seeds" in sentences.ratio_sentence("Steps", never)
+    assert "= ∞, larger for none (plain) in 2 of 2 seeds" in sentences.ratio_sentence("Steps", never)
     neither = frame({"none": [np.inf], "batch": [np.inf]})
     assert sentences.ratio_sentence("Steps", neither) == (
         "Steps: no ratio is defined; ∞ for none (plain) and ∞ for BatchNorm."

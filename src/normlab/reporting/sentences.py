@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 
 from normlab.analysis.figures.bands import NON_FINITE, non_finite_note
-from normlab.analysis.figures.shift import in_network_order
 from normlab.analysis.figures.speed import steps_to
 from normlab.analysis.figures.statements import STATEMENTS
-from normlab.analysis.figures.style import label, main_learning_rate, number, order, same
+from normlab.analysis.figures.style import in_network_order, label, main_learning_rate, number, order, same
 from normlab.reporting.pictures import Html, bullets, table
 from normlab.reporting.results import Results
 from normlab.reporting.verdicts import number as short
@@ -75,7 +74,7 @@ def spread(values: pd.Series) -> str:
         return "undefined" if len(values) else "–"
     with np.errstate(invalid="ignore"):
         text = short(float(np.median(known)))
-    if len(known) > 1:
+    if known.nunique() > 1:
         text += f" [{short(float(known.min()))} – {short(float(known.max()))}]"
     lost = len(values) - len(known)
     return text + (f" ({lost} of {len(values)} seeds undefined)" if lost else "")

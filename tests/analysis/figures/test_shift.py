@@ -57,10 +57,5 @@ def test_the_exact_zero_of_the_first_layer_is_off_the_logarithmic_axis(one_rate:
     assert ax.get_ylim()[0] > 0
 
 
-def test_the_classifier_is_the_last_layer() -> None:
-    names_ = ["classifier", "features.conv10", "features.conv2"]
-    assert shift.in_network_order(names_) == ["features.conv2", "features.conv10", "classifier"]
-
-
 def test_nothing_measured_is_said(vgg: pd.DataFrame) -> None:
     assert not everything(shift.figure_3(vgg[:0]))

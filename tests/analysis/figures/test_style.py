@@ -50,6 +50,18 @@ def test_layers_of_another_depth_are_found_by_relative_depth() -> None:
     linear = [f"layers.linear{i}" for i in (1, 9, 17, 25)]
     assert style.nearest_layers(linear, (9, 17), "dln", 25) == ["layers.linear9", "layers.linear17"]
     assert style.nearest_layers([], (1,), "vgg11") == []
+    weights = [*(f"features.conv{i}" for i in range(1, 9)), "classifier"]
+    assert style.nearest_layers(weights, (5, 10), "vgg11") == ["features.conv3", "features.conv6"]
+
+
+def test_layers_come_from_input_to_output() -> None:
+    vgg = ["classifier", "features.conv10", "features.conv2"]
+    assert style.in_network_order(vgg) == ["features.conv2", "features.conv10", "classifier"]
+    resnet = ["classifier", "stage2.block0.conv1", "stage1.block1.conv2", "stage1.block0.conv2", "stem.conv"]
+    assert style.in_network_order(resnet) == [
+        "stem.conv", "stage1.block0.conv2", "stage1.block1.conv2", "stage2.block0.conv1", "classifier",
+    ]  # fmt: skip
+    assert style.nearest_layers(resnet, (13,), "resnet20") == ["stage2.block0.conv1"]
 
 
 def test_the_learning_rate_shown_is_the_paper_s_if_measured() -> None:

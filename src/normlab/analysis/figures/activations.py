@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from normlab.analysis.figures.bands import draw_band, overlay_published
-from normlab.analysis.figures.shift import in_network_order
 from normlab.analysis.figures.style import (
     axis_label,
     color,
     empty_figure,
+    in_network_order,
     label,
     layer_label,
     layer_number,

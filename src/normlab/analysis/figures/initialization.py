@@ -6,8 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from normlab.analysis.figures.bands import draw_band
-from normlab.analysis.figures.shift import in_network_order
-from normlab.analysis.figures.style import axis_label, order, say_nothing_to_draw
+from normlab.analysis.figures.style import axis_label, in_network_order, order, say_nothing_to_draw
 
 
 def plot_gradient_by_layer(frame: pd.DataFrame, ax: Axes, step: int) -> Axes:

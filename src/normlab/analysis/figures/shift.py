@@ -10,6 +10,7 @@ from normlab.analysis.figures.bands import draw_band, guide, overlay_published
 from normlab.analysis.figures.style import (
     axis_label,
     empty_figure,
+    in_network_order,
     layer_label,
     layer_number,
     legend,
@@ -128,8 +129,3 @@ def plot_shift_by_layer(frame: pd.DataFrame, ax: Axes, quantity: str, *, first_s
     else:
         ax.set_yscale("log", nonpositive="mask")
     return ax
-
-
-def in_network_order(layers: Sequence[str]) -> list[str]:
-    """Module names by their trailing number; the classifier, which has none, last."""
-    return sorted(layers, key=lambda name: (layer_number(name) is None, layer_number(name) or 0, name))

@@ -132,23 +132,33 @@ def layer_label(layer: str) -> str:
     return layer if place is None else f"layer #{place}"
 
 
+def in_network_order(layers: Iterable[str]) -> list[str]:
+    """Module names from input to output: a `stem` first, then by the numbers in the name, `classifier` last."""
+
+    def place(name: str) -> tuple[bool, bool, list[int], str]:
+        return name == "classifier", not name.startswith("stem"), [int(part) for part in re.findall(r"\d+", name)], name
+
+    return sorted(set(layers), key=place)
+
+
 def nearest_layers(layers: Iterable[str], numbers: Sequence[int], network: str, depth: int = 13) -> list[str]:
     """The measured layers at the relative depth of the paper's layers `numbers` in its network of `depth` layers.
 
-    In a network of the paper's depth these are the paper's own layers, as far as they were measured. Layers without a
-    number are spread evenly. Each layer comes once, in network order.
+    In a network of the paper's depth these are the paper's own layers, as far as they were measured. In a network whose
+    depth is not known by name (a ResNet) they are the layers at that share of the measured ones. Each layer comes once.
     """
-    unique = sorted(set(layers), key=lambda name: (layer_number(name) or 0, name))
-    if not unique:
+    unique = in_network_order(layers)
+    counted = [name for name in unique if layer_number(name) is not None] or unique
+    if not counted:
         return []
-    if any(layer_number(name) is None for name in unique):
-        places = np.linspace(0, len(unique) - 1, min(len(numbers), len(unique))).round().astype(int)
-        return [unique[place] for place in dict.fromkeys(places)]
-    ours = DEPTHS.get(network, max(layer_number(name) or 1 for name in unique))
     chosen = []
-    for paper_number in numbers:
-        target = paper_number * ours / depth
-        chosen.append(min(unique, key=lambda name: abs((layer_number(name) or 0) - target)))
+    for number_there in numbers:
+        share = number_there / depth
+        if network in DEPTHS:
+            target = share * DEPTHS[network]
+            chosen.append(min(counted, key=lambda name: abs((layer_number(name) or 0) - target)))
+        else:
+            chosen.append(counted[max(0, round(share * len(counted)) - 1)])
     return list(dict.fromkeys(chosen))
 
 
