@@ -7,8 +7,10 @@ any of these numbers.
     walk            K forward+backward passes are the floor of a walk of K step sizes beyond the step's own gradient;
                     the measured walk includes that gradient (K + 1 passes), saving and restoring everything
     forward-only    K forward passes without a graph are the floor; the measured walk's own gradient is taken off
-    top eigenvalue  Hessian-vector products until the value stays within 1e-3 of a long Lanczos run's; products are
-                    counted, not timed. A weak point: the reference is our own, run to a relative residual of 1e-5
+    top eigenvalue  relative error after 20 Hessian-vector products against a long run of the same Lanczos, to a
+                    relative residual of 1e-5 (so the reference is our own; its products are in the column "floor"), the
+                    worst of the start vectors tried. "stops at" are the products after which tol=1e-3 is satisfied: it
+                    bounds the residual, and the value, whose error is quadratic in it, is there earlier
     memory          growth of the resident set over 1,000 probes of a small network, after a warm-up
 """
 
@@ -90,7 +92,7 @@ def measure_walks(width: float, batch_size: int, repeats: int) -> list[Row]:
 
 
 def measure_eigenvalue(width: float, batch_size: int, seeds: int, steps: int) -> list[Row]:
-    """Products until the top eigenvalue is within 1e-3, after `steps` steps of training, in train mode."""
+    """Error of the top eigenvalue after 20 products, after `steps` steps of training, in train mode."""
     rows = []
     for norm_layer in ("batch", "none"):
         model, batch = build(width, batch_size, norm_layer)
@@ -100,19 +102,13 @@ def measure_eigenvalue(width: float, batch_size: int, seeds: int, steps: int) ->
             loss_fn(model, batch).backward()
             optimizer.step()
         long = top_eigenvalues(model, loss_fn, batch, tol=1e-5, max_products=80)
-        needed, converged = [], []
-        for seed in range(seeds):
-            run = partial(top_eigenvalues, model, loss_fn, batch)
-            for limit in range(4, 41, 2):
-                found = run(generator=torch.Generator().manual_seed(seed), tol=0.0, max_products=limit)
-                if abs(found.values[0] / long.values[0] - 1) < 1e-3:
-                    break
-            needed.append(limit)
-            converged.append(run(generator=torch.Generator().manual_seed(seed)).products)
-        rows.append((
-            f"top eigenvalue, {norm_layer}, step {steps} (λ = {long.values[0].item():.4g})", "-",
-            f"{max(needed)} products", f"stops at {max(converged)}", "20",
-        ))  # fmt: skip
+        draws = [torch.Generator().manual_seed(seed) for seed in range(seeds)]
+        stopped = [top_eigenvalues(model, loss_fn, batch, generator=g).products for g in draws]
+        draws = [torch.Generator().manual_seed(seed) for seed in range(seeds)]
+        at_20 = [top_eigenvalues(model, loss_fn, batch, generator=g, tol=0.0, max_products=20) for g in draws]
+        error = max(abs(found.values[0] / long.values[0] - 1).item() for found in at_20)
+        what = f"top eigenvalue after 20 products, {norm_layer}, step {steps} (λ = {long.values[0].item():.4g})"
+        rows.append((what, f"{long.products} products", f"error {error:.0e}", f"stops at {max(stopped)}", "1e-3"))
     return rows
 
 
