@@ -1,6 +1,5 @@
 import numpy as np
 import pandas as pd
-from tests.analysis.figures import runs
 
 from normlab.reporting import sentences
 from normlab.reporting.results import Results
@@ -8,23 +7,6 @@ from normlab.reporting.results import Results
 
 def frame(values: dict[str, list[float]]) -> pd.DataFrame:
     return pd.DataFrame(values)
-
-
-def test_one_number_a_run(results: Results) -> None:
-    walks = sentences.at_rate(results.measurements("vgg", probe="landscape"))
-    late = sentences.per_seed(walks, "effective_beta", after=0.7)
-    assert late.loc[1, "none"] == np.median([runs.effective_beta("none", 0.1, 1, step) for step in (50, 60)])
-    first = sentences.per_seed(walks, "effective_beta", until=0.0)
-    assert first.loc[2, "batch"] == runs.effective_beta("batch", 0.1, 2, 0)
-    tests = sentences.at_rate(results.measurements("vgg", probe="test"))
-    last = sentences.per_seed(tests, "test_accuracy", reduce="last")
-    assert last.loc[0, "none"] == 0.9 * runs.accuracy("none", 0.1, 0, 60)
-
-
-def test_layers_leave_the_first_out_and_step_0(results: Results) -> None:
-    shift = sentences.at_rate(results.measurements("vgg", probe="shift"))
-    assert sentences.over_layers(shift, "l2").loc[0, "none"] == 0.5 * np.median([2, 3, 4, 5, 6, 7, 8])
-    assert sentences.over_layers(shift, "cosine", skip_first=False).loc[0, "none"] == 0.9
 
 
 def test_ratios_are_paired_by_seed() -> None:

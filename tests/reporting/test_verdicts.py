@@ -21,7 +21,7 @@ def test_text_is_escaped() -> None:
 def test_a_card_has_the_anchor_the_numbers_and_every_part() -> None:
     markup = verdicts.cards(CLAIMS[:1])._repr_html_()
     assert 'id="C1"' in markup
-    assert "1.52 [1.4, –], n = 3 (high end is infinite)" in markup
+    assert "1.52 [1.4, –], n = 3 (high end is infinite)" in markup.replace("\u00a0", " ")
     assert "ratio of steps" in markup
     assert "1600 against 3300" in markup
     assert "all measured parts (1)" in markup
@@ -36,7 +36,7 @@ def test_a_card_has_the_anchor_the_numbers_and_every_part() -> None:
     ],
 )
 def test_measured_numbers(numbers: dict, text: str) -> None:
-    assert verdicts.measured(numbers) == text
+    assert verdicts.measured(numbers).replace("\u00a0", " ") == text
 
 
 def test_verdicts_are_words_not_only_colors() -> None:

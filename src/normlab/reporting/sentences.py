@@ -6,65 +6,14 @@ import numpy as np
 import pandas as pd
 
 from normlab.analysis.figures.bands import NON_FINITE, non_finite_note
-from normlab.analysis.figures.speed import steps_to
 from normlab.analysis.figures.statements import STATEMENTS
-from normlab.analysis.figures.style import in_network_order, label, main_learning_rate, number, order, same
+from normlab.analysis.figures.style import label, number, order
 from normlab.reporting.pictures import Html, bullets, table
 from normlab.reporting.results import Results
 from normlab.reporting.verdicts import number as short
 
 OVER_SEEDS = "Median over seeds [least – greatest seed]; ∞: never reached, or not finite."
 FEW_SEEDS = {"vgg": 5, "resnet": 5, "dln": 10, "reparametrization": 5}
-
-
-def per_seed(
-    frame: pd.DataFrame, quantity: str, *, after: float = 0.0, until: float = 1.0, reduce: str = "median"
-) -> pd.DataFrame:
-    """One number a run: a quantity reduced over the steps t with after·T ≤ t ≤ until·T, T the last step of the table.
-
-    Args:
-        frame: rows of one cell a normalizer; rows with a step size of their own are left out.
-        quantity: the quantity.
-        after: start of the phase as a share of T.
-        until: its end.
-        reduce: `median`, `mean` or `last`. Values that are not finite count: a diverged run ends as inf or NaN.
-
-    Returns:
-        Rows seeds, columns normalizers.
-    """
-    rows = frame[frame["quantity"] == quantity].sort_values("step")
-    if "step_size" in rows:
-        rows = rows[rows["step_size"].isna()]
-    last = rows["step"].max() if len(rows) else 0
-    rows = rows[(rows["step"] >= after * last) & (rows["step"] <= until * last)]
-    groups = rows.groupby(["seed", "norm_layer"], observed=True)["value"]
-    if reduce == "last":
-        return groups.apply(lambda run: run.iloc[-1]).unstack("norm_layer") if len(rows) else pd.DataFrame()
-    return getattr(groups, reduce)().unstack("norm_layer")
-
-
-def over_layers(
-    frame: pd.DataFrame, quantity: str, *, steps: tuple[int, int] | None = None, skip_first: bool = True
-) -> pd.DataFrame:
-    """Median of a layer quantity over layers and steps, one number a run; rows seeds, columns normalizers.
-
-    Args:
-        frame: rows of one cell a normalizer.
-        quantity: the quantity.
-        steps: first and last step; None means all after step 0.
-        skip_first: leave out the layer with the smallest number, where the shift is exactly 0 by definition.
-    """
-    rows = frame[frame["quantity"] == quantity]
-    low, high = steps if steps is not None else (1, np.inf)
-    rows = rows[(rows["step"] >= low) & (rows["step"] <= high)]
-    if skip_first and len(rows):
-        rows = rows[rows["layer"] != in_network_order(rows["layer"].unique())[0]]
-    return rows.groupby(["seed", "norm_layer"], observed=True)["value"].median().unstack("norm_layer")
-
-
-def steps_per_seed(frame: pd.DataFrame, accuracy: float, window: int) -> pd.DataFrame:
-    """Steps to a train accuracy, one number a run (inf if never); rows seeds, columns normalizers."""
-    return steps_to(frame, accuracy, window).pivot(index="seed", columns="norm_layer", values="value")
 
 
 def spread(values: pd.Series) -> str:
@@ -161,7 +110,7 @@ def about(results: Results, study: str, frame: pd.DataFrame) -> Html:
     rates = ", ".join(number(rate) for rate in sorted(frame["learning_rate"].unique()))
     networks = ", ".join(sorted(map(str, frame["network"].unique())))
     return bullets(
-        data_sentence(results) if study in ("vgg", "resnet") else "Data: Gaussian inputs and a Gaussian target matrix.",
+        "Data: Gaussian inputs and a Gaussian target matrix." if study == "dln" else data_sentence(results),
         f"Network: {networks}; normalizers: {', '.join(map(label, order(frame['norm_layer'])))}.",
         f"Learning rates: {rates}; {count} seeds a cell; steps 0 to {int(frame['step'].max())}.",
     )
@@ -188,7 +137,7 @@ def caveats(results: Results, study: str, frame: pd.DataFrame, *further: str) ->
     planned = {"vgg": 15000, "resnet": 15000, "dln": 10000}.get(study)
     last = int(frame["step"].max())
     shorter = f"Runs end at step {last}; the paper's end at {planned}." if planned and last < planned else ""
-    unofficial = study in ("vgg", "resnet") and not results.manifest.get("official")
+    unofficial = study != "dln" and not results.manifest.get("official")
     return bullets(
         f"{seeds} seeds a cell: fewer than the {few} that verdicts ask for." if seeds < few else "",
         "The images are not CIFAR-10: levels cannot be compared with the paper's, only directions."
@@ -226,10 +175,3 @@ def smoothing(window: int) -> str:
     if window <= 1:
         return "No smoothing."
     return f"Train accuracy: moving average over the last {window} steps; the thin line is the raw median over seeds."
-
-
-def at_rate(frame: pd.DataFrame, preferred: float = 0.1) -> pd.DataFrame:
-    """The rows at the one learning rate that is shown: the paper's if measured."""
-    if frame.empty:
-        return frame
-    return frame[same(frame["learning_rate"], main_learning_rate(frame, preferred))]

@@ -2,10 +2,12 @@
 
 import html
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from normlab.reporting.pictures import Html
+from normlab.reporting.shell import PAGES
 
 MEANING = {
     "supported": "every part that decides lies beyond our threshold, with the whole interval",
@@ -21,7 +23,7 @@ def number(value: float | None) -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    return f"{value:.3g}".replace("e+0", "e").replace("e-0", "e-")
+    return re.sub(r"e\+?(-?)0*(\d+)$", r"e\1\2", f"{value:.3g}")
 
 
 def measured(entry: dict[str, Any]) -> str:
@@ -31,7 +33,9 @@ def measured(entry: dict[str, Any]) -> str:
     low, high = (entry.get("interval") or [None, None])[:2]
     interval = f" [{number(low)}, {number(high)}]" if low is not None or high is not None else ""
     note = f" ({entry['note']})" if entry.get("note") else ""
-    return f"{number(entry.get('estimate'))}{interval}, n = {entry.get('n_seeds', 0)}{note}"
+    # unbreakable spaces inside: an interval is one word
+    text = f"{number(entry.get('estimate'))}{interval}, n = {entry.get('n_seeds', 0)}".replace(" ", "\u00a0")
+    return text.replace(",\u00a0n", ", n") + note
 
 
 def badge(verdict: str) -> str:
@@ -92,7 +96,8 @@ def claims_table(claims: Sequence[dict[str, Any]]) -> str:
     for claim in claims:
         page = str(claim.get("page", ""))
         page = page if page.endswith(".html") or not page else f"{page}.html"
-        link = f'<a href="{html.escape(page)}#{html.escape(claim["id"])}">{html.escape(page.removesuffix(".html"))}</a>'
+        name = PAGES.get(page.removesuffix(".html"), (page,))[0]
+        link = f'<a href="{html.escape(page)}#{html.escape(claim["id"])}">{html.escape(name)}</a>'
         paper = claim.get("paper", {})
         rows.append(
             f'<tr><th scope="row">{html.escape(claim["id"])}</th>'

@@ -59,3 +59,8 @@ def test_the_exact_zero_of_the_first_layer_is_off_the_logarithmic_axis(one_rate:
 
 def test_nothing_measured_is_said(vgg: pd.DataFrame) -> None:
     assert not everything(shift.figure_3(vgg[:0]))
+
+
+def test_a_rate_that_no_run_has_is_said(vgg: pd.DataFrame) -> None:
+    figure = shift.figure_3(rows(vgg), learning_rate=1e-7)
+    assert "learning rate 1e-07 is not in the grid" in figure.axes[0].texts[0].get_text()

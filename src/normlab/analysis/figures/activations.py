@@ -94,10 +94,11 @@ def histogram_figure(
     layers = nearest_layers(frame["layer"].unique(), numbers, str(frame["network"].iloc[0]), depth)
     kinds = order(frame["norm_layer"])
     figure, axes = page_figure(len(layers), len(kinds), height=2.9)
+    separator = ", " if len(kinds) < 4 else "\n"
     for row, layer in enumerate(layers):
         for column, kind in enumerate(kinds):
             cell = frame[(frame["layer"] == layer) & (frame["norm_layer"] == kind)]
-            plot_histograms(cell, axes[row, column]).set_title(f"{label(kind)}, {layer_label(layer)}")
+            plot_histograms(cell, axes[row, column]).set_title(f"{label(kind)}{separator}{layer_label(layer)}")
             if column:
                 axes[row, column].set_ylabel("")
             axes[row, column].set_xlabel("")

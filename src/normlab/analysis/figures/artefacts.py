@@ -6,7 +6,16 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from normlab.analysis.figures.bands import draw_band, guide, mark_non_finite, over_seeds
-from normlab.analysis.figures.style import PAPER_COLOR, axis_label, color, order, plain_ticks, same, say_nothing_to_draw
+from normlab.analysis.figures.style import (
+    PAPER_COLOR,
+    axis_label,
+    color,
+    number,
+    order,
+    plain_ticks,
+    same,
+    say_nothing_to_draw,
+)
 
 
 def plot_beta_by_step_size(frame: pd.DataFrame, curvature: pd.DataFrame, ax: Axes) -> Axes:
@@ -22,7 +31,7 @@ def plot_beta_by_step_size(frame: pd.DataFrame, curvature: pd.DataFrame, ax: Axe
         return say_nothing_to_draw(ax)
     typical = rows.groupby(["norm_layer", "seed", "step_size"], observed=True)["value"].median().reset_index()
     sizes = np.sort(typical["step_size"].unique())
-    left = sizes[0] / (2.0 if len(sizes) == 1 else sizes[1] / sizes[0])
+    left = sizes[0] / max(2.0, (sizes[-1] / sizes[0]) ** 0.2)
     limits = curvature[curvature["quantity"] == "stretch"]
     for kind in order(typical["norm_layer"]):
         draw_band(ax, typical[typical["norm_layer"] == kind], kind, x="step_size")
@@ -37,8 +46,8 @@ def plot_beta_by_step_size(frame: pd.DataFrame, curvature: pd.DataFrame, ax: Axe
     )
     ax.set_xscale("log")
     ax.set_yscale("log", nonpositive="mask")
-    ticks = [left, *sizes]
-    ax.set_xticks(ticks, ["→ 0", *(f"{size:g}" for size in sizes)])
+    named = sizes[:: max(1, -(-len(sizes) // 4))]  # few enough to read in a third of the page
+    ax.set_xticks([left, *named], ["→ 0", *(number(size) for size in named)])
     ax.set_xticks([], minor=True)
     return ax
 

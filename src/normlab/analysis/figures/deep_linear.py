@@ -41,6 +41,8 @@ def figure_5b(frame: pd.DataFrame, *, learning_rate: float | None = None) -> Fig
         return empty_figure()
     rate = main_learning_rate(frame, RATE) if learning_rate is None else learning_rate
     frame = frame[same(frame["learning_rate"], rate)]
+    if frame.empty:
+        return empty_figure(f"learning rate {number(rate)} is not in the grid of this preset")
     overlay = is_comparable(frame, rate, "dln") and bool(same(rate, RATE))
     figure, axes = page_figure(1, 2)
     ax = plot_training(frame, axes[0, 0], "loss", log=True, paper_figure=5 if overlay else None)

@@ -151,6 +151,8 @@ def landscape_figure(
     study = str(frame["study"].iloc[0])
     rate = main_learning_rate(frame, paper_rate) if learning_rate is None else learning_rate
     frame = frame[same(frame["learning_rate"], rate)]
+    if frame.empty:
+        return empty_figure(f"learning rate {number(rate)} is not in the grid of this preset")
     overlay = is_comparable(frame, rate, study) and bool(same(rate, paper_rate))
     figure, axes = page_figure(1 if overlay else 2, 3, height=3.0)
     over = paper_figure if overlay else None
@@ -232,6 +234,8 @@ def figure_11(frame: pd.DataFrame, *, learning_rate: float | None = None) -> Fig
     study = str(frame["study"].iloc[0])
     rate = main_learning_rate(frame, 0.1 if study == "vgg" else 1e-6) if learning_rate is None else learning_rate
     frame = frame[same(frame["learning_rate"], rate)]
+    if frame.empty:
+        return empty_figure(f"learning rate {number(rate)} is not in the grid of this preset")
     figure, axes = page_figure(2, 2)
     published = load_figure(11)
     published = published[published["network"] == ("dln" if study == "dln" else "vgg")]

@@ -86,6 +86,8 @@ def figure_3(
     paper_rate = 1e-6 if study == "dln" else 0.1
     rate = main_learning_rate(frame, paper_rate) if learning_rate is None else learning_rate
     frame = frame[same(frame["learning_rate"], rate)]
+    if frame.empty:
+        return empty_figure(f"learning rate {number(rate)} is not in the grid of this preset")
     network = str(frame["network"].iloc[0])
     layers = nearest_layers(frame["layer"].unique(), PAPER_LAYERS[study], network, PAPER_DEPTH[study])
     exact = [layer_number(layer) for layer in layers] == list(PAPER_LAYERS[study])

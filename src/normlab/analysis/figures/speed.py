@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from normlab.analysis.figures.bands import draw_band, mark_non_finite
 from normlab.analysis.figures.style import MARKERS, color, label, order, plain_ticks, say_nothing_to_draw
+from normlab.analysis.quantities import step_weights, weighted_median
 
 
 def steps_to(frame: pd.DataFrame, threshold: float, window: int = 1) -> pd.DataFrame:
@@ -95,17 +96,19 @@ def smoothness_and_speed(
 ) -> pd.DataFrame:
     """One row a cell: `smoothness` (early β at step sizes up to the learning rate) and `steps` to `accuracy`.
 
-    β is the greatest over the step sizes ≤ the learning rate, its median over the steps of the first `early` part of
-    training (step 0 left out), then over seeds; `steps` is the median over seeds, inf where most never reach the
-    accuracy.
+    β is the greatest over the step sizes ≤ the learning rate, its median over the first `early` part of training (step
+    0 left out, each probed step weighted by the steps it stands for), then over seeds; `steps` is the median over
+    seeds, inf where most never reach the accuracy.
     """
     rows = landscape[
         (landscape["quantity"] == "beta") & (landscape["step_size"] <= 1.000001 * landscape["learning_rate"])
     ]
     rows = rows[(rows["step"] > 0) & (rows["step"] <= early * landscape["step"].max())]
     cell = ["norm_layer", "learning_rate"]
-    widest = rows.groupby([*cell, "seed", "step"], observed=True)["value"].max()
-    smooth = widest.groupby([*cell, "seed"], observed=True).median().groupby(cell, observed=True).median()
+    widest = rows.groupby([*cell, "seed", "step"], observed=True)["value"].max().reset_index()
+    runs = widest.groupby([*cell, "seed"], observed=True)
+    per_run = {key: weighted_median(run["value"].to_numpy(), step_weights(run["step"].to_numpy())) for key, run in runs}
+    smooth = pd.Series(per_run, dtype=float).rename_axis([*cell, "seed"]).groupby(cell, observed=True).median()
     steps = steps_to(history, accuracy, window).groupby(cell, observed=True)["value"].median()
     return pd.DataFrame({"smoothness": smooth, "steps": steps}).dropna(subset=["smoothness"]).reset_index()
 

@@ -156,7 +156,7 @@ def nearest_layers(layers: Iterable[str], numbers: Sequence[int], network: str, 
         share = number_there / depth
         if network in DEPTHS:
             target = share * DEPTHS[network]
-            chosen.append(min(counted, key=lambda name: abs((layer_number(name) or 0) - target)))
+            chosen.append(counted[int(np.argmin([abs((layer_number(name) or 0) - target) for name in counted]))])
         else:
             chosen.append(counted[max(0, round(share * len(counted)) - 1)])
     return list(dict.fromkeys(chosen))
