@@ -25,9 +25,8 @@ def test_layers_leave_the_first_out_and_step_0(results: Results) -> None:
 
 def test_probed_steps_count_for_the_steps_they_stand_for() -> None:
     # steps 1, 2, 3 stand for one step each (or half of it), 13 and 23 for ten: half of the weight is reached at 13
-    rows = [
-        ("none", 0, step, "loss_range", np.nan, value) for step, value in zip((0, 1, 2, 3, 13, 23), (9, 1, 2, 3, 4, 5))
-    ]
+    values = {0: 9.0, 1: 1.0, 2: 2.0, 3: 3.0, 13: 4.0, 23: 5.0}
+    rows = [("none", 0, step, "loss_range", np.nan, value) for step, value in values.items()]
     frame = pd.DataFrame(rows, columns=["norm_layer", "seed", "step", "quantity", "step_size", "value"])
     assert per_seed(frame, "loss_range").loc[0, "none"] == 4.0
     assert per_seed(frame, "loss_range", until=0.0).loc[0, "none"] == 9.0

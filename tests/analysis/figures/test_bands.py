@@ -57,6 +57,11 @@ def test_runs_that_end_early_are_not_taken_for_non_finite() -> None:
     assert over_seeds(table)["non_finite"].sum() == 0
 
 
+def test_two_cells_in_one_frame_are_refused() -> None:
+    with pytest.raises(ValueError, match="duplicate"):
+        over_seeds(pd.concat([frame(), frame()]))
+
+
 def test_the_line_is_the_median_and_the_band_its_range() -> None:
     ax = panel()
     draw_band(ax, frame(), "batch", factor=100)

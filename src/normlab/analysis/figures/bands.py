@@ -23,10 +23,14 @@ def over_seeds(frame: pd.DataFrame, x: str = "step", window: int = 1) -> pd.Data
             statistics; 1 for none.
 
     Non-finite values take no part in the statistics and are counted. Where no seed is finite the statistics are NaN.
+
+    Raises:
+        ValueError: a seed has two values at one x, so the frame holds more than one cell or quantity.
     """
-    wide = frame.pivot_table(index=x, columns="seed", values="value", aggfunc="mean", dropna=False, observed=True)
-    present = frame.pivot_table(index=x, columns="seed", values="value", aggfunc="size", observed=True).notna()
-    present = present.reindex_like(wide).fillna(False).astype(bool)
+    values = frame.set_index([x, "seed"])["value"].astype(float)
+    wide = values.unstack("seed")
+    # a run that ended early is absent, which is not the same as not finite
+    present = pd.Series(True, index=values.index).unstack("seed", fill_value=False)
     finite = wide.where(np.isfinite(wide))
     smooth = finite
     if window > 1:
