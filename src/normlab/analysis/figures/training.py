@@ -41,7 +41,8 @@ def plot_training(
         paper_figure: overlay the paper's curves of this figure where they reach into our range of steps.
         log: logarithmic vertical axis.
     """
-    rows = frame[frame["quantity"] == quantity]
+    # a landscape walk has a loss, too
+    rows = frame[(frame["quantity"] == quantity) & frame["probe"].isin(["history", "test"])]
     study = str(rows["study"].iloc[0]) if len(rows) else "vgg"
     ax.set_xlabel("training step")
     ax.set_ylabel(axis_label(quantity, study))
