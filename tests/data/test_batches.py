@@ -51,7 +51,9 @@ class Exploit:
 
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize(
-    "call", [os.system, exec, eval, np.load, np.fromfile, pickle.loads, getattr, __import__, open], ids=lambda call: call.__name__
+    "call",
+    [os.system, exec, eval, np.load, np.fromfile, pickle.loads, getattr, __import__, open],
+    ids=lambda call: call.__name__,
 )
 def test_a_pickle_that_calls_anything_is_refused_unexecuted(tmp_path: Path, monkeypatch, split, call, nested: bool):
     monkeypatch.chdir(tmp_path)

@@ -49,7 +49,8 @@ def load_figure(figure: int) -> pd.DataFrame:
 
     Columns: `panel`, `network` (vgg or dln), `norm_layer`, `learning_rate`, `layer` (number printed in the figure,
     missing if none), `quantity` (normlab's name; `ics_l2_relative` keeps the published one: its axis has no labels),
-    `step`, `step_size` (absolute, missing if none), `value` (accuracy in [0, 1]; losses and distances in the figure's units).
+    `step`, `step_size` (absolute, missing if none), `value` (accuracy in [0, 1]; losses and distances in the
+    figure's units).
 
     Raises:
         ValueError: the figure has no digitized curves (6, 7 and 9 are histograms or a drawing).
