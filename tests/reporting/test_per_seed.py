@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 from tests.analysis.figures import runs
 
-from normlab.reporting.per_seed import at_rate, over_layers, per_seed, steps_per_seed
+from normlab.reporting.per_seed import at_rate, over_layers, per_seed, steps_per_seed, up_to_rate
 from normlab.reporting.results import Results
 
 
@@ -31,6 +31,14 @@ def test_probed_steps_count_for_the_steps_they_stand_for() -> None:
     assert per_seed(frame, "loss_range").loc[0, "none"] == 4.0
     assert per_seed(frame, "loss_range", until=0.0).loc[0, "none"] == 9.0
     assert per_seed(frame, "gone").empty
+
+
+def test_step_sizes_up_to_the_rate(results: Results) -> None:
+    walks = at_rate(results.measurements("vgg", probe="landscape"))
+    near = up_to_rate(walks, "gradient_distance")
+    assert len(near) == 4 * 3 * len(runs.PROBED)  # normalizers × seeds × steps
+    # sizes 0.25, 0.5 and 1 of the rate: the third is the greatest, three times the roughness
+    assert per_seed(near, "gradient_distance").loc[0, "none"] == 9.0
 
 
 def test_overflow_of_a_walk_is_infinite_and_other_gaps_are_left_out() -> None:

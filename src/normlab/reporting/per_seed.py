@@ -50,6 +50,16 @@ def per_seed(
     return pd.Series(reduced).rename_axis(["seed", "norm_layer"]).unstack("norm_layer") if reduced else pd.DataFrame()
 
 
+def up_to_rate(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """The greatest value of a walk's quantity over step sizes of at most the learning rate, as rows of the same schema.
+
+    Steps that training itself could take; the paper's grid reaches 4 (VGG) and 30 (deep linear) times further.
+    """
+    rows = frame[(frame["quantity"] == quantity) & (frame["step_size"] <= frame["learning_rate"] * (1 + 1e-6))]
+    keys = ["probe", "norm_layer", "learning_rate", "seed", "step", "quantity"]
+    return rows.groupby(keys, observed=True)["value"].max().reset_index().assign(step_size=np.nan)
+
+
 def _reduce(run: pd.DataFrame, how: str) -> float:
     values = run["value"].to_numpy(dtype=float)
     if not len(values):
