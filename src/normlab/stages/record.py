@@ -1,0 +1,44 @@
+"""Program `record`: keep the results of the present run in Git, as the small record that the README's table shows."""
+
+import argparse
+import json
+import re
+import shutil
+from pathlib import Path
+
+from normlab.analysis.figures.landscape import figure_4
+from normlab.analysis.tables import load_measurements, select
+from normlab.data.images import load_manifest
+from normlab.specs.strict import InputError, load_params
+from normlab.stages import command
+
+SETTINGS = ("grid", "train", "probe", "dln_grid", "dln", "analyze")  # what the numbers depend on
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write claims.json, metrics.json, settings.json and landscape.png into reports/published/NAME/."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("name", help="of the record, such as cifar-cpu")
+    parser.add_argument("--root", type=Path, default=Path("."), help="the folder with params.yaml, data/ and reports/")
+    args = parser.parse_args(argv)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", args.name):
+        raise InputError(f"name: expected lower-case letters, digits and hyphens, got {args.name!r}")
+    reports = args.root / "reports"
+    for needed in ("claims.json", "metrics.json", "tables/measurements.parquet"):
+        if not (reports / needed).is_file():
+            raise InputError(f"{reports / needed}: no such file; run `make repro` first")
+    manifest = load_manifest(args.root / "data" / "prepared")
+    params = load_params(args.root / "params.yaml")
+    walks = select(load_measurements(reports / "tables" / "measurements.parquet"), probe="landscape")
+    shown = walks[(walks["network"] == params["analyze"]["network"]) & walks["norm_layer"].isin(["none", "batch"])]
+    with command.new_folder(reports / "published" / args.name) as folder:
+        for copied in ("claims.json", "metrics.json"):
+            shutil.copyfile(reports / copied, folder / copied)
+        data = {key: manifest[key] for key in ("title", "official", "counts", "digest")}
+        settings = {"data": data, **{section: params[section] for section in SETTINGS if section in params}}
+        (folder / "settings.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+        figure_4(shown).savefig(folder / "landscape.png", dpi=110, metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    command.run(main)
