@@ -13,7 +13,16 @@ PART = Part("a ratio", supported=Region(at_least=1.5), refuted=Region(at_most=1.
 def claim(supported: Condition, refuted: Condition, *names: str) -> Claim:
     rule = Rule(5, supported, refuted)
     paper = Published("§1", "2")
-    return Claim("C1", "s", paper, "q", "01-training.html", rule, {}, dict.fromkeys(names, PART))
+    return Claim(
+        "C1",
+        "s",
+        paper,
+        "q",
+        "01-training.html",
+        rule,
+        {},
+        {name: dataclasses.replace(PART, quantity=f"ratio {name}") for name in names},
+    )
 
 
 ALL = claim(Condition(all=("a", "b")), Condition(any=("a", "b")), "a", "b", "shown")
@@ -66,8 +75,8 @@ def test_contradicting_conditions_decide_nothing() -> None:
     both = claim(Condition(any=("a", "b")), Condition(any=("a", "b")), "a", "b")
     entry = judge(both, {"a": YES, "b": NO}, SPEC)
     assert entry["verdict"] == "inconclusive"
-    assert "a supported" in entry["reason"]
-    assert "b refuted" in entry["reason"]
+    assert "ratio a supported" in entry["reason"]
+    assert "ratio b refuted" in entry["reason"]
 
 
 def test_too_few_seeds_never_decide_however_clear() -> None:
@@ -93,6 +102,6 @@ def test_the_entry_has_the_numbers_of_the_first_part_and_the_rule() -> None:
     assert entry["rule"]["parts"]["b"] == {"supported": {"at_least": 1.5}, "refuted": {"at_most": 1.1}}
     assert entry["parts"][0]["per_seed"] == {"0": 2.0, "1": 2.25, "2": 2.5, "3": 2.75, "4": 3.0}
     assert entry["reason"] == (
-        "a supported: [2, 3] lies on the supporting side: at least 1.5; "
-        "b inconclusive: [1, 2] decides nothing (supported if at least 1.5; refuted if at most 1.1)"
+        "ratio a supported: [2, 3] lies on the supporting side: at least 1.5; "
+        "ratio b inconclusive: [1, 2] decides nothing (supported if at least 1.5; refuted if at most 1.1)"
     )

@@ -138,14 +138,17 @@ def combined_verdict(claim: Claim, results: Mapping[str, PartResult]) -> tuple[s
 
 
 def _listed(results: Mapping[str, PartResult]) -> str:
-    """The parts' reasons, those that share one verdict and reason named together."""
+    """The parts' reasons, those that share one verdict and reason together; a part is called what it measures."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for name, result in results.items():
-        groups.setdefault((result.verdict, result.reason), []).append(name)
+    for result in results.values():
+        groups.setdefault((result.verdict, result.reason), []).append(result.part.quantity)
     if len(groups) == 1:
         ((_, reason),) = groups
         return reason
-    return "; ".join(f"{', '.join(names)} {verdict}: {reason}" for (verdict, reason), names in groups.items())
+    return "; ".join(
+        f"{names[0] if len(names) == 1 else f'{len(names)} parts'} {verdict}: {reason}"
+        for (verdict, reason), names in groups.items()
+    )
 
 
 def numbers(result: PartResult) -> dict[str, Any]:
