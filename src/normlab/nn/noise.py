@@ -63,10 +63,10 @@ class Noise(nn.Module):
         mean = x.new_empty(per_channel).uniform_(-1.0, 1.0) * self.mean_range
         scale = 1.0 + x.new_empty(per_channel).uniform_(0.0, 1.0) * (self.scale_range - 1.0)
         # drawn contiguous, whatever x's memory format: the same draws for both, and torch's fast path on the CPU
-        plain = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-        mean = mean + plain.uniform_(-1.0, 1.0) * self.mean_jitter
-        scale = scale + plain.normal_() * self.scale_jitter
-        return x * scale + mean
+        means, scales = (torch.empty(x.shape, dtype=x.dtype, device=x.device) for _ in range(2))
+        means.uniform_(-1.0, 1.0).mul_(self.mean_jitter).add_(mean)
+        scales.normal_().mul_(self.scale_jitter).add_(scale)
+        return (x * scales).add_(means)
 
     def extra_repr(self) -> str:
         """The settings, for printing."""
