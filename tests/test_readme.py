@@ -1,5 +1,6 @@
 """The README's promises that a machine can check."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from normlab.analysis.readme import BEGIN, END
+from normlab.analysis.readme import BEGIN, END, claims_record, put_table, results_table
 from normlab.tracked_runs import STUDIES
 
 
@@ -45,3 +46,25 @@ def test_make_targets_exist(readme: str, repository: Path) -> None:
 
 def test_named_experiments_exist(readme: str) -> None:
     assert set(re.findall(r"`normlab-(\w+)`", readme)) <= set(STUDIES)
+
+
+def test_the_table_of_results_is_the_one_that_the_record_gives(repository: Path, readme: str) -> None:
+    """`python -m normlab.stages.readme` writes it; no number in it is written by hand."""
+    assert readme == put_table(readme, results_table(claims_record(repository), repository))
+
+
+def test_the_table_says_what_it_was_measured_on(tmp_path: Path) -> None:
+    record = tmp_path / "reports" / "published" / "tiny" / "claims.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("[]")
+    settings = {
+        "data": {"title": "Colors", "counts": {"train": 6000, "test": 30}},
+        "grid": {"network": ["vgg11"], "learning_rate": [0.1, 0.5], "seed": [0, 1]},
+        "train": {"width": 0.25, "batch_size": 16, "steps": 1500},
+        "dln": {"steps": 300, "seeds": [0]},
+    }
+    record.with_name("settings.json").write_text(json.dumps(settings))
+    assert (
+        "Colors, 6,000 training images; vgg11 at 0.25 of its width, batch 16, 1,500 updates, learning rate 0.1, 0.5, "
+        "2 seeds; deep linear: 300 updates, 1 seeds."
+    ) in results_table(record, tmp_path)

@@ -38,7 +38,7 @@ def results_table(record: Path, root: Path) -> str:
     shown = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
     return "\n".join(
         [
-            f"{len(claims)} claims: {shown}. From `{record.relative_to(root).as_posix()}`.",
+            f"{len(claims)} claims: {shown}. From `{record.relative_to(root).as_posix()}`.{_setting(record)}",
             "",
             "| | claim | paper says | we measure | verdict | page |",
             "|---|---|---|---|---|---|",
@@ -48,6 +48,21 @@ def results_table(record: Path, root: Path) -> str:
             f"the first is shown, the page shows all. {deciding} parts are decided together, so about one interval "
             "in twenty misses by chance.",
         ]
+    )
+
+
+def _setting(record: Path) -> str:
+    """What the record was measured on, from the settings kept beside it; nothing where there are none."""
+    path = record.with_name("settings.json")
+    if not path.is_file():
+        return ""
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    data, grid, train = settings["data"], settings["grid"], settings["train"]
+    return (
+        f" {data['title']}, {data['counts']['train']:,} training images; {', '.join(grid['network'])} at "
+        f"{train['width']:g} of its width, batch {train['batch_size']}, {train['steps']:,} updates, learning rate "
+        f"{', '.join(f'{rate:g}' for rate in grid['learning_rate'])}, {len(grid['seed'])} seeds; deep linear: "
+        f"{settings['dln']['steps']:,} updates, {len(settings['dln']['seeds'])} seeds."
     )
 
 
