@@ -25,8 +25,9 @@ def results(tmp_path: Path) -> Path:
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | kept))
     (tmp_path / "params.yaml").write_text("train: {steps: 6}\nanalyze: {network: vgg11}\nreport: {preset: tiny}\n")
     frames = []
-    for kind in ("none", "batch"):
-        keys = {"study": "vgg", "network": "vgg11", "norm_layer": kind, "learning_rate": 0.1, "seed": 0}
+    points = [("vgg", "none"), ("vgg", "batch"), ("reparametrization", "none")]
+    for study, kind in points:  # the last probes a network of the first again, at the same steps
+        keys = {"study": study, "network": "vgg11", "norm_layer": kind, "learning_rate": 0.1, "seed": 0}
         rows = Records(keys)
         for step in range(4):
             rows.add("landscape", step, QUANTITIES)

@@ -29,8 +29,14 @@ def main(argv: list[str] | None = None) -> None:
             raise InputError(f"{reports / needed}: no such file; run `make repro` first")
     manifest = load_manifest(args.root / "data" / "prepared")
     params = load_params(args.root / "params.yaml")
-    walks = select(load_measurements(reports / "tables" / "measurements.parquet"), probe="landscape")
-    shown = walks[(walks["network"] == params["analyze"]["network"]) & walks["norm_layer"].isin(["none", "batch"])]
+    network = params["analyze"]["network"]
+    walks = select(
+        load_measurements(reports / "tables" / "measurements.parquet"),
+        study=network.rstrip("0123456789"),  # other studies probe the same networks
+        network=network,
+        probe="landscape",
+    )
+    shown = walks[walks["norm_layer"].isin(["none", "batch"])]
     with command.new_folder(reports / "published" / args.name) as folder:
         for copied in ("claims.json", "metrics.json"):
             shutil.copyfile(reports / copied, folder / copied)
