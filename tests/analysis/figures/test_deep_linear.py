@@ -52,3 +52,20 @@ def test_the_landscape_figures_have_logarithmic_betas_and_both_levels(dln: pd.Da
     assert {"guide-2/learning rate", "guide-1/η_min"} <= names(figure.axes[2])
     assert "band-l1" in everything(deep_linear.figure_13(walks))
     assert "band-l1" not in everything(figure)
+
+
+def test_a_run_on_its_way_to_infinity_does_not_flatten_the_others(history: pd.DataFrame) -> None:
+    losses = history["quantity"] == "loss"
+    one = losses & (history["norm_layer"] == "none") & (history["seed"] == history["seed"].min())
+    steps = sorted(history.loc[one, "step"].unique())
+    grown = history.copy()
+    grown.loc[one & (history["step"] == steps[1]), "value"] = 1e231
+    grown.loc[one & (history["step"] >= steps[2]), "value"] = np.nan
+    figure = deep_linear.figure_5b(grown.assign(step=grown["step"] * 170))
+    stay = grown.loc[losses & ~one]
+    stay = stay[np.isclose(stay["learning_rate"], 1e-6)]
+    assert figure.axes[0].get_ylim()[1] <= 10.1 * stay["value"].max()
+    # its last value is not finite: a triangle, and no marker at 1e231
+    finals = [line for line in figure.axes[1].lines if str(line.get_gid()).startswith("final-")]
+    assert max(np.max(line.get_ydata()) for line in finals) < 1e9
+    assert any(line.get_gid() == "non-finite-none" for line in figure.axes[1].lines)

@@ -99,6 +99,21 @@ def mark_non_finite(ax: Axes, positions: np.ndarray, norm_layer: str) -> None:
     )
 
 
+def end_where_finite_runs_end(ax: Axes, rows: pd.DataFrame) -> None:
+    """End the y-axis a decade above the runs that stay finite, if any does not.
+
+    The finite values of a run on its way to infinity reach any size and would flatten all others.
+
+    Args:
+        ax: drawn panel with a logarithmic y-axis.
+        rows: one quantity of the runs that are drawn.
+    """
+    runs = [rows[key] for key in ("norm_layer", "seed")]
+    finite = pd.Series(np.isfinite(rows["value"]), index=rows.index).groupby(runs, observed=True).transform("all")
+    if finite.any() and not finite.all():
+        ax.set_ylim(top=10 * rows.loc[finite, "value"].max())
+
+
 def non_finite_note(frame: pd.DataFrame) -> str:
     """The caption's sentence on values that are not finite: how they are drawn, and how many runs have any."""
     bad = frame.loc[~np.isfinite(frame["value"].to_numpy(dtype=float))]

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from normlab.analysis.figures.bands import mark_non_finite
+from normlab.analysis.figures.bands import end_where_finite_runs_end, mark_non_finite
 from normlab.analysis.figures.landscape import landscape_figure
 from normlab.analysis.figures.style import (
     DLN_LOSS,
@@ -47,6 +47,7 @@ def figure_5b(frame: pd.DataFrame, *, learning_rate: float | None = None) -> Fig
     figure, axes = page_figure(1, 2)
     ax = plot_training(frame, axes[0, 0], "loss", log=True, paper_figure=5 if overlay else None)
     ax.set_title(f"learning rate {number(rate)}")
+    end_where_finite_runs_end(ax, frame[frame["quantity"] == "loss"])
     if overlay:
         plot_final_loss(frame, axes[0, 1])
     else:
@@ -89,7 +90,9 @@ def plot_final_loss(frame: pd.DataFrame, ax: Axes, *, kinds: Sequence[str] = KIN
     ax.set_ylabel(f"final {DLN_LOSS}")
     if rows.empty:
         return say_nothing_to_draw(ax)
-    last = rows.sort_values("step").groupby(["norm_layer", "seed"], observed=True)["value"].last().unstack("norm_layer")
+    # not groupby().last(): it skips NaN, and shows a diverged seed at its last finite loss
+    ends = rows.sort_values("step").drop_duplicates(["norm_layer", "seed"], keep="last")
+    last = ends.astype({"norm_layer": str}).pivot(index="seed", columns="norm_layer", values="value")
     shown = [kind for kind in kinds if kind in last.columns]
     finite = last[shown].where(np.isfinite(last[shown]))
     for _, pair in finite.iterrows():
