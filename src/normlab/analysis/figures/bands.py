@@ -100,7 +100,7 @@ def mark_non_finite(ax: Axes, positions: np.ndarray, norm_layer: str) -> None:
 
 
 def end_where_finite_runs_end(ax: Axes, rows: pd.DataFrame) -> None:
-    """End the y-axis a decade above the runs that stay finite, if any does not.
+    """Let the y-axis reach a decade beyond the runs that stay finite, if any run does not.
 
     The finite values of a run on its way to infinity reach any size and would flatten all others.
 
@@ -111,7 +111,8 @@ def end_where_finite_runs_end(ax: Axes, rows: pd.DataFrame) -> None:
     runs = [rows[key] for key in ("norm_layer", "seed")]
     finite = pd.Series(np.isfinite(rows["value"]), index=rows.index).groupby(runs, observed=True).transform("all")
     if finite.any() and not finite.all():
-        ax.set_ylim(top=10 * rows.loc[finite, "value"].max())
+        kept = rows.loc[finite & (rows["value"] > 0), "value"]
+        ax.set_ylim(kept.min() / 10, kept.max() * 10)
 
 
 def non_finite_note(frame: pd.DataFrame) -> str:
