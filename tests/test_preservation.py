@@ -107,6 +107,8 @@ def test_signs_of_zero_and_not_a_number_survive() -> None:
     model.weight.data.copy_(torch.tensor([[-0.0, float("nan")]]))
     with no_trace(model), preserved(model):
         model.weight.data.zero_()
+    assert torch.signbit(model.weight[0, 0])
+    assert torch.isnan(model.weight[0, 1])
 
 
 def test_a_graph_that_the_caller_holds_stays_valid() -> None:
