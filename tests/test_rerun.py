@@ -118,11 +118,13 @@ def _grid(seeds: int = 2) -> dict[str, Any]:
 
 
 def test_every_run_of_the_grid_has_its_week() -> None:
-    assert {rerun.canary_of(_grid(), week) for week in range(1, 5)} == {
+    assert {rerun.canary_of(_grid(), week).spec.name for week in range(1, 5)} == {
         f"vgg11-{kind}-0.1-{seed}" for kind in ("none", "batch") for seed in (0, 1)
     }
-    assert rerun.canary_of(_grid(), 3, "vgg11-batch-0.1-1") == "vgg11-batch-0.1-1"
-    with pytest.raises(InputError, match="CANARY: no run 'vgg16' in the grid; there are: vgg11-none"):
+    assert rerun.canary_of(_grid(), 3, "vgg11-batch-0.1-1").stage("probe") == "probe@vgg11-batch-0.1-1"
+    sweep = _grid() | {"learning_rate_grid": _grid()["grid"] | {"learning_rate": [0.5]}}
+    assert rerun.canary_of(sweep, 3, "vgg11-none-0.5-1").stage("train") == "train_learning_rate@vgg11-none-0.5-1"
+    with pytest.raises(InputError, match="CANARY: no run 'vgg16' in a grid; there are: vgg11-none"):
         rerun.canary_of(_grid(), 3, "vgg16")
 
 

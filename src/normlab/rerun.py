@@ -13,11 +13,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from normlab.specs.grid import GridSpec
+from normlab.specs.grid import PlannedRun, planned_runs
 from normlab.specs.strict import InputError, build, load_params
-from normlab.specs.training import TrainSpec
 
 METRICS, CLAIMS = "reports/metrics.json", "reports/claims.json"
+REPEATED = ("train", "probe")  # the programs that make a run's numbers
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,16 @@ def load_tolerances() -> list[Tolerance]:
         return [build(Tolerance, rule, f"rules[{i}]") for i, rule in enumerate(load_params(path)["rules"])]
 
 
-def canary_of(params: Mapping[str, Any], week: int, name: str = "") -> str:
-    """The run to repeat: `name`, or this ISO week's, so that every run of the grid has its turn.
+def canary_of(params: Mapping[str, Any], week: int, name: str = "") -> PlannedRun:
+    """The run to repeat: `name`, or this ISO week's, so that every run of the grids has its turn.
 
     Raises:
-        InputError: no run of the grid has this name.
+        InputError: no run of a grid has this name.
     """
-    train = build(TrainSpec, params.get("train"), "train")
-    names = [run.name for run in build(GridSpec, params.get("grid"), "grid").runs(train)]
-    if name and name not in names:
-        raise InputError(f"CANARY: no run {name!r} in the grid; there are: {', '.join(names)}")
-    return name or names[week % len(names)]
+    runs = {run.spec.name: run for run in planned_runs(params)}
+    if name and name not in runs:
+        raise InputError(f"CANARY: no run {name!r} in a grid; there are: {', '.join(runs)}")
+    return runs[name] if name else list(runs.values())[week % len(runs)]
 
 
 def flat_numbers(values: object, prefix: str = "") -> dict[str, float]:
@@ -117,7 +116,7 @@ def clone_head(root: Path, clone: Path) -> None:
         _dvc(clone, "cache", "dir", "--local", str(cache.resolve()))
 
 
-def repeat(clone: Path, canary: str) -> bool:
+def repeat(clone: Path, canary: PlannedRun) -> bool:
     """Reproduce `clone`, then train and probe `canary` whatever the cache holds, and all that follows from it.
 
     Returns:
@@ -128,15 +127,15 @@ def repeat(clone: Path, canary: str) -> bool:
     """
     _dvc(clone, "repro", "--pull")
     before = _outputs(clone, canary)
-    _dvc(clone, "repro", "--force", "--single-item", f"train@{canary}", f"probe@{canary}")
+    _dvc(clone, "repro", "--force", "--single-item", *(canary.stage(program) for program in REPEATED))
     identical = _outputs(clone, canary) == before
     _dvc(clone, "repro")
     return identical
 
 
-def _outputs(clone: Path, canary: str) -> list[str]:
+def _outputs(clone: Path, canary: PlannedRun) -> list[str]:
     stages = load_params(clone / "dvc.lock")["stages"]
-    return [str(out["md5"]) for stage in ("train", "probe") for out in stages[f"{stage}@{canary}"]["outs"]]
+    return [str(out["md5"]) for program in REPEATED for out in stages[canary.stage(program)]["outs"]]
 
 
 def _dvc(clone: Path, *arguments: str) -> None:

@@ -14,9 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from normlab.specs.grid import GridSpec
-from normlab.specs.strict import build, load_params
-from normlab.specs.training import TrainSpec
+from normlab.specs.grid import planned_runs
+from normlab.specs.strict import load_params
 
 MAX_POINTS = 500
 FORMAT = 1  # part of every key: a change of what is published publishes everything anew
@@ -128,9 +127,9 @@ def collect(root: Path) -> list[TrackedRun]:
 
 
 def _trainings(root: Path, params: dict[str, Any]) -> Iterator[TrackedRun]:
-    train = build(TrainSpec, params.get("train"), "train")
     dataset = _dataset(root / "data/prepared/manifest.json")
-    for run in build(GridSpec, params.get("grid"), "grid").runs(train):
+    for planned in planned_runs(params):
+        run = planned.spec
         folder, probes = root / "models/runs" / run.name, root / "data/probes" / run.name / "probes.parquet"
         files = tuple(
             path for path in (folder / "summary.json", folder / "history.parquet", folder / "test.parquet", probes)
@@ -143,7 +142,7 @@ def _trainings(root: Path, params: dict[str, Any]) -> Iterator[TrackedRun]:
         settings = point | {"parameters": summary["parameters"]} | flatten({"train": summary["spec"]["train"]})
         settings |= flatten({section: params[section] for section in ("data", "probe") if section in params})
         tags = {key: str(value) for key, value in point.items()} | {
-            "dvc_stage": f"train@{run.name}",
+            "dvc_stage": planned.stage("train"),
             "spec_digest": summary["spec_digest"],
             "device": summary["device"],
             "diverged_at": "never" if summary["diverged_at"] is None else str(summary["diverged_at"]),

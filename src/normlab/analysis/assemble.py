@@ -15,9 +15,8 @@ from normlab.analysis.stage_outputs import (
 from normlab.analysis.tables import HISTOGRAM_COLUMNS, combine
 from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.dln import DlnGridSpec
-from normlab.specs.grid import GridSpec
-from normlab.specs.strict import InputError, load_section
-from normlab.specs.training import TrainSpec
+from normlab.specs.grid import GridSpec, planned_runs
+from normlab.specs.strict import InputError, load_params, load_section
 
 
 @dataclass(frozen=True)
@@ -52,11 +51,11 @@ class Tables:
 
 
 def assemble(spec: AnalyzeSpec, params: Path, sources: Sources) -> Tables:
-    """Read every study of `analyze.studies`, run by run as `grid` and `dln_grid` name them.
+    """Read every study of `analyze.studies`, run by run as the grids name them.
 
     Args:
         spec: section `analyze`.
-        params: the parameter file, for `grid`, `train` and `dln_grid`.
+        params: the parameter file, for the grids and `train`.
         sources: where the outputs are.
 
     Raises:
@@ -73,12 +72,12 @@ def assemble(spec: AnalyzeSpec, params: Path, sources: Sources) -> Tables:
             raise InputError(
                 f"analyze.network: accepted (grid.network): {', '.join(grid.network)}, got {spec.network!r}"
             )
-        runs = grid.runs(load_section(params, "train", TrainSpec))
+        runs = [run.spec for run in planned_runs(load_params(params))]
         found = read_training_study(runs, sources.models, sources.probes)
         measurements += found[0]
         histograms += found[1]
-        notes += _stray_notes(sources.models, [run.name for run in runs], "grid")
-        notes += _stray_notes(sources.probes, [run.name for run in runs], "grid")
+        for folder in (sources.models, sources.probes):
+            notes += _stray_notes(folder, [run.name for run in runs], "grid")
     if "dln" in spec.studies:
         cells = load_section(params, "dln_grid", DlnGridSpec).cells
         found = read_deep_linear_study(cells, sources.study("dln"))

@@ -29,13 +29,13 @@ EIGENVALUE_PRODUCTS = 60  # Hessian-vector products at most; the residual is rec
 
 @dataclass(frozen=True)
 class PenalizedCrossEntropy:
-    """f(w; B) + ½·weight_decay·‖w‖²: the loss whose gradient SGD with weight decay follows."""
+    """f(w; B) + ½·λ·‖w‖²; with λ = weight decay, the loss whose gradient SGD with weight decay follows."""
 
-    weight_decay: float
+    penalty: float
 
     def __call__(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         """The penalized loss, a scalar."""
-        return cross_entropy(model, batch) + l2_penalty(model, self.weight_decay)
+        return cross_entropy(model, batch) + l2_penalty(model, self.penalty)
 
 
 def record_walks(
@@ -44,15 +44,15 @@ def record_walks(
     """Walk from the weights of `step` along −g and its variants (paper §3.1; Figures 4, 11, 12).
 
     Probes recorded: `landscape` (step sizes are multiples of the learning rate), `landscape_penalized` (the same with
-    the L2 penalty in the loss, for runs with weight decay), `landscape_random` (Gaussian direction of length ‖g‖),
+    the L2 penalty in the loss, of `train.weight_decay`, or of `probe.penalty` where training has none), `landscape_random` (Gaussian direction of length ‖g‖),
     `landscape_equal_distance` (‖w_k − w‖ fixed, the column `step_size` holds that distance).
     """
     sizes = [run.learning_rate * size for size in (*spec.step_sizes, *spec.extra_step_sizes)]
     summarized = len(spec.step_sizes)
     walk = landscape(model, cross_entropy, batch, sizes)
     record_walk(records, "landscape", walk, step, sizes, summarized)
-    if run.train.weight_decay > 0:
-        penalized = landscape(model, PenalizedCrossEntropy(run.train.weight_decay), batch, sizes)
+    if penalty := run.train.weight_decay or spec.penalty:
+        penalized = landscape(model, PenalizedCrossEntropy(penalty), batch, sizes)
         record_walk(records, "landscape_penalized", penalized, step, sizes, summarized)
     if spec.random_directions:
         draws = generator(run.seed, "probe", step, device=batch[0].device)

@@ -15,6 +15,8 @@ class ProbeSpec:
         extra_step_sizes: further sizes of the same walk, kept out of the summaries (the η_min test), same units.
         random_directions: also walk along a Gaussian direction scaled to ‖g‖.
         distances: ‖w_k − w‖ of the equal-distance walk, absolute (none: no such walk).
+        penalty: λ of the walk in the loss with L2 term, f + ½·λ·‖w‖² (0: no such walk; `train.weight_decay` replaces it
+            where training has one). The paper's Figure 4(a) seems to contain such a term, of λ ≈ 4e-4.
         curvature: also gᵀHg/gᵀg and ‖Hg‖/‖g‖, the η → 0 limit of the effective β.
         eigenvalue_at: steps at which the largest Hessian eigenvalue is computed.
         units: how many units a layer are followed in the activation statistics.
@@ -24,6 +26,7 @@ class ProbeSpec:
     extra_step_sizes: tuple[float, ...] = ()
     random_directions: bool = True
     distances: tuple[float, ...] = ()
+    penalty: float = 0.0
     curvature: bool = True
     eigenvalue_at: tuple[int, ...] = ()
     units: int = 64
@@ -35,6 +38,7 @@ class ProbeSpec:
                 require(math.isfinite(value) and value > 0, f"probe.{key}", "each must be a positive number", value)
         every_size = (*self.step_sizes, *self.extra_step_sizes)
         require(len(set(every_size)) == len(every_size), "probe.step_sizes", "each size once", list(every_size))
+        require(0.0 <= self.penalty < 1.0, "probe.penalty", "must be in [0, 1)", self.penalty)
         require(self.units >= 1, "probe.units", "must be at least 1", self.units)
         for step in self.eigenvalue_at:
             require(step >= 0, "probe.eigenvalue_at", "each must be at least 0", step)

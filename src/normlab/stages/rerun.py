@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
         canary = canary_of(load_params(clone / "params.yaml"), week, args.canary)
         identical = repeat(clone, canary)
         metrics, verdicts = compare(root, clone)
-    text = summary(canary, identical, metrics, verdicts)
+    text = summary(canary.spec.name, identical, metrics, verdicts)
     print(text)
     if page := os.environ.get("GITHUB_STEP_SUMMARY"):
         with open(page, "a", encoding="utf-8") as stream:
