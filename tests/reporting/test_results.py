@@ -45,3 +45,18 @@ def test_a_study_that_did_not_run_is_an_empty_table(results: Results) -> None:
 def test_a_missing_file_is_named(paths: dict[str, str], missing: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"{tmp_path / 'gone'}.*no such file"):
         Results.load(**{**paths, missing: str(tmp_path / "gone")})
+
+
+@pytest.mark.parametrize(
+    ("train", "probe", "said"),
+    [
+        ("0.0", "0.0004", "λ = 0.0004; training itself had no weight decay."),
+        ("0.002", "0.0004", "λ = 0.002; training had it, too."),
+    ],
+)
+def test_the_penalty_is_that_of_training_where_it_has_one(
+    results: Results, tmp_path: Path, train: str, probe: str, said: str
+) -> None:
+    (tmp_path / "params.yaml").write_text(f"train: {{weight_decay: {train}}}\nprobe: {{penalty: {probe}}}\n")
+    other = Results(results.tables, results.claims_path, tmp_path / "params.yaml", results.manifest_path)
+    assert other.penalty_sentence == said

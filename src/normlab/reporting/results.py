@@ -102,6 +102,13 @@ class Results:
         return float(min(self.params.get("probe", {}).get("step_sizes", [0.5])))
 
     @property
+    def penalty_sentence(self) -> str:
+        """λ of the penalized walk, and whether training followed it."""
+        decay = float(self.params.get("train", {}).get("weight_decay", 0.0))
+        penalty = decay or float(self.params.get("probe", {}).get("penalty", 0.0))
+        return f"λ = {penalty:g}; training {'had it, too' if decay else 'itself had no weight decay'}."
+
+    @property
     def dln_eta_min_factor(self) -> float:
         """The same for the deep linear study (section `dln`)."""
         return float(min(self.params.get("dln", {}).get("step_sizes", [0.01])))

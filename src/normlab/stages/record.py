@@ -12,7 +12,16 @@ from normlab.data.images import load_manifest
 from normlab.specs.strict import InputError, load_params
 from normlab.stages import command
 
-SETTINGS = ("grid", "learning_rate_grid", "network_grid", "train", "probe", "dln_grid", "dln", "analyze")  # what the numbers depend on
+SETTINGS = (
+    "grid",
+    "learning_rate_grid",
+    "network_grid",
+    "train",
+    "probe",
+    "dln_grid",
+    "dln",
+    "analyze",
+)  # what the numbers depend on
 
 
 def main(argv: list[str] | None = None) -> None:
