@@ -44,8 +44,9 @@ def record_walks(
     """Walk from the weights of `step` along −g and its variants (paper §3.1; Figures 4, 11, 12).
 
     Probes recorded: `landscape` (step sizes are multiples of the learning rate), `landscape_penalized` (the same with
-    the L2 penalty in the loss, of `train.weight_decay`, or of `probe.penalty` where training has none), `landscape_random` (Gaussian direction of length ‖g‖),
-    `landscape_equal_distance` (‖w_k − w‖ fixed, the column `step_size` holds that distance).
+    the L2 penalty in the loss, of `train.weight_decay`, or of `probe.penalty` where training has none),
+    `landscape_random` (Gaussian direction of length ‖g‖), `landscape_equal_distance` (‖w_k − w‖ fixed, the column
+    `step_size` holds that distance).
     """
     sizes = [run.learning_rate * size for size in (*spec.step_sizes, *spec.extra_step_sizes)]
     summarized = len(spec.step_sizes)
