@@ -61,9 +61,19 @@ def _setting(record: Path) -> str:
     return (
         f" {data['title']}, {data['counts']['train']:,} training images; {', '.join(grid['network'])} at "
         f"{train['width']:g} of its width, batch {train['batch_size']}, {train['steps']:,} updates, learning rate "
-        f"{', '.join(f'{rate:g}' for rate in grid['learning_rate'])}, {len(grid['seed'])} seeds; deep linear: "
+        f"{_rates(grid)}, {len(grid['seed'])} seeds{_sweep(settings)}; deep linear: "
         f"{settings['dln']['steps']:,} updates, {len(settings['dln']['seeds'])} seeds."
     )
+
+
+def _rates(grid: dict[str, Any]) -> str:
+    return ", ".join(f"{rate:g}" for rate in grid["learning_rate"])
+
+
+def _sweep(settings: dict[str, Any]) -> str:
+    """The further learning rates and what was trained at them; nothing where there was no sweep."""
+    grid = settings.get("learning_rate_grid")
+    return f" ({', '.join(grid['norm_layer'])} also at {_rates(grid)})" if grid else ""
 
 
 def _row(claim: dict[str, Any]) -> str:
