@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from normlab.specs.strict import InputError, build
 from normlab.specs.training import RunSpec, TrainSpec
@@ -18,10 +18,12 @@ from normlab.specs.training import RunSpec, TrainSpec
 
 @dataclass(frozen=True)
 class GridSpec:
-    """One of the sections `grid`, `learning_rate_grid`, `network_grid`.
+    """Section `grid`.
 
-    No stage that makes a run lists them under `params`, so that one more seed trains that seed alone.
+    No stage that makes a run lists a grid under `params`, so that one more seed trains that seed alone.
     """
+
+    may_be_empty: ClassVar[bool] = False
 
     network: tuple[str, ...]
     norm_layer: tuple[str, ...]
@@ -31,7 +33,7 @@ class GridSpec:
     def __post_init__(self) -> None:
         for key in ("network", "norm_layer", "learning_rate", "seed"):
             values = getattr(self, key)
-            if not values:
+            if not values and not self.may_be_empty:
                 raise InputError(f"grid.{key}: expected at least one entry, got an empty list")
             if len(set(values)) != len(values):
                 raise InputError(f"grid.{key}: every entry may appear once, got {list(values)}")
@@ -40,6 +42,13 @@ class GridSpec:
         """All runs in the order of the DVC matrix (the seed varies fastest)."""
         points = itertools.product(self.network, self.norm_layer, self.learning_rate, self.seed)
         return [RunSpec(*point, train) for point in points]
+
+
+@dataclass(frozen=True)
+class SparseGridSpec(GridSpec):
+    """Section `learning_rate_grid` or `network_grid`; an empty list means that there are no such runs."""
+
+    may_be_empty: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -69,11 +78,11 @@ def planned_runs(params: Mapping[str, Any]) -> list[PlannedRun]:
     runs = [PlannedRun(spec, "") for spec in build(GridSpec, params.get("grid"), "grid").runs(train)]
     with _named("learning_rate_grid"):
         if "learning_rate_grid" in params:
-            grid = build(GridSpec, params["learning_rate_grid"], "learning_rate_grid")
+            grid = build(SparseGridSpec, params["learning_rate_grid"], "learning_rate_grid")
             runs += [PlannedRun(spec, "_learning_rate") for spec in grid.runs(train)]
     with _named("network_grid"):
         if "network_grid" in params:
-            grid = build(GridSpec, params["network_grid"], "network_grid")
+            grid = build(SparseGridSpec, params["network_grid"], "network_grid")
             runs += [PlannedRun(spec, "_network") for spec in grid.runs(train)]
     names = [run.spec.name for run in runs]
     for name in names:
