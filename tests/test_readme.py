@@ -68,6 +68,9 @@ def test_the_table_says_what_it_was_measured_on(tmp_path: Path) -> None:
         "Colors, 6,000 training images; vgg11 at 0.25 of its width, batch 16, 1,500 updates, learning rate 0.1, 0.5, "
         "2 seeds; deep linear: 300 updates, 1 seeds."
     ) in results_table(record, tmp_path)
-    settings["learning_rate_grid"] = {"norm_layer": ["none", "batch"], "learning_rate": [1.0, 2.0]}
+    settings["learning_rate_grid"] = {"norm_layer": [], "learning_rate": [1.0, 2.0]}
+    record.with_name("settings.json").write_text(json.dumps(settings))
+    assert "2 seeds; deep linear" in results_table(record, tmp_path)
+    settings["learning_rate_grid"]["norm_layer"] = ["none", "batch"]
     record.with_name("settings.json").write_text(json.dumps(settings))
     assert "2 seeds (none, batch also at 1, 2); deep linear" in results_table(record, tmp_path)
