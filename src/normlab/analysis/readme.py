@@ -72,8 +72,8 @@ def _rates(grid: dict[str, Any]) -> str:
 
 def _sweep(settings: dict[str, Any]) -> str:
     """The further learning rates and what was trained at them; nothing where there was no sweep."""
-    grid = settings.get("learning_rate_grid")
-    swept = grid is not None and all(grid.values())
+    grid = settings.get("learning_rate_grid", {})
+    swept = grid and all(grid.values())
     return f" ({', '.join(grid['norm_layer'])} also at {_rates(grid)})" if swept else ""
 
 
