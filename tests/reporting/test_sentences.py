@@ -82,3 +82,10 @@ def test_theory_sentences_count_cases() -> None:
     assert sentences.theory_sentences(found) == [
         "Theorem 4.1: true as printed in 0.0% of 40 cases, as corrected in 100.0%."
     ]
+
+
+def test_who_has_fitted_the_training_data_is_said() -> None:
+    steps = frame({"none": [np.inf, np.inf, 900.0], "batch": [400.0, 500.0, 450.0]})
+    said = sentences.fitted_sentence(steps, 0.99)
+    assert said.startswith("Train accuracy is at least 99 % for BatchNorm from step 450 on (medians over seeds)")
+    assert sentences.fitted_sentence(steps[["none"]], 0.99) == ""

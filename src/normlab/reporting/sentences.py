@@ -149,6 +149,23 @@ def caveats(results: Results, study: str, frame: pd.DataFrame, *further: str) ->
     )
 
 
+def fitted_sentence(steps: pd.DataFrame, accuracy: float) -> str:
+    """From which step on a network has fitted its training data, by normalizer; empty if none has.
+
+    Args:
+        steps: steps to `accuracy`, one number a run (from `steps_per_seed`; inf if never).
+        accuracy: train accuracy in [0, 1].
+    """
+    middle = steps.median()
+    reached = [f"{label(kind)} from step {middle[kind]:.0f} on" for kind in order(steps) if np.isfinite(middle[kind])]
+    if not reached:
+        return ""
+    return (
+        f"Train accuracy is at least {100 * accuracy:g} % for {', for '.join(reached)} (medians over seeds): after "
+        "that loss and gradient vanish with the errors, and a small band says little about smoothness."
+    )
+
+
 def theory_sentences(found: pd.DataFrame) -> list[str]:
     """One sentence a statement from the shares of random cases: how often it holds as printed and as corrected."""
     if found.empty:
