@@ -23,8 +23,13 @@ def test_best_and_largest_usable_rate() -> None:
     plain = rates_table(frame, 0.9, window=1).plain
     cells = {line.split()[0]: line.split(" | ") for line in plain.splitlines()[1:]}
     assert "l1" not in plain.lower()
-    assert cells["none"][1:] == ["0.1, 0.3", "0.1", "21", "0.1"]
-    assert cells["BatchNorm"][1:] == ["0.1, 0.3", "0.3", "5", "≥ 0.3"]
+    assert cells["none"][1:] == ["0.1, 0.3", "0.1 (the lowest tried)", "21", "0.1"]
+    assert cells["BatchNorm"][1:] == ["0.1, 0.3", "0.3 (the highest tried)", "5", "≥ 0.3"]
+
+
+def test_a_best_rate_inside_the_sweep_is_not_marked() -> None:
+    frame = _frame(*(("none", rate, 0, reach) for rate, reach in ((0.03, 30), (0.1, 9), (0.3, 20))))
+    assert "| 0.1 | 10 |" in rates_table(frame, 0.9, window=1).plain
 
 
 def test_no_rate_is_usable_or_there_is_one_rate() -> None:
@@ -33,5 +38,5 @@ def test_no_rate_is_usable_or_there_is_one_rate() -> None:
     worse = _frame(("none", 0.1, 0, 99), ("none", 0.3, 0, 30))
     plain = rates_table(worse, 0.9, window=20).plain  # a mean over 20 steps that no run brings to 90 %
     assert "none of them" in plain
-    assert " 0.3 " in plain, "the highest mean accuracy is the best where none is reached"
+    assert "| none | – | none of them" in plain
     assert "no sweep" in rates_table(_frame(("none", 0.1, 0, 3)), 0.9, window=1).plain

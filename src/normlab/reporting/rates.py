@@ -12,8 +12,9 @@ from normlab.reporting.sentences import spread
 def rates_table(frame: pd.DataFrame, accuracy: float, window: int) -> Html:
     """One row a normalizer that was trained at several rates.
 
-    The best rate has the fewest steps to `accuracy` (median over seeds), or where no rate reaches it the highest mean
-    train accuracy; the test split takes no part. A rate is usable in a seed if the run reaches `accuracy`.
+    The best rate has the fewest steps to `accuracy` (median over seeds); the test split takes no part. At the lowest or
+    highest rate of the sweep it is only the best one tried, and the table says so. Where no rate gets there in half of
+    the seeds there is none. A rate is usable in a seed if the run reaches `accuracy`.
 
     Args:
         frame: training rows of one network.
@@ -21,22 +22,20 @@ def rates_table(frame: pd.DataFrame, accuracy: float, window: int) -> Html:
         window: steps.
     """
     steps = steps_to(frame, accuracy, window)
-    means = frame[frame["quantity"] == "train_accuracy"].groupby(["norm_layer", "learning_rate", "seed"], observed=True)
-    means = means["value"].mean()
     rows = []
     for kind in order(frame["norm_layer"]):
         by_rate = steps[steps["norm_layer"] == kind].pivot(index="seed", columns="learning_rate", values="value")
         if by_rate.shape[1] < 2:
             continue
-        accuracies = means[kind].groupby("learning_rate", observed=True).median()
-        best = min(by_rate, key=lambda rate: (by_rate[rate].median(), -accuracies[rate]))
+        best = by_rate.median().idxmin()
+        reached = np.isfinite(by_rate[best].median())
         usable = by_rate.apply(lambda seed: max(seed.index[np.isfinite(seed)], default=np.nan), axis=1)
         rows.append(
             [
                 label(kind),
                 ", ".join(number(rate) for rate in by_rate),
-                number(best),
-                spread(by_rate[best].dropna()),
+                _best(best, list(by_rate)) if reached else "none",
+                spread(by_rate[best].dropna()) if reached else "–",
                 _largest(usable, by_rate.columns.max()),
             ]
         )
@@ -44,6 +43,11 @@ def rates_table(frame: pd.DataFrame, accuracy: float, window: int) -> Html:
         return table(["learning rates"], [["one rate only in this preset: no sweep"]])
     head = ["", "rates", "best rate", f"steps to {100 * accuracy:g} % at it", "largest usable rate"]
     return table(head, rows, "Median over seeds [least – greatest seed]; ∞: never reached; ≥: the sweep ends there.")
+
+
+def _best(best: float, rates: list[float]) -> str:
+    edges = {min(rates): "the lowest tried", max(rates): "the highest tried"}
+    return number(best) + (f" ({edges[best]})" if best in edges else "")
 
 
 def _largest(usable: pd.Series, end: float) -> str:
