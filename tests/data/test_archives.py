@@ -128,7 +128,16 @@ def test_damage_is_an_error(tmp_path: Path):
         content_of(tmp_path / "x.tar")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"PK nothing", gzip.compress(b"hello"), bz2.compress(b"\0" * 9)])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"hello", id="text"),
+        pytest.param(b"PK nothing", id="begins like a zip"),
+        pytest.param(gzip.compress(b"hello"), id="gzip of no tar"),  # named: the bytes hold the time
+        pytest.param(bz2.compress(b"\0" * 9), id="bzip2 of no tar"),
+    ],
+)
 def test_what_is_no_archive_is_an_error(tmp_path: Path, content: bytes):
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(InputError, match="not a readable folder, tar or zip archive"):
