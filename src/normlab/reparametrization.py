@@ -6,7 +6,7 @@ beta = mu (Observation 4.3). Two trained networks never are; this is the only co
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from normlab.data.images import Batches, ImageSplit
 from normlab.networks import build_network
 from normlab.probing.walks import record_curvature, record_walks
-from normlab.records import COLUMNS, Records
+from normlab.records import Records
 from normlab.specs.probing import ProbeSpec
 from normlab.specs.reparametrization import ReparametrizationSpec
 from normlab.specs.training import RunSpec
@@ -28,13 +28,13 @@ LARGEST_GAP = 1e-8
 
 def measure_reparametrization(
     spec: ReparametrizationSpec,
-    runs: Sequence[RunSpec],
-    models: Path,
+    run: RunSpec,
+    folder: Path,
     split: ImageSplit,
     *,
-    on_case: Callable[[], None] = lambda: None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> pd.DataFrame:
-    """The landscape of trained plain networks before and after BatchNorm is put in, on the batch of that step.
+    """The landscape of a trained plain network before and after BatchNorm is put in, on the batch of that step.
 
     Everything in float64, along the gradient of the plain mean loss (no L2 penalty: it is another one with gamma and
     beta). `norm_layer` in the table is "none" before, "batch" after, with gamma and beta constant as in the theory, and
@@ -46,10 +46,10 @@ def measure_reparametrization(
 
     Args:
         spec: section `reparametrization`.
-        runs: the runs; those with a normalizer are left out.
-        models: folder with one folder a run.
+        run: a run without normalizer.
+        folder: its output folder.
         split: the train split, on the device to measure on.
-        on_case: called after each run x step.
+        on_step: called after each step.
 
     Returns:
         A table with the columns `normlab.records.COLUMNS`, study "reparametrization".
@@ -58,26 +58,19 @@ def measure_reparametrization(
         InputError: a checkpoint is missing, or a step is not on the schedule.
         RuntimeError: the two networks differ on the batch by more than rounding.
     """
-    frames = [pd.DataFrame(columns=list(COLUMNS))]
-    for run in plain_runs(runs):
-        check_steps(spec.steps, run, "reparametrization.steps")
-        batches = Batches(split, run.train.batch_size, run.seed, run.train.augment)
-        records = {kind: _records(run, kind) for kind in _kinds(spec)}
-        for step in spec.steps:
-            plain = load_trained(run, models / run.name, step, len(split.classes), split.images.device)
-            if plain is None:
-                records["none"].add("reparametrization", step, {"diverged": 1.0})
-            else:
-                inputs, targets = batches.at(step)
-                _measure_step(records, spec, run, step, plain, (inputs.double(), targets))
-            on_case()
-        frames += [rows.frame() for rows in records.values()]
+    check_steps(spec.steps, run, "reparametrization.steps")
+    batches = Batches(split, run.train.batch_size, run.seed, run.train.augment)
+    records = {kind: _records(run, kind) for kind in _kinds(spec)}
+    for step in spec.steps:
+        plain = load_trained(run, folder, step, len(split.classes), split.images.device)
+        if plain is None:
+            records["none"].add("reparametrization", step, {"diverged": 1.0})
+        else:
+            inputs, targets = batches.at(step)
+            _measure_step(records, spec, run, step, plain, (inputs.double(), targets))
+        on_step()
+    frames = [rows.frame() for rows in records.values()]
     return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
-
-
-def plain_runs(runs: Iterable[RunSpec]) -> list[RunSpec]:
-    """The runs that BatchNorm can be put into: those without any normalizer."""
-    return [run for run in runs if run.norm_layer == "none"]
 
 
 def insert_batch_norm(plain: nn.Module, run: RunSpec, inputs: Tensor, num_classes: int) -> nn.Module:

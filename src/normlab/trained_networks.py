@@ -11,7 +11,17 @@ from torch import nn
 from normlab.checkpoint import checkpoint_path, load_checkpoint
 from normlab.networks import build_network
 from normlab.specs.strict import InputError
-from normlab.specs.training import RunSpec
+from normlab.specs.training import RunSpec, TrainSpec
+
+
+def read_run(folder: Path, train: TrainSpec) -> RunSpec:
+    """The run whose output folder this is, with the settings that `train` has now.
+
+    Raises:
+        InputError: `summary.json` is missing or no JSON.
+    """
+    point = _load_summary(folder)["spec"]
+    return RunSpec(**{key: point[key] for key in ("network", "norm_layer", "learning_rate", "seed")}, train=train)
 
 
 def check_steps(steps: Sequence[int], run: RunSpec, where: str) -> None:

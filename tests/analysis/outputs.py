@@ -14,6 +14,8 @@ from normlab.specs.training import RunSpec, TrainSpec
 PARAMS = f"""
 grid: {{network: [vgg11], norm_layer: [none, batch], learning_rate: [1.0e-1], seed: [0, 1]}}
 train: {{width: 0.25, batch_size: 16, steps: {STEPS}, test_every: 50, checkpoint_every: 10}}
+assumptions: {{norm_layer: [batch], steps: [0], layers: 0, units: 1}}
+reparametrization: {{norm_layer: [none], steps: [0], step_sizes: [1.0]}}
 dln_grid: {{norm_layer: [none, batch], learning_rate: [1.0e-6]}}
 analyze:
   studies: [training, dln, theory, reparametrization]
@@ -44,11 +46,16 @@ def write_outputs(root: Path, params: str = PARAMS, kinds: dict[str, Kind] = KIN
     theory.mkdir(parents=True)
     table = theory_table(theorem_4_1__holds_printed=0.0)
     table[table["source"] == "random"].to_parquet(theory / "random.parquet", index=False)
-    table[table["source"] == "checkpoint"].to_parquet(theory / "checkpoints.parquet", index=False)
-    walks = pd.concat([training_run(norm, 0.1, seed, kinds[norm]) for norm in kinds for seed in range(2)])
-    inserted = walks[walks["probe"] == "landscape"].assign(study="reparametrization")
-    (root / "data/studies/reparametrization").mkdir(parents=True)
-    inserted.to_parquet(root / "data/studies/reparametrization/measurements.parquet", index=False)
+    for seed in range(2):
+        rows = table[(table["source"] == "checkpoint") & (table["seed"] == seed)]
+        folder = root / f"data/studies/assumptions/vgg11-batch-0.1-{seed}"
+        folder.mkdir(parents=True)
+        rows.to_parquet(folder / "checkpoints.parquet", index=False)
+        walks = pd.concat([training_run(norm_layer, 0.1, seed, kinds[norm_layer]) for norm_layer in kinds])
+        inserted = walks[walks["probe"] == "landscape"].assign(study="reparametrization")
+        folder = root / f"data/studies/reparametrization/vgg11-none-0.1-{seed}"
+        folder.mkdir(parents=True)
+        inserted.to_parquet(folder / "measurements.parquet", index=False)
     return path
 
 

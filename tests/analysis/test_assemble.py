@@ -47,8 +47,10 @@ def test_strays_are_named_and_not_read(tmp_path: Path) -> None:
     fewer = read(tmp_path, PARAMS.replace("seed: [0, 1]", "seed: [0]"))
     assert set(select(fewer.measurements, study="vgg")["seed"]) == {0}
     assert len(fewer.measurements) < len(whole.measurements)
-    assert len(fewer.notes) == 2
+    assert len(fewer.notes) == 4  # trainings, probes, and both studies of trained networks
     assert "vgg11-none-0.1-1" in fewer.notes[0]
+    assert set(select(fewer.measurements, study="reparametrization")["seed"]) == {0}
+    assert set(fewer.theory.loc[fewer.theory["source"] == "checkpoint", "seed"]) == {0}
 
 
 @pytest.mark.parametrize(
@@ -58,8 +60,9 @@ def test_strays_are_named_and_not_read(tmp_path: Path) -> None:
         "models/runs/vgg11-batch-0.1-1/summary.json",
         "data/probes/vgg11-none-0.1-0/probes.parquet",
         "data/studies/dln/batch-1e-06/measurements.parquet",
-        "data/studies/theory/checkpoints.parquet",
-        "data/studies/reparametrization/measurements.parquet",
+        "data/studies/theory/random.parquet",
+        "data/studies/assumptions/vgg11-batch-0.1-1/checkpoints.parquet",
+        "data/studies/reparametrization/vgg11-none-0.1-0/measurements.parquet",
     ],
 )
 def test_a_missing_output_is_named(tmp_path: Path, missing: str) -> None:
@@ -87,6 +90,26 @@ def test_outputs_of_another_run_in_the_folder_are_refused(tmp_path: Path) -> Non
     (probes / "vgg11-none-0.1-1/probes.parquet").write_bytes((probes / "vgg11-batch-0.1-1/probes.parquet").read_bytes())
     with pytest.raises(InputError, match="column norm_layer should be none, got batch"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("study", "kind", "name"),
+    [("assumptions", "batch", "checkpoints"), ("reparametrization", "none", "measurements")],
+)
+def test_looks_at_another_run_in_the_folder_are_refused(tmp_path: Path, study: str, kind: str, name: str) -> None:
+    write_outputs(tmp_path)
+    first, second = (tmp_path / f"data/studies/{study}/vgg11-{kind}-0.1-{seed}/{name}.parquet" for seed in (0, 1))
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(InputError, match="column seed should be 1, got 0"):
+        read(tmp_path)
+
+
+def test_without_networks_to_look_at_the_random_numbers_remain(tmp_path: Path) -> None:
+    write_outputs(tmp_path)
+    without = PARAMS.replace("norm_layer: [batch], steps", "norm_layer: [], steps")
+    tables = read(tmp_path, without.replace("norm_layer: [none], steps", "norm_layer: [], steps"))
+    assert set(tables.theory["source"]) == {"random"}
+    assert set(tables.measurements["study"]) == {"vgg", "dln"}
 
 
 def test_a_run_trained_under_other_settings_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The workers of pytest-xdist each collect the tests for themselves and have to find the same ones in the same order."""
+"""Each worker of pytest-xdist collects the tests for itself: all have to find the same ones in the same order."""
 
 import os
 import subprocess

@@ -100,6 +100,15 @@ def test_grids_reach_stages_through_commands_only(name: str) -> None:
         assert not {section for section in sections if section.endswith("grid")}, "one more seed would rerun all others"
 
 
+@pytest.mark.parametrize("name", sorted(set(STAGES) - {"analyze"}))
+def test_only_the_analysis_reads_the_folder_of_all_runs(name: str) -> None:
+    # another stage would run again for every new run, and could not run beside the stage that writes into the folder
+    settings = [_settings(stage) for stage in STAGES.values()]
+    outputs = {str(out) for stage in settings for out in stage.get("outs", [])}
+    folders = {str(parent) for out in outputs for parent in Path(out).parents} - outputs
+    assert not folders & {str(dep) for dep in _settings(STAGES[name]).get("deps", [])}
+
+
 @pytest.mark.parametrize("name", sorted(STAGES))
 def test_stages_can_be_cached_and_rerun(name: str) -> None:
     stage = _settings(STAGES[name])

@@ -1,4 +1,4 @@
-"""The stage programs theory and reparametrization on tiny trained runs, one of which diverged."""
+"""The stage programs theory, assumptions and reparametrization on tiny trained runs, one of which diverged."""
 
 import contextlib
 import json
@@ -11,15 +11,16 @@ from tests import tiny
 
 from normlab.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
 from normlab.records import COLUMNS
-from normlab.stages import command, reparametrization, theory, train
+from normlab.stages import assumptions, command, reparametrization, theory, train
 from normlab.theory_study.table import COLUMNS as THEORY_COLUMNS
 
 pytestmark = pytest.mark.pipeline
 
+PLAIN, BATCH = "vgg11-none-0.1-0", "vgg11-batch-0.1-0"
 SECTIONS = """
-grid: {network: [vgg11], norm_layer: [none, batch], learning_rate: [1.0e-1], seed: [0]}
-theory: {cases: 4, samples: [4], seeds: [0, 1], steps: [0, 4], layers: 2, units: 2}
-reparametrization: {steps: [0, 4], step_sizes: [0.5, 2.0], distances: [0.1], learned_affine: true}
+theory: {cases: 4, samples: [4], seeds: [0, 1]}
+assumptions: {norm_layer: [batch], steps: [0, 4], layers: 2, units: 2}
+reparametrization: {norm_layer: [none], steps: [0, 4], step_sizes: [0.5, 2.0], distances: [0.1], learned_affine: true}
 """
 
 
@@ -43,12 +44,13 @@ def here(study: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_theory_tables(here: Path, tmp_path: Path):
-    theory.main(["--out", str(tmp_path / "a")])
-    theory.main(["--out", str(tmp_path / "b")])
-    for name in ("random.parquet", "checkpoints.parquet"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    for name in ("a", "b"):
+        theory.main(["--out", str(tmp_path / name)])
+        assumptions.main(["--run", f"models/runs/{BATCH}", "--out", str(tmp_path / name / BATCH)])
+    for path in ("random.parquet", f"{BATCH}/checkpoints.parquet"):
+        assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes()
     random = pd.read_parquet(tmp_path / "a/random.parquet")
-    table = pd.read_parquet(tmp_path / "a/checkpoints.parquet")
+    table = pd.read_parquet(tmp_path / f"a/{BATCH}/checkpoints.parquet")
     assert tuple(random.columns) == tuple(table.columns) == THEORY_COLUMNS
     assert set(table["layer"]) == {"features.norm1", "features.norm8"}
     assert set(table["step"]) == {0, 4}
@@ -67,8 +69,8 @@ def test_theory_tables(here: Path, tmp_path: Path):
 
 
 def test_reparametrization_table(here: Path, tmp_path: Path):
-    reparametrization.main(["--out", str(tmp_path / "a")])
-    reparametrization.main(["--out", str(tmp_path / "b")])
+    for name in ("a", "b"):
+        reparametrization.main(["--run", f"models/runs/{PLAIN}", "--out", str(tmp_path / name)])
     path = tmp_path / "a/measurements.parquet"
     assert path.read_bytes() == (tmp_path / "b/measurements.parquet").read_bytes()
     table = pd.read_parquet(path)
@@ -119,14 +121,13 @@ def test_diverged_runs_are_recorded(here: Path, tmp_path: Path, broken: str):
                 name: value * math.inf if value.is_floating_point() else value for name, value in saved.model.items()
             }
             save_checkpoint(path, Checkpoint(saved.step, saved.spec, model, saved.optimizer))
-    models = ["--models", str(tmp_path / "models")]
-    theory.main([*models, "--out", str(tmp_path / "theory")])
-    table = pd.read_parquet(tmp_path / "theory/checkpoints.parquet")
+    assumptions.main(["--run", str(tmp_path / "models" / BATCH), "--out", str(tmp_path / "assumptions")])
+    table = pd.read_parquet(tmp_path / "assumptions/checkpoints.parquet")
     usable = table[table["quantity"] == "usable"].groupby("step")["fraction"].max()
     assert usable.to_dict() == {0: 1.0, 4: 0.0}
     assert set(table.loc[table["step"] == 4, "quantity"]) == {"usable"}
-    reparametrization.main([*models, "--out", str(tmp_path / "repar")])
-    table = pd.read_parquet(tmp_path / "repar/measurements.parquet")
+    reparametrization.main(["--run", str(tmp_path / "models" / PLAIN), "--out", str(tmp_path / "inserted")])
+    table = pd.read_parquet(tmp_path / "inserted/measurements.parquet")
     late = table[table["step"] == 4]
     if broken == "no checkpoint":
         assert late[["norm_layer", "quantity", "value"]].to_numpy().tolist() == [["none", "diverged", 1.0]]
@@ -135,36 +136,27 @@ def test_diverged_runs_are_recorded(here: Path, tmp_path: Path, broken: str):
         assert late.loc[late["quantity"] == "function_gap", "value"].isna().all()
 
 
-@pytest.mark.parametrize("stage", [theory, reparametrization])
+@pytest.mark.parametrize(("stage", "run"), [(assumptions, BATCH), (reparametrization, PLAIN)])
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("steps: [0, 4]", "steps: [0, 5]", "train keeps no checkpoint of step 5; there are: 0, 1, 2, 4, 6"),
-        ("seed: [0]", "seed: [0, 1]", "expected the output folder of a training run"),
+        ("", "", "expected the output folder of a training run"),
         ("width: 0.0625", "width: 0.125", "belongs to other settings than vgg11-"),
     ],
 )
 def test_bad_input_is_one_line(
-    here: Path, tmp_path: Path, stage, old: str, new: str, message: str, monkeypatch, capsys
+    here: Path, tmp_path: Path, stage, run: str, old: str, new: str, message: str, monkeypatch, capsys
 ):
+    folder = here / "models/runs" / (run if old else "nothing")
     params = tmp_path / "params.yaml"
     params.write_text((here / "params.yaml").read_text().replace(old, new))
-    monkeypatch.setattr("sys.argv", ["stage", "--params", str(params), "--out", str(tmp_path / "out")])
+    monkeypatch.setattr(
+        "sys.argv", ["stage", "--params", str(params), "--run", str(folder), "--out", str(tmp_path / "out")]
+    )
     with pytest.raises(SystemExit) as stop:
         command.run(lambda _: stage.main(None))
     assert stop.value.code == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert message in error
     assert not (tmp_path / "out").exists()
-
-
-def test_a_grid_without_these_runs_gives_empty_tables(here: Path, tmp_path: Path):
-    params = tmp_path / "params.yaml"
-    text = (here / "params.yaml").read_text()
-    params.write_text(text.replace("norm_layer: [none, batch]", "norm_layer: [l1]"))
-    theory.main(["--params", str(params), "--out", str(tmp_path / "theory")])
-    assert not len(pd.read_parquet(tmp_path / "theory/checkpoints.parquet"))
-    reparametrization.main(["--params", str(params), "--out", str(tmp_path / "repar")])
-    table = pd.read_parquet(tmp_path / "repar/measurements.parquet")
-    assert tuple(table.columns) == COLUMNS
-    assert not len(table)

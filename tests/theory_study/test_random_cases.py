@@ -10,7 +10,7 @@ from normlab.theory_study.table import COLUMNS, Tally
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
-    return measure_random_cases(TheorySpec(cases=30, samples=(4, 16), seeds=(0, 1), steps=(0,), layers=1, units=1))
+    return measure_random_cases(TheorySpec(cases=30, samples=(4, 16), seeds=(0, 1)))
 
 
 def fractions(table: pd.DataFrame, statement: str, quantity: str) -> pd.Series:
@@ -73,7 +73,7 @@ def test_conditional_shares_count_the_cases_that_meet_the_condition(table):
 
 
 def test_the_same_numbers_again_and_other_seeds_alone(table):
-    again = measure_random_cases(TheorySpec(cases=30, samples=(16,), seeds=(1,), steps=(0,), layers=1, units=1))
+    again = measure_random_cases(TheorySpec(cases=30, samples=(16,), seeds=(1,)))
     same = table[(table["samples"] == 16) & (table["seed"] == 1)].reset_index(drop=True)
     pd.testing.assert_frame_equal(again, same, check_exact=True)
 

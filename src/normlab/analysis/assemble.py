@@ -1,5 +1,6 @@
 """All studies that the parameters name, read into the three tables of the analysis."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,16 +8,20 @@ import pandas as pd
 
 from normlab.analysis.stage_outputs import (
     read_deep_linear_study,
-    read_measurements_of,
-    read_theory,
+    read_learning_rate_scan,
+    read_reparametrization_study,
+    read_theory_study,
     read_training_study,
     strays,
 )
 from normlab.analysis.tables import HISTOGRAM_COLUMNS, combine
 from normlab.specs.analyze import AnalyzeSpec
+from normlab.specs.assumptions import AssumptionsSpec
 from normlab.specs.dln import DlnGridSpec
 from normlab.specs.grid import GridSpec, planned_runs
+from normlab.specs.reparametrization import ReparametrizationSpec
 from normlab.specs.strict import InputError, load_params, load_section
+from normlab.specs.training import RunSpec, TrainSpec
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,7 @@ def assemble(spec: AnalyzeSpec, params: Path, sources: Sources) -> Tables:
     notes: list[str] = []
     theory = pd.DataFrame()
     if "training" in spec.studies:
-        grid = load_section(params, "grid", GridSpec)
-        if spec.network not in grid.network:
-            raise InputError(
-                f"analyze.network: accepted (grid.network): {', '.join(grid.network)}, got {spec.network!r}"
-            )
-        runs = [run.spec for run in planned_runs(load_params(params))]
+        runs = _trained_runs(spec, params)
         found = read_training_study(runs, sources.models, sources.probes)
         measurements += found[0]
         histograms += found[1]
@@ -84,12 +84,32 @@ def assemble(spec: AnalyzeSpec, params: Path, sources: Sources) -> Tables:
         measurements += found[0]
         histograms += found[1]
         notes += _stray_notes(sources.study("dln"), [f"{norm}-{rate}" for norm, rate in cells], "dln_grid")
-    for study in ("dln_scan", "reparametrization"):
-        if study in spec.studies:
-            measurements.append(read_measurements_of(study, sources.study(study) / "measurements.parquet"))
+    if "dln_scan" in spec.studies:
+        measurements.append(read_learning_rate_scan(sources.study("dln_scan")))
+    if "reparametrization" in spec.studies:
+        runs = _runs_of(load_section(params, "reparametrization", ReparametrizationSpec).norm_layer, params)
+        folder = sources.study("reparametrization")
+        measurements += read_reparametrization_study(runs, folder)
+        notes += _stray_notes(folder, [run.name for run in runs], "grid")
     if "theory" in spec.studies:
-        theory = read_theory(sources.study("theory"))
+        runs = _runs_of(load_section(params, "assumptions", AssumptionsSpec).norm_layer, params)
+        folder = sources.study("assumptions")
+        theory = read_theory_study(runs, sources.study("theory"), folder)
+        notes += _stray_notes(folder, [run.name for run in runs], "grid")
     return Tables(combine(measurements), combine(histograms, HISTOGRAM_COLUMNS), theory, tuple(notes))
+
+
+def _trained_runs(spec: AnalyzeSpec, params: Path) -> list[RunSpec]:
+    networks = load_section(params, "grid", GridSpec).network
+    if spec.network not in networks:
+        raise InputError(f"analyze.network: accepted (grid.network): {', '.join(networks)}, got {spec.network!r}")
+    return [run.spec for run in planned_runs(load_params(params))]
+
+
+def _runs_of(norm_layers: Collection[str], params: Path) -> list[RunSpec]:
+    """The runs of `grid` with one of these normalizers."""
+    runs = load_section(params, "grid", GridSpec).runs(load_section(params, "train", TrainSpec))
+    return [run for run in runs if run.norm_layer in norm_layers]
 
 
 def _stray_notes(folder: Path, names: list[str], section: str) -> list[str]:

@@ -6,7 +6,7 @@ Beside what the probes wrote, every training run has three rows of the probe `su
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -45,10 +45,7 @@ def read_training_study(
             ("probes", COLUMNS, measurements),
             ("histograms", HISTOGRAM_COLUMNS, histograms),
         ):
-            path = probes / run.name / f"{name}.parquet"
-            frame = read_parquet(path, columns)
-            _require_cell(frame, {key: {value} for key, value in keys.items()}, path)
-            target.append(as_categories(frame))
+            target.append(as_categories(_read_of(keys, probes / run.name / f"{name}.parquet", columns)))
     return measurements, histograms
 
 
@@ -64,36 +61,52 @@ def read_deep_linear_study(
     histograms: list[pd.DataFrame] = []
     for norm_layer, learning_rate in cells:
         cell = folder / f"{norm_layer}-{learning_rate}"
-        keys: dict[str, set[object]] = {"study": {"dln"}, "norm_layer": {norm_layer}, "learning_rate": {learning_rate}}
+        keys = {"study": "dln", "norm_layer": norm_layer, "learning_rate": learning_rate}
         for name, columns, target in (
             ("measurements", COLUMNS, measurements),
             ("histograms", HISTOGRAM_COLUMNS, histograms),
         ):
-            frame = read_parquet(cell / f"{name}.parquet", columns)
-            _require_cell(frame, keys, cell / f"{name}.parquet")
-            target.append(as_categories(frame))
+            target.append(as_categories(_read_of(keys, cell / f"{name}.parquet", columns)))
     return measurements, histograms
 
 
-def read_measurements_of(study: str, path: Path) -> pd.DataFrame:
-    """The measurements of a study that writes a single file.
+def read_learning_rate_scan(folder: Path) -> pd.DataFrame:
+    """The measurements of the scan of learning rates of the deep linear networks.
 
     Raises:
         InputError: the file is missing or holds rows of another study.
     """
-    frame = read_parquet(path, COLUMNS)
-    _require_cell(frame, {"study": {study}}, path)
-    return frame
+    return _read_of({"study": "dln_scan"}, folder / "measurements.parquet", COLUMNS)
 
 
-def read_theory(folder: Path) -> pd.DataFrame:
-    """Both tables of the theory study (columns of `normlab.theory_study.table`): random numbers, then checkpoints.
+def read_reparametrization_study(runs: Iterable[RunSpec], folder: Path) -> list[pd.DataFrame]:
+    """Measurements of the plain runs that `runs` names before and after BatchNorm is put in, one frame a run.
 
     Raises:
-        InputError: `random.parquet` or `checkpoints.parquet` is missing.
+        InputError: a file is missing or belongs to another run.
     """
-    frames = [read_parquet(folder / f"{source}.parquet") for source in ("random", "checkpoints")]
-    return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+    return [
+        _read_of({"study": "reparametrization", **_point(run)}, folder / run.name / "measurements.parquet", COLUMNS)
+        for run in runs
+    ]
+
+
+def read_theory_study(runs: Iterable[RunSpec], random: Path, assumptions: Path) -> pd.DataFrame:
+    """The statements on random numbers, then at the checkpoints of `runs`; columns of `normlab.theory_study.table`.
+
+    Args:
+        runs: trained runs with BatchNorm.
+        random: the folder of the theory stage's outputs.
+        assumptions: the folder of the assumptions stage's outputs, a folder a run.
+
+    Raises:
+        InputError: a file is missing or belongs to another run.
+    """
+    frames = [read_parquet(random / "random.parquet")]
+    for run in runs:
+        keys = {**_point(run), "norm_layer": run.norm_layer}
+        frames.append(_read_of(keys, assumptions / run.name / "checkpoints.parquet"))
+    return pd.concat(frames, ignore_index=True)
 
 
 def strays(folder: Path, names: Iterable[str]) -> list[str]:
@@ -104,13 +117,20 @@ def strays(folder: Path, names: Iterable[str]) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name not in named)
 
 
-def _require_cell(frame: pd.DataFrame, keys: Mapping[str, Set[object]], path: Path) -> None:
-    """Refuse a file whose rows belong to another run or cell than its folder says."""
+def _point(run: RunSpec) -> dict[str, object]:
+    """What all rows of a run share, whatever is put into its network."""
+    return {"network": run.network, "learning_rate": run.learning_rate, "seed": run.seed}
+
+
+def _read_of(keys: Mapping[str, object], path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The frame at `path`, refused if its rows belong to another run or cell than its folder says."""
+    frame = read_parquet(path, columns)
     for key, accepted in keys.items():
-        found = set(frame[key].unique()) if len(frame) else accepted
-        if found != accepted:
+        found = set(frame[key].unique())
+        if found - {accepted}:
             shown = ", ".join(map(str, sorted(found, key=str)))
-            raise InputError(f"{path}: column {key} should be {', '.join(map(str, accepted))}, got {shown}")
+            raise InputError(f"{path}: column {key} should be {accepted}, got {shown}")
+    return frame
 
 
 def _melt(frame: pd.DataFrame, keys: dict[str, object], probe: str) -> pd.DataFrame:

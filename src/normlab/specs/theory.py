@@ -7,29 +7,21 @@ from normlab.specs.strict import InputError, require
 
 @dataclass(frozen=True)
 class TheorySpec:
-    """Section `theory`: on what numbers the paper's statements are checked.
+    """Section `theory`: on how many random numbers the paper's statements are checked.
 
     Attributes:
         cases: random cases for each size and seed.
         samples: sizes m of the random units.
         seeds: seeds of the random cases; intervals are over them.
-        steps: checkpoints of the trained runs with BatchNorm whose tensors are looked at.
-        layers: how many normalized layers of a network, evenly spaced from first to last; 0 for all.
-        units: how many units of a layer, drawn once for each layer.
     """
 
     cases: int
     samples: tuple[int, ...]
     seeds: tuple[int, ...]
-    steps: tuple[int, ...]
-    layers: int
-    units: int
 
     def __post_init__(self) -> None:
         require(self.cases >= 1, "theory.cases", "must be at least 1", self.cases)
-        require(self.units >= 1, "theory.units", "must be at least 1", self.units)
-        require(self.layers >= 0, "theory.layers", "must be at least 0 (0: all layers)", self.layers)
-        for key, lowest in (("samples", 3), ("seeds", 0), ("steps", 0)):
+        for key, lowest in (("samples", 3), ("seeds", 0)):
             values = getattr(self, key)
             require(len(values) > 0, f"theory.{key}", "expected at least one entry", list(values))
             if len(set(values)) != len(values):

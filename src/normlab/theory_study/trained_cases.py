@@ -1,7 +1,7 @@
-"""The statements' assumptions on trained networks: how often they are true at checkpoints of runs with BatchNorm."""
+"""The statements' assumptions on a trained network: how often they are true at checkpoints of a run with BatchNorm."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from normlab.data.images import Batches, ImageSplit
 from normlab.seeding import generator
-from normlab.specs.theory import TheorySpec
+from normlab.specs.assumptions import AssumptionsSpec
 from normlab.specs.training import RunSpec
 from normlab.theory_study.table import Tally, build_table
 from normlab.theory_study.trained_units import TrainedUnit, measure_units, normalized_layers
@@ -19,21 +19,20 @@ from normlab.trained_networks import check_steps, load_trained
 
 
 def measure_trained_cases(
-    spec: TheorySpec,
-    runs: Sequence[RunSpec],
-    models: Path,
+    spec: AssumptionsSpec,
+    run: RunSpec,
+    folder: Path,
     split: ImageSplit,
     *,
-    on_case: Callable[[], None] = lambda: None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> pd.DataFrame:
-    """Check the statements on units of trained networks, each on the batch that training saw at that step.
+    """Check the statements on units of a trained network, each on the batch that training saw at that step.
 
-    For every run, step of `spec.steps` and chosen layer there is a row a quantity, over the chosen units. All in
+    For every step of `spec.steps` and chosen layer there is a row a quantity, over the chosen units. All in
     float64; m is batch x pixels (all of them); sigma without eps. Statements and quantities:
 
     - units: `usable`, the share of units with finite values, sigma > 0 and gamma != 0. The rest is over these. A run
-    that
-      diverged before the step has one such row, with fraction 0 and the layer "".
+      that diverged before the step has one such row, with fraction 0 and the layer "".
     - theorem_4_1: `holds_printed`, `holds_corrected`, `gamma_at_most_sigma`, `v_at_most_g`; medians `gamma_over_sigma`
       and `kept_share` = ||v||^2 / (gamma^2/sigma^2 ||g||^2), what the theorem leaves of the trivial bound.
     - theorem_4_2: `overlap_positive` (<g, yhat> > 0), `curvature_v_nonnegative`, `curvature_g_nonnegative`,
@@ -43,33 +42,27 @@ def measure_trained_cases(
       `weight_gradient_bound_with_bias` (X with a column of ones), median `weight_gradient_ratio` of the two sides.
 
     Args:
-        spec: section `theory`.
-        runs: the runs; those whose normalizer is not "batch" are left out.
-        models: folder with one folder a run.
+        spec: section `assumptions`.
+        run: a run with BatchNorm.
+        folder: its output folder.
         split: the train split, on the device to measure on.
-        on_case: called after each run x step.
+        on_step: called after each step.
 
     Raises:
         InputError: a checkpoint is missing, or a step is not on the schedule.
     """
     rows: list[dict[str, Any]] = []
-    for run in trained_runs(runs):
-        check_steps(spec.steps, run, "theory.steps")
-        batches = Batches(split, run.train.batch_size, run.seed, run.train.augment)
-        for step in spec.steps:
-            model = load_trained(run, models / run.name, step, len(split.classes), split.images.device)
-            rows += _diverged_rows(run, step) if model is None else _measure_step(spec, run, step, model, batches)
-            on_case()
+    check_steps(spec.steps, run, "assumptions.steps")
+    batches = Batches(split, run.train.batch_size, run.seed, run.train.augment)
+    for step in spec.steps:
+        model = load_trained(run, folder, step, len(split.classes), split.images.device)
+        rows += _diverged_rows(run, step) if model is None else _measure_step(spec, run, step, model, batches)
+        on_step()
     return build_table(rows)
 
 
-def trained_runs(runs: Iterable[RunSpec]) -> list[RunSpec]:
-    """The runs that the statements are about: those with BatchNorm."""
-    return [run for run in runs if run.norm_layer == "batch"]
-
-
 def _measure_step(
-    spec: TheorySpec, run: RunSpec, step: int, model: nn.Module, batches: Batches
+    spec: AssumptionsSpec, run: RunSpec, step: int, model: nn.Module, batches: Batches
 ) -> list[dict[str, Any]]:
     inputs, targets = batches.at(step)
     chosen = {name: _choose(run, name, model, spec.units) for name in normalized_layers(model, spec.layers)}
