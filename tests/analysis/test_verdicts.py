@@ -102,6 +102,6 @@ def test_the_entry_has_the_numbers_of_the_first_part_and_the_rule() -> None:
     assert entry["rule"]["parts"]["b"] == {"supported": {"at_least": 1.5}, "refuted": {"at_most": 1.1}}
     assert entry["parts"][0]["per_seed"] == {"0": 2.0, "1": 2.25, "2": 2.5, "3": 2.75, "4": 3.0}
     assert entry["reason"] == (
-        "ratio a supported: [2, 3] lies on the supporting side: at least 1.5; "
-        "ratio b inconclusive: [1, 2] decides nothing (supported if at least 1.5; refuted if at most 1.1)"
-    )
+        "ratio b inconclusive: [1, 2] decides nothing (supported if at least 1.5; refuted if at most 1.1); "
+        "ratio a supported: [2, 3] lies on the supporting side: at least 1.5"
+    )  # first the part for which the claim has its verdict

@@ -62,7 +62,7 @@ def test_caveats_are_found_in_the_runs(results: Results) -> None:
     table = results.measurements("vgg", probe="history")
     text = sentences.caveats(results, "vgg", table, "One more.").plain
     assert "3 seeds a cell: fewer than the 5" in text
-    assert "not CIFAR-10" in text
+    assert "are not the official CIFAR data" in text
     assert "Runs end at step 59; the paper's end at 15000." in text
     assert "Non-finite" not in text
     assert text.endswith("- One more.")
@@ -80,7 +80,7 @@ def test_theory_sentences_count_cases() -> None:
     rows = [("theorem_4_1", "holds_printed", 0, 0.0, 40), ("theorem_4_1", "holds_corrected", 0, 1.0, 40)]
     found = pd.DataFrame(rows, columns=["statement", "quantity", "step", "share", "cases"])
     assert sentences.theory_sentences(found) == [
-        "Theorem 4.1: true as printed in 0.0% of 40 cases, as corrected in 100.0%."
+        "Theorem 4.1: true as printed in 0.0 % of 40 cases, as corrected in 100.0 %."
     ]
 
 

@@ -12,6 +12,13 @@ def test_the_table_drops_no_claim_and_links_each_to_its_page() -> None:
     assert markup.count("<tr>") == len(CLAIMS) + 1
 
 
+def test_the_table_shows_a_reasons_first_part_and_folds_the_others() -> None:
+    reason = "a refuted: [1, 2] decides (supported if at least 3; refuted if at most 2); b supported: [4, 5]; c"
+    markup = verdicts.claims_table([{**CLAIMS[0], "reason": reason}])
+    assert "refuted if at most 2)<details><summary>2 more</summary>b supported: [4, 5]<br>c</details>" in markup
+    assert "<details>" not in verdicts.claims_table([{**CLAIMS[0], "reason": "one part; "[:-2]}])
+
+
 def test_text_is_escaped() -> None:
     for markup in (verdicts.claims_table(CLAIMS), verdicts.cards(CLAIMS)._repr_html_()):
         assert "a &lt; b &amp; c" in markup

@@ -133,12 +133,16 @@ def combined_verdict(claim: Claim, results: Mapping[str, PartResult]) -> tuple[s
     if holds["supported"] != holds["refuted"]:
         verdict = "supported" if holds["supported"] else "refuted"
         names = [name for name, _ in getattr(claim.rule, verdict).entries()]
-        return verdict, _listed({name: deciding[name] for name in names if deciding[name].verdict != "inconclusive"})
-    return "inconclusive", _listed(deciding)
+        decided = {name: deciding[name] for name in names if deciding[name].verdict != "inconclusive"}
+        return verdict, _listed(decided, verdict)
+    return "inconclusive", _listed(deciding, "inconclusive")
 
 
-def _listed(results: Mapping[str, PartResult]) -> str:
-    """The parts' reasons, those that share one verdict and reason together; a part is called what it measures."""
+def _listed(results: Mapping[str, PartResult], verdict: str) -> str:
+    """The parts' reasons, those that share one verdict and reason together; a part is called what it measures.
+
+    Parts with the claim's own verdict come first: they are why it is what it is.
+    """
     groups: dict[tuple[str, str], list[str]] = {}
     for result in results.values():
         groups.setdefault((result.verdict, result.reason), []).append(result.part.quantity)
@@ -146,8 +150,8 @@ def _listed(results: Mapping[str, PartResult]) -> str:
         ((_, reason),) = groups
         return reason
     return "; ".join(
-        f"{names[0] if len(names) == 1 else f'{len(names)} parts'} {verdict}: {reason}"
-        for (verdict, reason), names in groups.items()
+        f"{names[0] if len(names) == 1 else f'{len(names)} parts'} {side}: {reason}"
+        for (side, reason), names in sorted(groups.items(), key=lambda group: group[0][0] != verdict)
     )
 
 

@@ -140,7 +140,8 @@ def caveats(results: Results, study: str, frame: pd.DataFrame, *further: str) ->
     unofficial = study != "dln" and not results.manifest.get("official")
     return bullets(
         f"{seeds} seeds a cell: fewer than the {few} that verdicts ask for." if seeds < few else "",
-        "The images are not CIFAR-10: levels cannot be compared with the paper's, only directions."
+        f"The images ({results.manifest.get('title', 'of unknown source')}) are not the official CIFAR data: compare "
+        "directions with the paper's, not levels."
         if unofficial
         else "",
         shorter,
@@ -162,7 +163,7 @@ def fitted_sentence(steps: pd.DataFrame, accuracy: float) -> str:
         return ""
     return (
         f"Train accuracy is at least {100 * accuracy:g} % for {', for '.join(reached)} (medians over seeds): after "
-        "that loss and gradient vanish with the errors, and a small band says little about smoothness."
+        "that loss and gradient vanish with the errors, and what is small then says little about the network."
     )
 
 
@@ -177,7 +178,8 @@ def theory_sentences(found: pd.DataFrame) -> list[str]:
             continue
         printed, corrected = (wide.loc[statement, ("share", f"holds_{form}")] for form in ("printed", "corrected"))
         cases = int(wide.loc[statement, ("cases", "holds_printed")])
-        sentences.append(f"{name}: true as printed in {printed:.1%} of {cases} cases, as corrected in {corrected:.1%}.")
+        shares = f"as printed in {100 * printed:.1f} % of {cases} cases, as corrected in {100 * corrected:.1f} %"
+        sentences.append(f"{name}: true {shares}.")
     return sentences
 
 

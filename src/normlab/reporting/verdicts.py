@@ -106,7 +106,7 @@ def claims_table(claims: Sequence[dict[str, Any]]) -> str:
             f'<td data-label="we measure">{html.escape(measured(claim))}<br>'
             f"<small>{html.escape(claim.get('quantity', ''))}</small></td>"
             f'<td data-label="verdict">{badge(claim["verdict"])}'
-            f"<br><small>{html.escape(claim.get('reason', ''))}</small></td>"
+            f"<br><small>{_folded(claim.get('reason', ''))}</small></td>"
             f'<td data-label="shown on">{link if page else "–"}</td></tr>'
         )
     return (
@@ -114,6 +114,15 @@ def claims_table(claims: Sequence[dict[str, Any]]) -> str:
         "<th>we measure: median over seeds [95 % interval]</th><th>verdict and reason</th><th>page</th></tr></thead>"
         "<tbody>\n" + "\n".join(rows) + "\n</tbody></table>"
     )
+
+
+def _folded(reason: str) -> str:
+    """The reason's first part; the others open on a click, so that the table stays one that can be read through."""
+    first, *others = re.split(r"; (?![^(]*\))", reason)  # a part may have a semicolon in parentheses
+    if not others:
+        return html.escape(reason)
+    rest = "<br>".join(html.escape(part) for part in others)
+    return f"{html.escape(first)}<details><summary>{len(others)} more</summary>{rest}</details>"
 
 
 def tally(claims: Sequence[dict[str, Any]]) -> str:

@@ -4,7 +4,15 @@ import pytest
 from matplotlib.figure import Figure
 from tests.analysis.figures.drawn import named, names
 
-from normlab.analysis.figures.bands import draw_band, guide, non_finite_note, over_seeds, overlay_published
+from normlab.analysis.figures.bands import (
+    MOST_TRIANGLES,
+    draw_band,
+    guide,
+    mark_non_finite,
+    non_finite_note,
+    over_seeds,
+    overlay_published,
+)
 from normlab.analysis.published import published_curve
 
 # the value of seed s at step t is 10·t + 3^s
@@ -93,6 +101,14 @@ def test_non_finite_values_are_triangles_on_the_upper_edge() -> None:
     assert marks.get_xdata().tolist() == [4]
     assert marks.get_transform() == ax.get_xaxis_transform()  # y in units of the panel: 1 is the upper edge
     assert marks.get_ydata().tolist() == [1.0]
+
+
+def test_a_run_that_stays_non_finite_has_a_few_triangles_from_first_to_last() -> None:
+    ax = panel()
+    mark_non_finite(ax, np.arange(100, 1100), "none")
+    places = named(ax, "non-finite-none").get_xdata()
+    assert len(places) == MOST_TRIANGLES
+    assert (places[0], places[-1]) == (100, 1099)
 
 
 def test_the_caption_says_how_many_runs_are_not_finite() -> None:

@@ -9,6 +9,7 @@ from normlab.analysis.figures.style import MARKERS, PAPER_COLOR, color, label
 from normlab.analysis.published import published_curve
 
 BAND = "Lines are medians over seeds, bands reach from the least to the greatest seed."
+MOST_TRIANGLES = 12
 NON_FINITE = "Non-finite values (inf, NaN) are triangles on the upper edge"
 FEWEST_PAPER_POINTS = 5
 
@@ -83,9 +84,15 @@ def draw_band(
 
 
 def mark_non_finite(ax: Axes, positions: np.ndarray, norm_layer: str) -> None:
-    """Triangles on the upper edge at `positions` (data coordinates of x)."""
+    """Triangles on the upper edge at `positions` (data coordinates of x).
+
+    Of more than `MOST_TRIANGLES` positions as many are marked, evenly from first to last: a triangle at every step of a
+    run that diverged would be a bar, not a mark.
+    """
     if len(positions) == 0:
         return
+    if len(positions) > MOST_TRIANGLES:
+        positions = positions[np.linspace(0, len(positions) - 1, MOST_TRIANGLES).round().astype(int)]
     ax.plot(
         positions,
         np.full(len(positions), 1.0),
@@ -177,4 +184,5 @@ def guide(ax: Axes, value: float, text: str) -> None:
         ha="right",
         fontsize=8,
         color=PAPER_COLOR,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5},
     )

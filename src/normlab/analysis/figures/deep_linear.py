@@ -44,13 +44,11 @@ def figure_5b(frame: pd.DataFrame, *, learning_rate: float | None = None) -> Fig
     if frame.empty:
         return empty_figure(f"learning rate {number(rate)} is not in the grid of this preset")
     overlay = is_comparable(frame, rate, "dln") and bool(same(rate, RATE))
-    figure, axes = page_figure(1, 2)
+    figure, axes = page_figure(1, 1 if overlay else 2)
     ax = plot_training(frame, axes[0, 0], "loss", log=True, paper_figure=5 if overlay else None)
     ax.set_title(f"learning rate {number(rate)}")
     end_where_finite_runs_end(ax, frame[frame["quantity"] == "loss"])
-    if overlay:
-        plot_final_loss(frame, axes[0, 1])
-    else:
+    if not overlay:
         plot_published(axes[0, 1], 5, "b", "loss", KINDS, (RATE,), log=True, study="dln")
     legend(figure, frame["norm_layer"], paper=True)
     return figure
@@ -90,9 +88,7 @@ def plot_final_loss(frame: pd.DataFrame, ax: Axes, *, kinds: Sequence[str] = KIN
     ax.set_ylabel(f"final {DLN_LOSS}")
     if rows.empty:
         return say_nothing_to_draw(ax)
-    # not groupby().last(): it skips NaN, and shows a diverged seed at its last finite loss
-    ends = rows.sort_values("step").drop_duplicates(["norm_layer", "seed"], keep="last")
-    last = ends.astype({"norm_layer": str}).pivot(index="seed", columns="norm_layer", values="value")
+    last = _last_losses(rows).astype({"norm_layer": str}).pivot(index="seed", columns="norm_layer", values="value")
     shown = [kind for kind in kinds if kind in last.columns]
     finite = last[shown].where(np.isfinite(last[shown]))
     for _, pair in finite.iterrows():
@@ -111,6 +107,13 @@ def plot_final_loss(frame: pd.DataFrame, ax: Axes, *, kinds: Sequence[str] = KIN
     return ax
 
 
+def _last_losses(rows: pd.DataFrame) -> pd.DataFrame:
+    """The last recorded loss of every run, infinite where it is not finite."""
+    # not groupby().last(): it skips NaN, and shows a diverged run at its last finite loss
+    ends = rows.sort_values("step").drop_duplicates(["norm_layer", "learning_rate", "seed"], keep="last")
+    return ends.assign(value=ends["value"].where(np.isfinite(ends["value"]), np.inf))
+
+
 def plot_rates(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Final loss (median over seeds) against the learning rate, one line a normalizer; both axes logarithmic."""
     rows = frame[frame["quantity"] == "loss"]
@@ -118,8 +121,7 @@ def plot_rates(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_ylabel(f"final {DLN_LOSS}")
     if rows.empty:
         return say_nothing_to_draw(ax)
-    keys = ["norm_layer", "learning_rate", "seed"]
-    last = rows.sort_values("step").groupby(keys, observed=True)["value"].last().reset_index()
+    last = _last_losses(rows)
     for kind in order(last["norm_layer"]):
         mine = last[last["norm_layer"] == kind]
         middle = mine.groupby("learning_rate")["value"].median()

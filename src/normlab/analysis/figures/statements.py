@@ -85,7 +85,7 @@ def plot_assumptions(table: pd.DataFrame, ax: Axes) -> Axes:
             clip_on=False,
         )
     _name_rows(ax, [ASSUMPTIONS[key] for key in keys], "units for which it is true (%)")
-    ax.legend(fontsize=9, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
+    ax.legend(fontsize=9, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     return ax
 
 
