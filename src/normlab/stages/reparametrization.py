@@ -1,35 +1,19 @@
 """Stage `reparametrization`: BatchNorm put into a trained plain network, the landscape before and after."""
 
-import argparse
-from pathlib import Path
-
 from tqdm import tqdm
 
-from normlab.data.images import load_images
-from normlab.networks import resolve_device
 from normlab.reparametrization import measure_reparametrization
-from normlab.seeding import set_deterministic
 from normlab.specs.reparametrization import ReparametrizationSpec
 from normlab.specs.strict import load_section
 from normlab.specs.training import TrainSpec
-from normlab.stages import command
-from normlab.trained_networks import read_run
+from normlab.stages import command, trained_run
 
 
 def main(argv: list[str] | None = None) -> None:
     """Measure the checkpoints of one plain run and write `measurements.parquet`."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    parser.add_argument("--data", type=Path, default=Path("data/prepared"))
-    parser.add_argument("--run", type=Path, required=True, help="the output folder of stage train")
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args(argv)
+    args = trained_run.arguments(main.__doc__, argv)
     spec = load_section(args.params, "reparametrization", ReparametrizationSpec)
-    train = load_section(args.params, "train", TrainSpec)
-    run = read_run(args.run, train)
-    device = resolve_device(train.device)
-    set_deterministic(device)
-    split = load_images(args.data, "train", device)
+    run, split = trained_run.load(args, load_section(args.params, "train", TrainSpec))
     with tqdm(total=len(spec.steps), desc=f"reparametrization {run.name}", unit="checkpoint", mininterval=2) as bar:
         table = measure_reparametrization(spec, run, args.run, split, on_step=bar.update)
     with command.new_folder(args.out) as folder:

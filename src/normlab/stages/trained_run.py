@@ -1,0 +1,32 @@
+"""What the stages that look at one trained run afterwards share: their arguments, the run and its images."""
+
+import argparse
+from pathlib import Path
+
+from normlab.data.images import ImageSplit, load_images
+from normlab.networks import resolve_device
+from normlab.seeding import set_deterministic
+from normlab.specs.training import RunSpec, TrainSpec
+from normlab.trained_networks import read_run
+
+
+def arguments(description: str | None, argv: list[str] | None) -> argparse.Namespace:
+    """`--params`, `--data`, `--run` (the output folder of stage train) and `--out`, as paths."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--data", type=Path, default=Path("data/prepared"))
+    parser.add_argument("--run", type=Path, required=True, help="the output folder of stage train")
+    parser.add_argument("--out", type=Path, required=True)
+    return parser.parse_args(argv)
+
+
+def load(args: argparse.Namespace, train: TrainSpec) -> tuple[RunSpec, ImageSplit]:
+    """The run and the train split on its device, which computes deterministically from here on.
+
+    Raises:
+        InputError: the folder is none of a training run, or the data cannot be read.
+    """
+    run = read_run(args.run, train)
+    device = resolve_device(train.device)
+    set_deterministic(device)
+    return run, load_images(args.data, "train", device)
