@@ -11,6 +11,7 @@ from tests import tiny
 
 from normlab.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
 from normlab.records import COLUMNS
+from normlab.specs.strict import InputError
 from normlab.stages import assumptions, command, reparametrization, theory, train
 from normlab.theory_study.table import COLUMNS as THEORY_COLUMNS
 
@@ -94,6 +95,13 @@ def test_reparametrization_table(here: Path, tmp_path: Path):
     # gamma and beta are further directions of the walk
     norms = summary[summary["quantity"] == "grad_norm"].pivot_table(index="step", columns="norm_layer", values="value")
     assert (norms["batch_affine"] > norms["batch"]).all()
+
+
+@pytest.mark.parametrize(("stage", "run"), [(assumptions, PLAIN), (reparametrization, BATCH)])
+def test_a_run_with_another_normalizer_is_refused(here: Path, tmp_path: Path, stage, run: str):
+    with pytest.raises(InputError, match=r"--run models/runs/vgg11-.*: expected a run with norm_layer .*, got "):
+        stage.main(["--run", f"models/runs/{run}", "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
 
 
 def _copy_run(study: Path, folder: Path, kind: str) -> Path:

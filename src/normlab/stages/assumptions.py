@@ -13,7 +13,7 @@ def main(argv: list[str] | None = None) -> None:
     """Look at the checkpoints of one run with BatchNorm and write `checkpoints.parquet`."""
     args = trained_run.arguments(main.__doc__, argv)
     spec = load_section(args.params, "assumptions", AssumptionsSpec)
-    run, split = trained_run.load(args, load_section(args.params, "train", TrainSpec))
+    run, split = trained_run.load(args, load_section(args.params, "train", TrainSpec), "batch")
     with tqdm(total=len(spec.steps), desc=f"assumptions {run.name}", unit="checkpoint", mininterval=2) as bar:
         table = measure_trained_cases(spec, run, args.run, split, on_step=bar.update)
     with command.new_folder(args.out) as folder:

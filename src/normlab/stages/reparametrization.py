@@ -13,7 +13,7 @@ def main(argv: list[str] | None = None) -> None:
     """Measure the checkpoints of one plain run and write `measurements.parquet`."""
     args = trained_run.arguments(main.__doc__, argv)
     spec = load_section(args.params, "reparametrization", ReparametrizationSpec)
-    run, split = trained_run.load(args, load_section(args.params, "train", TrainSpec))
+    run, split = trained_run.load(args, load_section(args.params, "train", TrainSpec), "none")
     with tqdm(total=len(spec.steps), desc=f"reparametrization {run.name}", unit="checkpoint", mininterval=2) as bar:
         table = measure_reparametrization(spec, run, args.run, split, on_step=bar.update)
     with command.new_folder(args.out) as folder:

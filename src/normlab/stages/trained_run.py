@@ -6,6 +6,7 @@ from pathlib import Path
 from normlab.data.images import ImageSplit, load_images
 from normlab.networks import resolve_device
 from normlab.seeding import set_deterministic
+from normlab.specs.strict import InputError
 from normlab.specs.training import RunSpec, TrainSpec
 from normlab.trained_networks import read_run
 
@@ -20,13 +21,15 @@ def arguments(description: str | None, argv: list[str] | None) -> argparse.Names
     return parser.parse_args(argv)
 
 
-def load(args: argparse.Namespace, train: TrainSpec) -> tuple[RunSpec, ImageSplit]:
+def load(args: argparse.Namespace, train: TrainSpec, norm_layer: str) -> tuple[RunSpec, ImageSplit]:
     """The run and the train split on its device, which computes deterministically from here on.
 
     Raises:
-        InputError: the folder is none of a training run, or the data cannot be read.
+        InputError: the folder is none of a training run with `norm_layer`, or the data cannot be read.
     """
     run = read_run(args.run, train)
+    if run.norm_layer != norm_layer:
+        raise InputError(f"--run {args.run}: expected a run with norm_layer {norm_layer}, got {run.norm_layer}")
     device = resolve_device(train.device)
     set_deterministic(device)
     return run, load_images(args.data, "train", device)
