@@ -2,7 +2,7 @@
 
 import torch
 
-from normlab.seeding import derive, generator, seed_all
+from normlab.seeding import derive, generator, seed_all, set_deterministic
 
 
 def test_streams_repeat_and_differ_by_seed_and_name() -> None:
@@ -27,3 +27,13 @@ def test_seed_all_starts_the_global_stream() -> None:
     seed_all(4, "noise", 2)
     assert torch.equal(torch.rand(3), first)
     assert torch.equal(torch.rand(3, generator=generator(4, "noise", 2)), first)
+
+
+def test_deterministic_computing_has_one_thread() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        set_deterministic()
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

@@ -5,6 +5,8 @@ import os
 
 import torch
 
+CPU = torch.device("cpu")
+
 
 def derive(seed: int, *names: str | int) -> int:
     """The seed of the stream `names` of `seed`: the first 63 bits of SHA-256 over the names.
@@ -26,11 +28,13 @@ def seed_all(seed: int, *names: str | int) -> None:
     torch.manual_seed(derive(seed, *names))
 
 
-def set_deterministic(device: torch.device) -> None:
-    """Make torch choose deterministic algorithms and full float32 products for work on `device`.
+def set_deterministic(device: torch.device = CPU) -> None:
+    """Make torch compute on one thread, with deterministic algorithms and full float32 products for work on `device`.
 
-    On the CPU the operations used here are deterministic as they are, for a given number of threads.
+    On the CPU the operations used here are deterministic as they are for a given number of threads, and sums come out
+    with other bits for another number: so it is one. Two stages side by side use two cores better than one on both.
     """
+    torch.set_num_threads(1)
     if device.type != "cuda":
         return  # the switch imports torch's compiler: seconds of every process, for nothing
     # cuBLAS reads this once, when its first handle is made; without it deterministic mode refuses matrix products

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 from normlab.dln.study import run_cell
+from normlab.seeding import set_deterministic
 from normlab.specs.dln import DlnSpec, check_point
 from normlab.specs.strict import load_section
 from normlab.stages import command
@@ -22,8 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     spec = load_section(args.params, "dln", DlnSpec)
     check_point(args.norm_layer, args.learning_rate, "dln_grid")
-    # the same bits on every machine; and 10x10 products gain nothing from a second thread, two cells side by side do
-    torch.set_num_threads(1)
+    set_deterministic()
     name = f"dln {args.norm_layer}-{args.learning_rate}"
     with tqdm(total=spec.steps + 1, desc=name, unit="step", mininterval=5) as bar:
         measurements, histograms = run_cell(

@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-import torch
 from tqdm import tqdm
 
 from normlab.dln.scan import scan_rates
+from normlab.seeding import set_deterministic
 from normlab.specs.dln import DlnScanSpec, DlnSpec
 from normlab.specs.strict import load_section
 from normlab.stages import command
@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     spec = load_section(args.params, "dln", DlnSpec)
     scan = load_section(args.params, "dln_scan", DlnScanSpec)
-    torch.set_num_threads(1)
+    set_deterministic()
     frames = [scan_rates(spec, scan, kind) for kind in tqdm(scan.norm_layer, desc="dln scan", unit="normalizer")]
     with command.new_folder(args.out) as folder:
         pd.concat(frames, ignore_index=True).to_parquet(folder / "measurements.parquet", index=False)

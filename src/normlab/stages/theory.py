@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from normlab.seeding import set_deterministic
 from normlab.specs.strict import load_section
 from normlab.specs.theory import TheorySpec
 from normlab.stages import command
@@ -15,6 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--out", type=Path, default=Path("data/studies/theory"))
     args = parser.parse_args(argv)
+    set_deterministic()
     table = measure_random_cases(load_section(args.params, "theory", TheorySpec))
     with command.new_folder(args.out) as folder:
         table.to_parquet(folder / "random.parquet", index=False)
