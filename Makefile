@@ -80,7 +80,7 @@ report: $(STAMP)
 ui: $(STAMP)
 	@echo 'the runs: http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning (stop with Ctrl-C)'
 	@$(PY) -m mlflow ui --host 127.0.0.1 --port $(PORT) \
-		--backend-store-uri "$$($(PY) -c 'from normlab.tracking import store_uri; print(store_uri())')"
+		--backend-store-uri "$$($(PY) -c 'from normlab.tracking.store import store_uri; print(store_uri())')"
 
 # what a reproduction here would run, from the committed lock file alone
 plan: $(STAMP)

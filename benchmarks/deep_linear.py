@@ -2,10 +2,10 @@
 
     python benchmarks/deep_linear.py [--seeds 10] [--repeats 30]
 
-One thread. `gradient` is `normlab.dln` for all seeds at once; `floor` is the arithmetic that cannot be avoided (see
-`normlab.dln.network`) at the float64 rate of a large matrix product on this machine; `operations` the number of torch
-calls times the measured cost of starting one, the other floor; `module` is `normlab.nn.deep_linear` with automatic
-differentiation, one seed after the other.
+One thread. `gradient` is `normlab.studies.deep_linear` for all seeds at once; `floor` is the arithmetic that cannot
+be avoided (see `normlab.studies.deep_linear.network`) at the float64 rate of a large matrix product on this machine;
+`operations` the number of torch calls times the measured cost of starting one, the other floor; `module` is
+`normlab.nn.deep_linear` with automatic differentiation, one seed after the other.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 import torch
 
-from normlab.dln.network import NORM_LAYERS, Network
-from normlab.dln.problem import draw_data, draw_weights, reduce_data
 from normlab.nn import deep_linear
+from normlab.studies.deep_linear.network import NORM_LAYERS, Network
+from normlab.studies.deep_linear.problem import draw_data, draw_weights, reduce_data
 
 DEPTH, FEATURES, SAMPLES = 25, 10, 1000
 OPERATIONS = {"none": 2, "batch": 20, "l2": 19, "l1": 20, "linf": 24}  # torch calls a layer, forward and backward

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from normlab.records import Records
 from normlab.stages import data, train
+from normlab.tables.rows import Rows
 
 PARAMS = """
 data: {source: textures, seed: 3, train_per_class: 4, test_per_class: 2}
@@ -50,7 +50,7 @@ def write_study(root: Path) -> Path:
 def write_probes(root: Path, effective_beta: float = 3.0) -> None:
     """Measurements of the run `BATCH` at two steps, in the tidy schema."""
     keys = {"study": "vgg", "network": "vgg11", "norm_layer": "batch", "learning_rate": 0.1, "seed": 0}
-    records = Records(keys)
+    records = Rows(keys)
     for step in (4, 2):  # a tracker wants steps in order, whatever the file's
         records.add("landscape", step, {"effective_beta": effective_beta + step, "loss_range": math.inf})
         records.add("landscape", step, {"beta": 1.0}, step_size=0.05)
@@ -62,7 +62,7 @@ def write_probes(root: Path, effective_beta: float = 3.0) -> None:
 
 def _deep_linear_seed(seed: int) -> pd.DataFrame:
     keys = {"study": "dln", "network": "dln", "norm_layer": "batch", "learning_rate": 1e-6, "seed": seed}
-    records = Records(keys)
+    records = Rows(keys)
     for step in range(DLN_STEPS):
         records.add("history", step, {"loss": seed + math.exp(-step / 500), "grad_norm": math.nan})
     return records.frame()

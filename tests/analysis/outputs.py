@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 from tests.analysis.synthetic import STEPS, Kind, deep_linear_run, theory_table, training_run
 
-from normlab.analysis.tables import HISTOGRAM_COLUMNS, select
 from normlab.specs.grid import GridSpec
 from normlab.specs.strict import load_section
 from normlab.specs.training import RunSpec, TrainSpec
+from normlab.tables.frames import HISTOGRAM_COLUMNS, select
 
 PARAMS = f"""
 grid: {{network: [vgg11], norm_layer: [none, batch], learning_rate: [1.0e-1], seed: [0, 1]}}

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from normlab.analysis.cells import Cells
-from normlab.analysis.tables import combine
-from normlab.records import Records
 from normlab.specs.analyze import AnalyzeSpec
+from normlab.tables.frames import combine
+from normlab.tables.rows import Rows
 
 STEPS = 100
 PROBED = tuple(range(0, STEPS + 1, 10))
@@ -76,9 +76,7 @@ class Kind:
 
 def training_run(norm_layer: str, rate: float, seed: int, kind: Kind) -> pd.DataFrame:
     """History, test and probes of one run of a VGG."""
-    records = Records(
-        {"study": "vgg", "network": "vgg11", "norm_layer": norm_layer, "learning_rate": rate, "seed": seed}
-    )
+    records = Rows({"study": "vgg", "network": "vgg11", "norm_layer": norm_layer, "learning_rate": rate, "seed": seed})
     end = STEPS if kind.diverged_at is None else kind.diverged_at + 1
     reach, final = kind.at("reach", seed), kind.at("final", seed)
     for step in range(end):
@@ -95,7 +93,7 @@ def training_run(norm_layer: str, rate: float, seed: int, kind: Kind) -> pd.Data
     return records.frame()
 
 
-def add_walks(records: Records, step: int, rate: float, seed: int, kind: Kind, sizes: Sequence[float] = SIZES) -> None:
+def add_walks(records: Rows, step: int, rate: float, seed: int, kind: Kind, sizes: Sequence[float] = SIZES) -> None:
     """The walks of one step, with the same numbers along the gradient, random directions and equal distances."""
     start = kind.at("start", seed) if step == 0 else 1.0
     late = step > 0.7 * STEPS
@@ -121,7 +119,7 @@ def add_walks(records: Records, step: int, rate: float, seed: int, kind: Kind, s
         records.add("curvature", step, {"top_eigenvalue": 2 / rate})
 
 
-def add_layers(records: Records, step: int, seed: int, kind: Kind) -> None:
+def add_layers(records: Rows, step: int, seed: int, kind: Kind) -> None:
     """Shift, gradients and activations of one step; nothing precedes the first layer."""
     start = kind.at("start", seed) if step == 0 else 1.0
     for layer in range(1, LAYERS + 1):
@@ -139,7 +137,7 @@ def add_layers(records: Records, step: int, seed: int, kind: Kind) -> None:
 
 def deep_linear_run(norm_layer: str, rate: float, seed: int, kind: Kind) -> pd.DataFrame:
     """History and probes of one seed of the deep linear network."""
-    records = Records({"study": "dln", "network": "dln", "norm_layer": norm_layer, "learning_rate": rate, "seed": seed})
+    records = Rows({"study": "dln", "network": "dln", "norm_layer": norm_layer, "learning_rate": rate, "seed": seed})
     for step in (0, STEPS):
         records.add("history", step, {"loss": kind.at("loss", seed) if step else 1e4, "grad_norm": 1.0})
     gone = math.nan if kind.diverged_at is None else kind.diverged_at

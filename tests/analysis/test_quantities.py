@@ -20,19 +20,19 @@ from normlab.analysis.quantities import (
     steps_to_accuracy,
     weighted_median,
 )
-from normlab.records import Records
+from normlab.tables.rows import Rows
 
 
-def run(seed: int = 0) -> Records:
-    return Records({"study": "vgg", "network": "vgg11", "norm_layer": "none", "learning_rate": 0.1, "seed": seed})
+def run(seed: int = 0) -> Rows:
+    return Rows({"study": "vgg", "network": "vgg11", "norm_layer": "none", "learning_rate": 0.1, "seed": seed})
 
 
-def cell(*runs: Records) -> Cell:
+def cell(*runs: Rows) -> Cell:
     frame = pd.concat([records.frame() for records in runs])
     return Cell("vgg11", "none", 0.1, frame)
 
 
-def trained(accuracies: list[float], test: float, diverged_at: float = math.nan, steps: int = 10) -> Records:
+def trained(accuracies: list[float], test: float, diverged_at: float = math.nan, steps: int = 10) -> Rows:
     records = run()
     for step, accuracy in enumerate(accuracies):
         broken = step == diverged_at
@@ -90,7 +90,7 @@ def test_a_phase_is_open_below_and_closed_above() -> None:
 
 
 def test_a_phase_without_probed_steps_is_unknown_for_that_seed_only() -> None:
-    other = Records({"study": "vgg", "network": "vgg11", "norm_layer": "none", "learning_rate": 0.1, "seed": 1})
+    other = Rows({"study": "vgg", "network": "vgg11", "norm_layer": "none", "learning_rate": 0.1, "seed": 1})
     first = trained([0.5] * 10, 0.5)
     for step in (2, 8):
         first.add("landscape", step, {"loss_range": 1.0, "grad_norm": 1.0})

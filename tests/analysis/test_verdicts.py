@@ -4,7 +4,7 @@ import pytest
 from tests.analysis.synthetic import SPEC
 
 from normlab.analysis.estimates import NotRunError, exact
-from normlab.analysis.rules import Claim, Condition, Part, Published, Region, Rule
+from normlab.analysis.rules import Claim, Condition, PaperValue, Part, Region, Rule
 from normlab.analysis.verdicts import judge
 
 PART = Part("a ratio", supported=Region(at_least=1.5), refuted=Region(at_most=1.1))
@@ -12,7 +12,7 @@ PART = Part("a ratio", supported=Region(at_least=1.5), refuted=Region(at_most=1.
 
 def claim(supported: Condition, refuted: Condition, *names: str) -> Claim:
     rule = Rule(5, supported, refuted)
-    paper = Published("§1", "2")
+    paper = PaperValue("§1", "2")
     return Claim(
         "C1",
         "s",

@@ -16,7 +16,7 @@ from torch import nn
 
 from normlab.nn import normalizer, vgg
 from normlab.probes import activation_moments, covariate_shift, landscape
-from normlab.training import cross_entropy, fit
+from normlab.runs.training import cross_entropy, fit
 from tests import tiny
 from tests.reference.models import classification
 from tests.reference.traces import no_trace
@@ -38,7 +38,7 @@ def frame(values: dict[int, list[float]], quantity: str = "loss", norm_layer: st
 
 
 def test_case_08_variation_along_the_gradient_is_named_apart_from_a_spread_over_runs() -> None:
-    from normlab.analysis.figures.landscape import landscape_figure
+    from normlab.figures.landscape import landscape_figure
 
     low = frame({0: [1.0, 0.9], 1: [1.1, 0.8]}).assign(probe="landscape", quantity="loss_low")
     high = low.assign(quantity="loss_high", value=low["value"] + 1)
@@ -53,7 +53,7 @@ def test_case_08_variation_along_the_gradient_is_named_apart_from_a_spread_over_
 def test_case_11_divergence_is_stored_in_walks_in_training_and_in_plots(data: Path) -> None:
     from matplotlib.figure import Figure
 
-    from normlab.analysis.figures.bands import draw_band, non_finite_note
+    from normlab.figures.bands import draw_band, non_finite_note
 
     batches, test = tiny.load(data)
     history = fit(tiny.run_spec("none", learning_rate=1e6), batches, test)
@@ -168,7 +168,7 @@ print(found.loss_range > 0)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "True", done.stderr
     # every figure is a function of a stored table of raw per-step values: (frame, …) -> axes
-    from normlab.records import COLUMNS
+    from normlab.tables.rows import COLUMNS
 
     assert {"step", "step_size", "quantity", "value"} <= set(COLUMNS)
 
@@ -176,7 +176,7 @@ print(found.loss_range > 0)
 def test_case_26_smoothing_is_drawn_beside_the_raw_curve() -> None:
     from matplotlib.figure import Figure
 
-    from normlab.analysis.figures.bands import draw_band
+    from normlab.figures.bands import draw_band
 
     ax = Figure().add_subplot()
     rows = frame({0: [0.0, 1.0, 0.0, 1.0, 0.0], 1: [1.0, 0.0, 1.0, 0.0, 1.0]}, "train_accuracy")

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from tests.dln.test_study import SPEC
+from tests.studies.deep_linear.test_study import SPEC
 
 from normlab.specs.dln import DlnGridSpec, DlnScanSpec, DlnSpec, check_point
 from normlab.specs.strict import InputError, build

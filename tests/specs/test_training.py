@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from normlab.specs.grid import GridSpec
-from normlab.specs.probing import ProbeSpec
+from normlab.specs.probe import ProbeSpec
 from normlab.specs.strict import InputError
 from normlab.specs.training import RunSpec, TrainSpec
 

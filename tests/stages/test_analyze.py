@@ -7,10 +7,10 @@ import pytest
 from tests.analysis.outputs import PARAMS, write_outputs
 from tests.analysis.synthetic import Kind
 
-from normlab.analysis.readme import BEGIN, END, claims_record
-from normlab.analysis.tables import load_histograms, load_measurements
+from normlab.pages.readme import BEGIN, END, claims_record
 from normlab.specs.strict import InputError
 from normlab.stages import analyze, readme
+from normlab.tables.frames import load_histograms, load_measurements
 
 FILES = (
     "tables/measurements.parquet",

@@ -5,10 +5,10 @@ import dataclasses
 import pandas as pd
 import pytest
 import yaml
-from tests.dln.test_study import SPEC
+from tests.studies.deep_linear.test_study import SPEC
 
-from normlab.records import COLUMNS
 from normlab.stages import command, dln, dln_scan
+from normlab.tables.rows import COLUMNS
 
 pytestmark = pytest.mark.pipeline
 

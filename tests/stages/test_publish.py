@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from normlab.records import Records
 from normlab.stages.publish import draw
-from normlab.tracked_runs import TrackedRun
+from normlab.tables.rows import Rows
+from normlab.tracking.collected import TrackedRun
 
 POINT = {"network": "vgg11", "norm_layer": "batch", "learning_rate": 0.1, "seed": 0}
 
@@ -17,7 +17,7 @@ def _run(study: str = "vgg") -> TrackedRun:
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    records = Records({"study": "vgg", **POINT})
+    records = Rows({"study": "vgg", **POINT})
     for step in range(4):
         records.add("history", step, {"train_accuracy": 0.2 * step})
         records.add("test", step, {"test_accuracy": 0.1 * step})

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from tests import tiny
 
-from normlab.records import Records
 from normlab.specs.strict import InputError
 from normlab.stages import record
+from normlab.tables.rows import Rows
 
 pytestmark = pytest.mark.pipeline
 QUANTITIES = {"loss": 2.0, "loss_low": 1.0, "loss_high": 3.0, "gradient_distance_low": 1.0}
@@ -28,7 +28,7 @@ def results(tmp_path: Path) -> Path:
     points = [("vgg", "none"), ("vgg", "batch"), ("reparametrization", "none")]
     for study, kind in points:  # the last probes a network of the first again, at the same steps
         keys = {"study": study, "network": "vgg11", "norm_layer": kind, "learning_rate": 0.1, "seed": 0}
-        rows = Records(keys)
+        rows = Rows(keys)
         for step in range(4):
             rows.add("landscape", step, QUANTITIES)
         frames.append(rows.frame())

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from tests.reporting.study import write_results
+from tests.pages.study import write_results
 
-from normlab.reporting.shell import PAGES
+from normlab.pages.shell import PAGES
 
 pytestmark = pytest.mark.pipeline
 

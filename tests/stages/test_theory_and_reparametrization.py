@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from tests import tiny
 
-from normlab.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
-from normlab.records import COLUMNS
+from normlab.runs.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
 from normlab.specs.strict import InputError
 from normlab.stages import assumptions, command, reparametrization, theory, train
-from normlab.theory_study.table import COLUMNS as THEORY_COLUMNS
+from normlab.studies.statements.table import COLUMNS as THEORY_COLUMNS
+from normlab.tables.rows import COLUMNS
 
 pytestmark = pytest.mark.pipeline
 

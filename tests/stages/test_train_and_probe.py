@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from tests import tiny
 
-from normlab.records import COLUMNS
 from normlab.stages import command, probe, train
+from normlab.tables.rows import COLUMNS
 
 pytestmark = pytest.mark.pipeline
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from normlab.analysis.estimates import NotRunError
-from normlab.analysis.tables import select
 from normlab.specs.analyze import AnalyzeSpec
+from normlab.tables.frames import select
 
 _CELL = ["study", "network", "norm_layer", "learning_rate"]
 _CELL_STUDIES = ("vgg", "resnet", "dln")

@@ -127,7 +127,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Published:
+class PaperValue:
     """Where the paper says it, and with what number."""
 
     where: str
@@ -140,7 +140,7 @@ class Claim:
 
     id: str
     statement: str
-    paper: Published
+    paper: PaperValue
     quantity: str
     page: str
     rule: Rule
@@ -170,7 +170,7 @@ class Claim:
 class _Head:
     id: str
     statement: str
-    paper: Published
+    paper: PaperValue
     quantity: str
     page: str
     rule: Rule

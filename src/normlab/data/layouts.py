@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normlab.data.archives import Member, read_members
-from normlab.data.batches import read_binary_batch, read_parquet_table, read_python_batch
 from normlab.data.catalog import Family
+from normlab.data.cifar_files import read_binary_batch, read_parquet_table, read_python_batch
 from normlab.data.pictures import SPLITS, Pictures
 from normlab.specs.strict import InputError
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from normlab.objective import Batch, LossFn, objective_at
 from normlab.probes.hessian import hessian_of
 from normlab.probes.lanczos import largest_eigenvalues
-from normlab.vectors import check_vector, dot, l2_norm
+from normlab.probes.objective import Batch, LossFn, objective_at
+from normlab.probes.vectors import check_vector, dot, l2_norm
 
 
 @dataclass(frozen=True)

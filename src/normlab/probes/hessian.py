@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from normlab.objective import Objective
-from normlab.precision import twice_differentiable
-from normlab.vectors import l2_norm
+from normlab.probes.objective import Objective
+from normlab.probes.precision import twice_differentiable
+from normlab.probes.vectors import l2_norm
 
 
 class Hessian:

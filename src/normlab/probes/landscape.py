@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normlab.objective import Batch, LossFn, Objective, objective_at
-from normlab.vectors import check_vector, compare, l2_norm
+from normlab.probes.objective import Batch, LossFn, Objective, objective_at
+from normlab.probes.vectors import check_vector, compare, l2_norm
 
 
 @dataclass(frozen=True)

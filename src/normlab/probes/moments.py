@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normlab.objective import Batch, objective_at
-from normlab.precision import ACCEPTED_DTYPES
-from normlab.preservation import tensors_in
+from normlab.probes.objective import Batch, objective_at
+from normlab.probes.precision import ACCEPTED_DTYPES
+from normlab.probes.preservation import tensors_in
 
 BINS = 64
 

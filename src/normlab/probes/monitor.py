@@ -5,8 +5,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from normlab.objective import Batch, LossFn, unwrapped
-from normlab.preservation import preserved
+from normlab.probes.objective import Batch, LossFn, unwrapped
+from normlab.probes.preservation import preserved
 
 
 @runtime_checkable

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.parametrize import ParametrizationList
 
-from normlab.objective import Batch, LossFn, Objective, batch_coupled_names, objective_at
 from normlab.probes.forward_order import ForwardOrder, own_parameters
 from normlab.probes.next_step import optimizer_step, plain_step
-from normlab.vectors import compare
+from normlab.probes.objective import Batch, LossFn, Objective, batch_coupled_names, objective_at
+from normlab.probes.vectors import compare
 
 _NORMALIZERS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 

@@ -6,16 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from normlab.analysis.assemble import Sources, assemble
 from normlab.analysis.cells import Cells
 from normlab.analysis.claims.registry import FUNCTIONS
 from normlab.analysis.metrics import all_metrics
 from normlab.analysis.rules import load_claims
-from normlab.analysis.tables import write_table
 from normlab.analysis.verdicts import judge_all
 from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.strict import load_section
 from normlab.stages import command
+from normlab.tables.assemble import Sources, assemble
+from normlab.tables.frames import write_table
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from normlab.dln.study import run_cell
 from normlab.seeding import set_deterministic
 from normlab.specs.dln import DlnSpec, check_point
 from normlab.specs.strict import load_section
 from normlab.stages import command
+from normlab.studies.deep_linear.study import run_cell
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from normlab.dln.scan import scan_rates
 from normlab.seeding import set_deterministic
 from normlab.specs.dln import DlnScanSpec, DlnSpec
 from normlab.specs.strict import load_section
 from normlab.stages import command
+from normlab.studies.deep_linear.scan import scan_rates
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -4,13 +4,13 @@ import argparse
 import html
 from pathlib import Path
 
-from normlab.analysis.figures.bands import BAND
-from normlab.analysis.figures.landscape import figure_4
-from normlab.reporting.pictures import Picture
-from normlab.reporting.results import Results
-from normlab.reporting.sentences import data_sentence, finite_caption
-from normlab.reporting.shell import PAGES, page, write_page
-from normlab.reporting.verdicts import MEANING, badge, claims_table, tally
+from normlab.figures.bands import BAND
+from normlab.figures.landscape import figure_4
+from normlab.pages.pictures import Picture
+from normlab.pages.results import Results
+from normlab.pages.sentences import data_sentence, finite_caption
+from normlab.pages.shell import PAGES, page, write_page
+from normlab.pages.verdicts import MEANING, badge, claims_table, tally
 from normlab.specs.report import ReportSpec
 from normlab.specs.strict import load_section
 from normlab.stages import command

@@ -7,13 +7,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from normlab.data.images import Batches, load_images
-from normlab.networks import resolve_device
-from normlab.probing.run import probe_run
+from normlab.runs.networks import resolve_device
 from normlab.seeding import set_deterministic
-from normlab.specs.probing import ProbeSpec
+from normlab.specs.probe import ProbeSpec
 from normlab.specs.strict import load_section
 from normlab.specs.training import RunSpec, TrainSpec
 from normlab.stages import command
+from normlab.studies.checkpoints.run import probe_run
 
 
 def main(argv: list[str] | None = None) -> None:

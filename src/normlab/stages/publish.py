@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normlab.stages import command
-from normlab.tracked_runs import TrackedRun, collect
-from normlab.tracking import publish
+from normlab.tracking.collected import TrackedRun, collect
+from normlab.tracking.store import publish
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,7 @@ def draw(table: Path, run: TrackedRun, folder: Path) -> None:
     """The picture of a training run, from the measurements table if it is there; other runs have none."""
     if run.study not in ("vgg", "resnet") or not table.exists():
         return
-    from normlab.analysis.figures.run import run_figure
+    from normlab.figures.run import run_figure
 
     figure = run_figure(_rows(table, run))
     figure.savefig(folder / "run.png", dpi=100)

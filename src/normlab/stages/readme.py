@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from normlab.analysis.readme import claims_record, put_table, results_table
+from normlab.pages.readme import claims_record, put_table, results_table
 from normlab.specs.strict import InputError
 from normlab.stages import command
 

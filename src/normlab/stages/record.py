@@ -6,11 +6,11 @@ import re
 import shutil
 from pathlib import Path
 
-from normlab.analysis.figures.landscape import figure_4
-from normlab.analysis.tables import load_measurements, select
 from normlab.data.images import load_manifest
+from normlab.figures.landscape import figure_4
 from normlab.specs.strict import InputError, load_params
 from normlab.stages import command
+from normlab.tables.frames import load_measurements, select
 
 SETTINGS = (
     "grid",

@@ -2,18 +2,18 @@
 
 from tqdm import tqdm
 
-from normlab.reparametrization import measure_reparametrization
 from normlab.specs.reparametrization import ReparametrizationSpec
 from normlab.specs.strict import load_section
 from normlab.specs.training import TrainSpec
-from normlab.stages import command, trained_run
+from normlab.stages import command, finished_run
+from normlab.studies.reparametrization import measure_reparametrization
 
 
 def main(argv: list[str] | None = None) -> None:
     """Measure the checkpoints of one plain run and write `measurements.parquet`."""
-    args = trained_run.arguments(main.__doc__, argv)
+    args = finished_run.arguments(main.__doc__, argv)
     spec = load_section(args.params, "reparametrization", ReparametrizationSpec)
-    run, split = trained_run.load(args, load_section(args.params, "train", TrainSpec), "none")
+    run, split = finished_run.load(args, load_section(args.params, "train", TrainSpec), "none")
     with tqdm(total=len(spec.steps), desc=f"reparametrization {run.name}", unit="checkpoint", mininterval=2) as bar:
         table = measure_reparametrization(spec, run, args.run, split, on_step=bar.update)
     with command.new_folder(args.out) as folder:

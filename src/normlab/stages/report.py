@@ -21,8 +21,8 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from normlab.reporting.mathml import to_mathml
-from normlab.reporting.shell import page, write_page
+from normlab.pages.mathml import to_mathml
+from normlab.pages.shell import page, write_page
 from normlab.specs.strict import InputError
 from normlab.stages import command
 
@@ -99,7 +99,7 @@ def to_body(notebook: nbformat.NotebookNode) -> str:
     """The notebook's text, outputs and folded code as HTML, without times, counters and ids."""
     kept = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
     notebook = nbformat.from_dict({**notebook, "cells": kept})
-    templates = str(resources.files("normlab.reporting").joinpath("template"))
+    templates = str(resources.files("normlab.pages").joinpath("template"))
     exporter = HTMLExporter(extra_template_basedirs=[templates], template_name="normlab")
     markdown = MarkdownWithMath(renderer=_Renderer(escape=False, exclude_anchor_links=True))
     exporter.register_filter("markdown2html", markdown.render)

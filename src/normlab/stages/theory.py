@@ -7,7 +7,7 @@ from normlab.seeding import set_deterministic
 from normlab.specs.strict import load_section
 from normlab.specs.theory import TheorySpec
 from normlab.stages import command
-from normlab.theory_study.random_cases import measure_random_cases
+from normlab.studies.statements.random_cases import measure_random_cases
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import torch
 
-from normlab.checkpoint import checkpoint_path, save_checkpoint
 from normlab.data.images import Batches, load_images
-from normlab.estimate import estimate_run
-from normlab.networks import resolve_device
-from normlab.progress import StepLog
+from normlab.runs.checkpoint import checkpoint_path, save_checkpoint
+from normlab.runs.cost import predict_cost
+from normlab.runs.networks import resolve_device
+from normlab.runs.progress import StepLog
+from normlab.runs.training import fit
 from normlab.seeding import set_deterministic
 from normlab.specs.strict import load_section
 from normlab.specs.training import RunSpec, TrainSpec
 from normlab.stages import command
-from normlab.training import fit
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,9 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     set_deterministic(device)
     batches = Batches(load_images(args.data, "train", device), train.batch_size, run.seed, train.augment)
     test = load_images(args.data, "test", device)
-    estimate = estimate_run(run, batches, device)
-    print(f"{run.name} on {device}: {estimate}", flush=True)
-    with command.new_folder(args.out) as folder, StepLog(run, estimate) as log:
+    cost = predict_cost(run, batches, device)
+    print(f"{run.name} on {device}: {cost}", flush=True)
+    with command.new_folder(args.out) as folder, StepLog(run, cost) as log:
         history = fit(
             run,
             batches,
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
             "study": run.study,
             "spec": run.as_dict(),
             "spec_digest": run.digest,
-            "parameters": estimate.parameters,
+            "parameters": cost.parameters,
             "diverged_at": history.diverged_at,
             "checkpoints": kept,
             "device": torch.device(device).type,

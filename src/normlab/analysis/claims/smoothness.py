@@ -17,8 +17,8 @@ from normlab.analysis.cells import Cell, Cells
 from normlab.analysis.claims.landscape import against_batch
 from normlab.analysis.estimates import NotRunError, PerSeed, difference, exact, ratio
 from normlab.analysis.quantities import at_step, in_phase, median_over_steps, phase_median, settled
-from normlab.analysis.tables import select
 from normlab.analysis.verdicts import Parts
+from normlab.tables.frames import select
 
 BOTH = ("none", "batch")
 

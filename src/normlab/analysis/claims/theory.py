@@ -11,8 +11,8 @@ import pandas as pd
 
 from normlab.analysis.cells import Cells
 from normlab.analysis.estimates import NotRunError, PerSeed, exact, worst
-from normlab.analysis.tables import select
 from normlab.analysis.verdicts import Parts
+from normlab.tables.frames import select
 
 
 def shares(cells: Cells, source: str, statement: str, quantity: str, column: str = "fraction") -> pd.Series:

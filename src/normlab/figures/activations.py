@@ -1,0 +1,202 @@
+"""Distributions over time: Figures 1(c), 2 (right), 6, 8 and 9 of the paper, and their scale-free forms."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from normlab.figures.bands import draw_band, overlay_published
+from normlab.figures.style import (
+    axis_label,
+    color,
+    empty_figure,
+    in_network_order,
+    label,
+    layer_label,
+    layer_number,
+    legend,
+    main_learning_rate,
+    nearest_layers,
+    order,
+    page_figure,
+    same,
+    say_nothing_to_draw,
+)
+from normlab.figures.training import is_comparable
+
+TAIL = 0.002  # mass beyond each end of the drawn range; the ranges of the paper's own panels cut the tails as well
+
+
+def plot_histograms(frame: pd.DataFrame, ax: Axes, *, at_most: int = 9) -> Axes:
+    """Histograms of one unit over the steps of training, one ridge a step, time running upwards (1c, 2, 6, 9).
+
+    Args:
+        frame: histogram rows of one normalizer, layer and seed; the unit with the smallest number is drawn.
+        ax: the panel; its vertical axis is the training step (of the evenly chosen probed steps), not a density.
+        at_most: ridges drawn, first and last step included.
+
+    The range leaves out the outer 0.2 % on each side over all steps drawn. Histograms with non-finite edges are left
+    out, and the panel says how many.
+    """
+    if frame.empty:
+        return say_nothing_to_draw(ax)
+    rows = frame[frame["unit"] == frame["unit"].min()]
+    broken = ~np.isfinite(rows["left"]) | ~np.isfinite(rows["right"])
+    lost = rows.loc[broken, "step"].nunique()
+    rows = rows[~broken]
+    if rows.empty:
+        return say_nothing_to_draw(ax, "every histogram is non-finite")
+    steps = sorted(rows["step"].unique())
+    chosen = [
+        steps[i] for i in dict.fromkeys(np.linspace(0, len(steps) - 1, min(at_most, len(steps))).round().astype(int))
+    ]
+    rows = rows[rows["step"].isin(chosen)]
+    shade = color(str(rows["norm_layer"].iloc[0]))
+    for place, step in enumerate(chosen):
+        ridge = rows[rows["step"] == step].sort_values("left")
+        width = (ridge["right"] - ridge["left"]).to_numpy()
+        density = ridge["count"].to_numpy() / np.where(width > 0, width, 1.0)
+        height = place + 1.6 * density / max(density.max(), 1e-300)
+        edges = np.append(ridge["left"].to_numpy(), ridge["right"].to_numpy()[-1])
+        tops = np.append(height, height[-1])
+        depth = len(chosen) - place
+        ax.fill_between(edges, place, tops, step="post", color=shade, alpha=0.55, linewidth=0, zorder=depth)
+        ax.step(edges, tops, where="post", color="white", linewidth=0.6, zorder=depth, gid=f"ridge-{step}")
+    ax.set_xlim(*_range(rows))
+    ax.set_yticks(range(len(chosen)), [str(step) for step in chosen])
+    ax.set_ylabel("training step")
+    ax.set_xlabel("output of the normalizer")
+    if lost:
+        ax.annotate(f"non-finite at {lost} steps", (0.02, 0.98), xycoords="axes fraction", va="top", fontsize=8)
+    return ax
+
+
+def _range(rows: pd.DataFrame) -> tuple[float, float]:
+    """The interval that holds all but `TAIL` of the counts on each side."""
+    ordered = rows.sort_values("left")
+    share = ordered["count"].cumsum() / max(1, ordered["count"].sum())
+    low = ordered.loc[share >= TAIL, "left"].min()
+    high = ordered.loc[share >= 1 - TAIL, "right"].min()
+    return (float(low), float(high)) if high > low else (float(low) - 1.0, float(low) + 1.0)
+
+
+def histogram_figure(
+    frame: pd.DataFrame, norm_layers: Sequence[str], numbers: Sequence[int], *, depth: int = 13, preferred: float = 0.1
+) -> Figure:
+    """Rows: layers at the relative depth of the paper's `numbers`; columns: normalizers. The lowest seed is drawn."""
+    frame = frame[frame["norm_layer"].isin(list(norm_layers))]
+    if frame.empty:
+        return empty_figure()
+    rate = main_learning_rate(frame, preferred)
+    frame = frame[same(frame["learning_rate"], rate) & (frame["seed"] == frame["seed"].min())]
+    layers = nearest_layers(frame["layer"].unique(), numbers, str(frame["network"].iloc[0]), depth)
+    kinds = order(frame["norm_layer"])
+    figure, axes = page_figure(len(layers), len(kinds), height=2.9)
+    separator = ", " if len(kinds) < 4 else "\n"
+    for row, layer in enumerate(layers):
+        for column, kind in enumerate(kinds):
+            cell = frame[(frame["layer"] == layer) & (frame["norm_layer"] == kind)]
+            plot_histograms(cell, axes[row, column]).set_title(f"{label(kind)}{separator}{layer_label(layer)}")
+            if column:
+                axes[row, column].set_ylabel("")
+            axes[row, column].set_xlabel("")
+    figure.supxlabel("output of the normalizer (before the ReLU)", fontsize=10)
+    return figure
+
+
+def figure_1c(histograms: pd.DataFrame) -> Figure:
+    """Figure 1(c): activations at the paper's layers #3 and #11, plain and BatchNorm."""
+    return histogram_figure(histograms, ["none", "batch"], (3, 11))
+
+
+def figure_2_histograms(histograms: pd.DataFrame) -> Figure:
+    """Figure 2 (right): activations at layers #2, #9, #13, plain, BatchNorm and noisy BatchNorm."""
+    return histogram_figure(histograms, ["none", "batch", "noisy_batch"], (2, 9, 13))
+
+
+def figure_6(histograms: pd.DataFrame) -> Figure:
+    """Figure 6: activations at layer #11 under plain, batch, ℓ1, ℓ2 and ℓ∞ normalization."""
+    return histogram_figure(histograms, ["none", "batch", "l1", "l2", "linf"], (11,))
+
+
+def figure_9(histograms: pd.DataFrame) -> Figure:
+    """Figure 9: activations of the deep linear network at layers #1, #11, #24."""
+    kinds = ["none", "batch", "l1", "l2", "linf"]
+    return histogram_figure(histograms, kinds, (1, 11, 24), depth=25, preferred=1e-6)
+
+
+def plot_moments(
+    frame: pd.DataFrame, ax: Axes, quantity: str, *, paper_layer: int | None = None, log: bool = True
+) -> Axes:
+    """One statistic of one layer (mean over its followed units) against the step, band over seeds (8a, 8b)."""
+    rows = frame[frame["quantity"] == quantity]
+    ax.set_xlabel("training step")
+    ax.set_ylabel(axis_label(quantity))
+    if rows.empty:
+        return say_nothing_to_draw(ax)
+    kinds = order(rows["norm_layer"])
+    for kind in kinds:
+        draw_band(ax, rows[rows["norm_layer"] == kind], kind)
+    if paper_layer is not None:
+        rate, last = float(rows["learning_rate"].iloc[0]), float(rows["step"].max())
+        overlay_published(ax, 8, kinds, quantity, learning_rate=rate, layer=paper_layer, last_step=last)
+    if log:
+        ax.set_yscale("log", nonpositive="mask")
+    return ax
+
+
+def figure_8(
+    frame: pd.DataFrame,
+    *,
+    quantities: Sequence[str] = ("mean_abs_change", "variance_abs_change", "mean_drift", "variance_drift"),
+    norm_layers: Sequence[str] = ("none", "batch", "noisy_batch"),
+) -> Figure:
+    """Figure 8: change and drift of activation moments at layers #2, #9, #13 (columns), and the paper's own curves.
+
+    Drifts are signed and have a linear axis; changes a logarithmic one.
+    """
+    frame = frame[frame["norm_layer"].isin(list(norm_layers))]
+    if frame.empty:
+        return empty_figure()
+    rate = main_learning_rate(frame)
+    frame = frame[same(frame["learning_rate"], rate)]
+    network = str(frame["network"].iloc[0])
+    layers = nearest_layers(frame["layer"].unique(), (2, 9, 13), network)
+    exact = [layer_number(layer) for layer in layers] == [2, 9, 13]
+    overlay = is_comparable(frame, rate) and exact
+    figure, axes = page_figure(len(quantities), len(layers) + (not overlay), height=2.5, width=12.0)
+    for row, quantity in enumerate(quantities):
+        log = "drift" not in quantity
+        for column, layer in enumerate(layers):
+            cell = frame[frame["layer"] == layer]
+            paper = layer_number(layer) if overlay else None
+            ax = plot_moments(cell, axes[row, column], quantity, paper_layer=paper, log=log)
+            ax.set_title(f"{network}, {layer_label(layer)}")
+        if not overlay:
+            ax = axes[row, -1]
+            if overlay_published(ax, 8, list(norm_layers), quantity, learning_rate=0.1, layer=9):
+                ax.set_yscale("log" if log else "linear")
+                ax.set_title("Paper, Figure 8, layer #9")
+                ax.set_xlabel("training step")
+            else:
+                say_nothing_to_draw(ax, "not in the paper")
+    legend(figure, frame["norm_layer"], paper=True)
+    return figure
+
+
+def plot_moments_by_layer(frame: pd.DataFrame, ax: Axes, quantity: str) -> Axes:
+    """Mean over the probed steps of one statistic against the layer, one line a normalizer, band over seeds."""
+    rows = frame[(frame["quantity"] == quantity) & np.isfinite(frame["value"])]
+    ax.set_xlabel("layer (place in the network)")
+    ax.set_ylabel(f"{axis_label(quantity)},\nmean over steps")
+    if rows.empty:
+        return say_nothing_to_draw(ax)
+    places = {name: place + 1 for place, name in enumerate(in_network_order(rows["layer"].unique()))}
+    typical = rows.groupby(["norm_layer", "seed", "layer"], observed=True)["value"].mean().reset_index()
+    typical["place"] = typical["layer"].map(places).astype(int)
+    for kind in order(typical["norm_layer"]):
+        draw_band(ax, typical[typical["norm_layer"] == kind], kind, x="place")
+    ax.set_yscale("log", nonpositive="mask")
+    return ax

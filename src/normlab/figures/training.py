@@ -1,0 +1,154 @@
+"""Training curves: Figures 1(a, b), 2 (left), 5 of the paper, steps to accuracy, and the learning-rate scan."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from normlab.figures.bands import draw_band, overlay_published, paper_title
+from normlab.figures.style import (
+    axis_label,
+    empty_figure,
+    legend,
+    number,
+    order,
+    page_figure,
+    same,
+    say_nothing_to_draw,
+    scale,
+)
+
+PAPER_LAST_STEP = {"vgg": 15000, "dln": 10000}
+
+
+def plot_training(
+    frame: pd.DataFrame,
+    ax: Axes,
+    quantity: str,
+    *,
+    window: int = 1,
+    paper_figure: int | None = None,
+    log: bool = False,
+) -> Axes:
+    """One quantity of the training history against the step, one line a normalizer, band over seeds.
+
+    Args:
+        frame: rows of one network and one learning rate.
+        ax: the panel.
+        quantity: a quantity of probes `history` or `test`; accuracies are shown in percent.
+        window: rows of the moving average (the present step and those before); the raw median is drawn too, thin.
+        paper_figure: overlay the paper's curves of this figure where they reach into our range of steps.
+        log: logarithmic vertical axis.
+    """
+    # a landscape walk has a loss, too
+    rows = frame[(frame["quantity"] == quantity) & frame["probe"].isin(["history", "test"])]
+    study = str(rows["study"].iloc[0]) if len(rows) else "vgg"
+    ax.set_xlabel("training step")
+    ax.set_ylabel(axis_label(quantity, study))
+    if rows.empty:
+        return say_nothing_to_draw(ax)
+    kinds = order(rows["norm_layer"])
+    for kind in kinds:
+        draw_band(ax, rows[rows["norm_layer"] == kind], kind, window=window, factor=scale(quantity))
+    if paper_figure is not None:
+        rate = float(rows["learning_rate"].iloc[0])
+        last = float(rows["step"].max())
+        overlay_published(ax, paper_figure, kinds, quantity, learning_rate=rate, last_step=last, factor=scale(quantity))
+    if log:
+        ax.set_yscale("log", nonpositive="mask")
+    return ax
+
+
+def plot_published(
+    ax: Axes,
+    figure: int,
+    panel: str,
+    quantity: str,
+    norm_layers: Sequence[str],
+    learning_rates: Sequence[float],
+    *,
+    log: bool = False,
+    study: str = "vgg",
+) -> Axes:
+    """A panel of the paper's own curves alone, for when our axes are not comparable; a second rate is drawn lighter."""
+    for position, rate in enumerate(learning_rates):
+        before = len(ax.lines)
+        overlay_published(ax, figure, list(norm_layers), quantity, learning_rate=rate, factor=scale(quantity))
+        for line in ax.lines[before:]:
+            line.set_alpha(0.9 if position == 0 else 0.4)
+    ax.set_xlabel("training step")
+    ax.set_ylabel(axis_label(quantity, study))
+    ax.set_title(f"{paper_title(figure, panel)}\nlearning rate {' (dark), '.join(map(number, learning_rates))}")
+    if log:
+        ax.set_yscale("log", nonpositive="mask")
+    return ax
+
+
+def shown_learning_rates(frame: pd.DataFrame, at_most: int = 2, preferred: Sequence[float] = (0.1, 0.5)) -> list[float]:
+    """The learning rates that get a panel: the paper's first, then those that most normalizers have."""
+    coverage = frame.groupby("learning_rate")["norm_layer"].nunique().sort_values(ascending=False, kind="stable")
+    rates = [float(rate) for rate in preferred if any(same(rate, coverage.index))]
+    rates += [float(rate) for rate in coverage.index if not any(same(rate, rates))]
+    return sorted(rates[:at_most])
+
+
+def is_comparable(frame: pd.DataFrame, learning_rate: float, study: str = "vgg") -> bool:
+    """Whether the paper's curves can lie on our axes: its learning rate, and a tenth of its steps at least."""
+    paper_rates = {"vgg": (0.01, 0.1, 0.5), "dln": (1e-7, 1e-6)}[study]
+    return bool(same(learning_rate, paper_rates).any() and frame["step"].max() >= PAPER_LAST_STEP[study] / 10)
+
+
+def accuracy_figure(
+    frame: pd.DataFrame,
+    norm_layers: Sequence[str],
+    *,
+    quantities: Sequence[str] = ("train_accuracy",),
+    window: int = 1,
+    paper: tuple[int, Sequence[str]] = (1, "ab"),
+    paper_rates: Sequence[float] = (0.1,),
+    at_most: int = 2,
+) -> Figure:
+    """Rows: quantities; columns: learning rates, and the paper's panel where no overlay is possible."""
+    frame = frame[frame["norm_layer"].isin(norm_layers)]
+    if frame.empty:
+        return empty_figure()
+    rates = shown_learning_rates(frame, at_most)
+    overlay = any(is_comparable(frame[frame["learning_rate"] == rate], rate) for rate in rates)
+    figure, axes = page_figure(len(quantities), len(rates) + (not overlay))
+    for row, (quantity, panel) in enumerate(zip(quantities, paper[1], strict=True)):
+        for column, rate in enumerate(rates):
+            cell = frame[frame["learning_rate"] == rate]
+            fits = is_comparable(cell, rate)
+            smoothing = window if quantity == "train_accuracy" else 1
+            ax = plot_training(
+                cell, axes[row, column], quantity, window=smoothing, paper_figure=paper[0] if fits else None
+            )
+            ax.set_title(f"learning rate {number(rate)}")
+            ax.set_ylim(0, 102)
+        if not overlay:
+            plot_published(axes[row, -1], paper[0], panel, quantity, norm_layers, paper_rates).set_ylim(0, 102)
+    legend(figure, frame["norm_layer"], paper=True)
+    return figure
+
+
+def figure_1(frame: pd.DataFrame, *, window: int = 1) -> Figure:
+    """Figure 1(a, b): train and test accuracy with and without BatchNorm, at two learning rates."""
+    return accuracy_figure(
+        frame,
+        ["none", "batch"],
+        quantities=("train_accuracy", "test_accuracy"),
+        window=window,
+        paper=(1, "ab"),
+        paper_rates=(0.1, 0.5),
+    )
+
+
+def figure_2(frame: pd.DataFrame, *, window: int = 1) -> Figure:
+    """Figure 2 (left): train accuracy with noisy BatchNorm; also the noise block on the plain network."""
+    return accuracy_figure(frame, ["none", "batch", "noisy_batch", "noise"], window=window, paper=(2, "a"), at_most=1)
+
+
+def figure_5a(frame: pd.DataFrame, *, window: int = 1) -> Figure:
+    """Figure 5(a): train accuracy of the VGG with plain, batch, ℓ1, ℓ2 and ℓ∞ normalization."""
+    return accuracy_figure(frame, ["none", "batch", "l1", "l2", "linf"], window=window, paper=(5, "a"), at_most=1)

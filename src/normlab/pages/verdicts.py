@@ -1,0 +1,131 @@
+"""Claims with their verdicts as HTML: the cards of a page, and the table that opens the index."""
+
+import html
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from normlab.pages.pictures import Html
+from normlab.pages.shell import PAGES
+
+MEANING = {
+    "supported": "every part that decides lies beyond our threshold, with the whole interval",
+    "refuted": "the measurements lie on the other side of our threshold, with the whole interval",
+    "inconclusive": "too few seeds, or an interval that reaches across a threshold",
+    "not run": "the study that this claim needs is not part of this preset",
+}
+
+
+def number(value: float | None) -> str:
+    """Three significant digits; a dash for a value that is missing."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return re.sub(r"e\+?(-?)0*(\d+)$", r"e\1\2", f"{value:.3g}")
+
+
+def measured(entry: dict[str, Any]) -> str:
+    """`1.52 [1.40, 1.66], n = 5`, with the note on what is not finite."""
+    if entry.get("estimate") is None and not entry.get("note"):
+        return "–"
+    low, high = (entry.get("interval") or [None, None])[:2]
+    interval = f" [{number(low)}, {number(high)}]" if low is not None or high is not None else ""
+    note = f" ({entry['note']})" if entry.get("note") else ""
+    # unbreakable spaces inside: an interval is one word
+    text = f"{number(entry.get('estimate'))}{interval}, n = {entry.get('n_seeds', 0)}".replace(" ", "\u00a0")
+    return text.replace(",\u00a0n", ", n") + note
+
+
+def badge(verdict: str) -> str:
+    """The verdict as a colored word; the word itself carries the meaning."""
+    name = html.escape(verdict)
+    return f'<span class="badge {name.replace(" ", "-")}" title="{html.escape(MEANING.get(verdict, ""))}">{name}</span>'
+
+
+def verdict_line(claims: Sequence[dict[str, Any]]) -> Html:
+    """The verdicts of a page in one line, each linked to its card."""
+    names = [(html.escape(claim["id"]), badge(claim["verdict"])) for claim in claims]
+    items = ", ".join(f'<a href="#{name}">{name}</a> {verdict}' for name, verdict in names)
+    plain = ", ".join(f"{claim['id']} {claim['verdict']}" for claim in claims)
+    return Html(f"<p>Verdicts below: {items or 'none on this page'}.</p>", plain)
+
+
+def cards(claims: Sequence[dict[str, Any]]) -> Html:
+    """One card a claim: statement, the paper's number, ours, the rule's parts, the verdict and its reason."""
+    if not claims:
+        return Html("<p>No claim of the paper is decided on this page.</p>", "no claim")
+    markup = "\n".join(_card(claim) for claim in claims)
+    plain = "\n".join(f"{c['id']} {c['verdict']}: {c['statement']} ({c.get('reason', '')})" for c in claims)
+    return Html(markup, plain)
+
+
+def _card(claim: dict[str, Any]) -> str:
+    paper = claim.get("paper", {})
+    parts = "".join(
+        f'<tr><th scope="row">{html.escape(str(part.get("quantity", part.get("name", ""))))}'
+        f"{'' if part.get('decides', True) else ' <small>(shown, does not decide)</small>'}</th>"
+        f"<td>{html.escape(measured(part))}</td><td>{badge(part['verdict'])}</td>"
+        f"<td>{html.escape(part.get('reason', ''))}</td></tr>"
+        for part in claim.get("parts", [])
+    )
+    details = (
+        f"<details><summary>all measured parts ({len(claim['parts'])})</summary><div class='scroll'><table><thead><tr>"
+        f"<th>quantity</th><th>median over seeds, 95 % interval</th><th>verdict</th><th>reason</th></tr></thead>"
+        f"<tbody>{parts}</tbody></table></div></details>"
+        if parts
+        else ""
+    )
+    return (
+        f'<section class="claim" id="{html.escape(claim["id"])}">'
+        f"<h3>{html.escape(claim['id'])} {badge(claim['verdict'])}</h3>"
+        f"<p>{html.escape(claim['statement'])}</p>"
+        "<dl>"
+        f"<dt>Paper</dt><dd>{html.escape(str(paper.get('value', '–')))}"
+        f" <small>({html.escape(str(paper.get('where', '')))})</small></dd>"
+        f"<dt>We measure</dt><dd>{html.escape(measured(claim))}"
+        f"<br><small>{html.escape(claim.get('quantity', ''))}</small></dd>"
+        f"<dt>Why</dt><dd>{html.escape(claim.get('reason', ''))}</dd></dl>{details}</section>"
+    )
+
+
+def claims_table(claims: Sequence[dict[str, Any]]) -> str:
+    """The table of all claims: claim · paper says · we measure · verdict · link. None is left out."""
+    rows = []
+    for claim in claims:
+        page = str(claim.get("page", ""))
+        page = page if page.endswith(".html") or not page else f"{page}.html"
+        name = PAGES.get(page.removesuffix(".html"), (page,))[0]
+        link = f'<a href="{html.escape(page)}#{html.escape(claim["id"])}">{html.escape(name)}</a>'
+        paper = claim.get("paper", {})
+        rows.append(
+            f'<tr><th scope="row">{html.escape(claim["id"])}</th>'
+            f'<td data-label="claim">{html.escape(claim["statement"])}</td>'
+            f'<td data-label="paper says">{html.escape(str(paper.get("value", "–")))}</td>'
+            f'<td data-label="we measure">{html.escape(measured(claim))}<br>'
+            f"<small>{html.escape(claim.get('quantity', ''))}</small></td>"
+            f'<td data-label="verdict">{badge(claim["verdict"])}'
+            f"<br><small>{_folded(claim.get('reason', ''))}</small></td>"
+            f'<td data-label="shown on">{link if page else "–"}</td></tr>'
+        )
+    return (
+        '<table class="claims"><thead><tr><th></th><th>claim</th><th>paper says</th>'
+        "<th>we measure: median over seeds [95 % interval]</th><th>verdict and reason</th><th>page</th></tr></thead>"
+        "<tbody>\n" + "\n".join(rows) + "\n</tbody></table>"
+    )
+
+
+def _folded(reason: str) -> str:
+    """The reason's first part; the others open on a click, so that the table stays one that can be read through."""
+    first, *others = re.split(r"; (?![^(]*\))", reason)  # a part may have a semicolon in parentheses
+    if not others:
+        return html.escape(reason)
+    rest = "<br>".join(html.escape(part) for part in others)
+    return f"{html.escape(first)}<details><summary>{len(others)} more</summary>{rest}</details>"
+
+
+def tally(claims: Sequence[dict[str, Any]]) -> str:
+    """`24 claims: 3 supported, 5 refuted, 10 inconclusive, 6 not run.`"""
+    counts = {verdict: sum(claim["verdict"] == verdict for claim in claims) for verdict in MEANING}
+    return f"{len(claims)} claims: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + "."

@@ -1,0 +1,1 @@
+"""One training's life: build, train, checkpoint, cost, progress, and read it back when it is finished."""

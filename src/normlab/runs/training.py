@@ -1,0 +1,159 @@
+"""Training: a plain loop of SGD steps that records what it sees and keeps the states that the probes need."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from normlab.data.images import Batches, ImageSplit
+from normlab.runs.checkpoint import Checkpoint
+from normlab.runs.networks import build_network, build_optimizer
+from normlab.seeding import seed_all
+from normlab.specs.training import RunSpec
+
+HISTORY = ("loss", "penalized_loss", "train_accuracy", "grad_norm")
+FLUSH_EVERY = 25  # steps between two readings of device values: a reading stalls a GPU
+
+
+@dataclass(frozen=True)
+class History:
+    """What `fit` saw.
+
+    Attributes:
+        steps: a row an update: step, loss (mean cross-entropy of the step's batch before the update), penalized_loss
+            (loss + ½·weight_decay·‖w‖²), train_accuracy (of that batch, in [0, 1]), grad_norm (‖∇loss‖₂).
+        test: step, test_loss, test_accuracy on the whole test split; `step` updates were made before.
+        diverged_at: the first step whose loss or gradient was not finite (training stops there), or None.
+    """
+
+    steps: pd.DataFrame
+    test: pd.DataFrame
+    diverged_at: int | None
+
+
+def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """The training loss f(w; B): mean cross-entropy of the model's logits on (inputs, targets)."""
+    inputs, targets = batch
+    return F.cross_entropy(model(inputs), targets)
+
+
+def l2_penalty(model: nn.Module, weight_decay: float) -> Tensor:
+    """½·weight_decay·‖w‖² over all parameters: the term whose gradient SGD's weight decay adds."""
+    total = torch.stack([parameter.square().sum() for parameter in model.parameters()]).sum()
+    return 0.5 * weight_decay * total
+
+
+def fit(
+    run: RunSpec,
+    batches: Batches,
+    test: ImageSplit,
+    *,
+    device: torch.device | str = "cpu",
+    on_checkpoint: Callable[[Checkpoint], None] = lambda checkpoint: None,
+    on_step: Callable[[int, dict[str, float] | None], None] = lambda step, values: None,
+) -> History:
+    """Train the network of `run` for `run.train.steps` updates on `batches.at(0), batches.at(1), …`.
+
+    Randomness inside a step (Dropout, noisy BatchNorm) starts from the stream ("noise", step) of the seed, so a step
+    can be replayed from its checkpoint and batch alone, and nothing done between steps can change it.
+
+    Args:
+        run: the spec.
+        batches: the training batches, on `device`.
+        test: the test split, on `device`; it is only ever reported, nothing is chosen by it.
+        device: where to train.
+        on_checkpoint: called with the state before every step of the probe schedule, and with the final state.
+        on_step: called after every update with the step and, every few steps, the latest finite-or-not values.
+
+    Returns:
+        The history. A non-finite loss or gradient is a result: it is the last row, and `diverged_at` names it.
+    """
+    model = build_network(run, len(test.classes), device).train()
+    optimizer = build_optimizer(model, run)
+    record = torch.full((run.train.steps, len(HISTORY)), math.nan, device=device)
+    test_rows: list[dict[str, float]] = []
+    schedule = set(run.train.checkpoint_steps)
+    diverged_at, read_until, done = None, 0, 0
+    for step in range(run.train.steps):
+        due = step in schedule or step % run.train.test_every == 0
+        if due or step - read_until >= FLUSH_EVERY:
+            diverged_at = _first_non_finite(record, read_until, step)
+            read_until = step
+            if diverged_at is not None:
+                break
+        if step % run.train.test_every == 0:
+            test_rows.append({"step": step, **evaluate(model, test)})
+        if step in schedule:
+            on_checkpoint(_checkpoint(step, run, model, optimizer))
+        record[step] = train_step(model, optimizer, run, batches.at(step), step)
+        done = step + 1
+        on_step(step, _values(record, step) if done % FLUSH_EVERY == 0 else None)
+    if diverged_at is None:
+        diverged_at = _first_non_finite(record, read_until, done)
+    rows = done if diverged_at is None else diverged_at + 1
+    if diverged_at is None:
+        on_checkpoint(_checkpoint(done, run, model, optimizer))
+    test_rows.append({"step": rows, **evaluate(model, test)})
+    return History(_steps_frame(record[:rows]), _test_frame(test_rows), diverged_at)
+
+
+def train_step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, run: RunSpec, batch: tuple[Tensor, Tensor], step: int
+) -> Tensor:
+    """Make update `step` on `batch`; the values of `HISTORY` as a tensor on the model's device."""
+    seed_all(run.seed, "noise", step)
+    inputs, targets = batch
+    logits = model(inputs)
+    loss = F.cross_entropy(logits, targets)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    with torch.no_grad():
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        grad_norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
+        penalized = loss + l2_penalty(model, run.train.weight_decay)
+        accuracy = (logits.argmax(1) == targets).float().mean()
+    optimizer.step()
+    return torch.stack([loss.detach(), penalized, accuracy, grad_norm])
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, split: ImageSplit, batch_size: int = 1000) -> dict[str, float]:
+    """Mean cross-entropy and accuracy in [0, 1] on a whole split, in eval mode; the model's mode is put back."""
+    was_training = model.training
+    model.eval()
+    loss = torch.zeros((), dtype=torch.float64, device=split.labels.device)
+    correct = torch.zeros((), dtype=torch.int64, device=split.labels.device)
+    for inputs, targets in split.chunks(batch_size):
+        logits = model(inputs)
+        loss += F.cross_entropy(logits, targets, reduction="sum").double()
+        correct += (logits.argmax(1) == targets).sum()
+    model.train(was_training)
+    return {"test_loss": loss.item() / len(split), "test_accuracy": correct.item() / len(split)}
+
+
+def _first_non_finite(record: Tensor, start: int, stop: int) -> int | None:
+    """The first row in start … stop−1 with a non-finite loss or gradient norm, or None."""
+    bad = ~torch.isfinite(record[start:stop]).all(dim=1)
+    return start + int(bad.nonzero()[0]) if bool(bad.any()) else None
+
+
+def _values(record: Tensor, step: int) -> dict[str, float]:
+    return dict(zip(HISTORY, record[step].tolist(), strict=True))
+
+
+def _checkpoint(step: int, run: RunSpec, model: nn.Module, optimizer: torch.optim.Optimizer) -> Checkpoint:
+    return Checkpoint(step, run.as_dict(), model.state_dict(), optimizer.state_dict())
+
+
+def _steps_frame(record: Tensor) -> pd.DataFrame:
+    frame = pd.DataFrame(record.cpu().double().numpy(), columns=list(HISTORY))
+    frame.insert(0, "step", range(len(frame)))
+    return frame
+
+
+def _test_frame(rows: list[dict[str, float]]) -> pd.DataFrame:
+    return pd.DataFrame(rows).astype({"step": "int64", "test_loss": "float64", "test_accuracy": "float64"})

@@ -1,0 +1,145 @@
+"""Activation statistics over training: how far the distribution of a layer's inputs moves (paper §2.1, App. B)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from torch import Tensor, nn
+
+from normlab.probes import MomentsProbe, activation_moments
+from normlab.seeding import generator
+from normlab.tables.rows import Rows
+
+
+def wasserstein(edges_a: np.ndarray, counts_a: np.ndarray, edges_b: np.ndarray, counts_b: np.ndarray) -> float:
+    """W₁ = ∫|F_a(x) − F_b(x)| dx between two histograms, mass spread evenly inside each bin.
+
+    Both distribution functions are then piecewise linear, and the integral over their merged edges is exact but for
+    crossings inside a bin, where the trapezoid rule overestimates by less than one bin's share.
+
+    Args:
+        edges_a: (B+1,) increasing bin edges of the first histogram.
+        counts_a: (B,) its counts.
+        edges_b: (B'+1,) bin edges of the second.
+        counts_b: (B',) its counts.
+
+    Returns:
+        The distance in the unit of the edges; NaN if a histogram is empty or an edge is not finite.
+    """
+    if counts_a.sum() == 0 or counts_b.sum() == 0 or not np.isfinite([*edges_a, *edges_b]).all():
+        return float("nan")
+    merged = np.union1d(edges_a, edges_b)
+    cumulative_a = np.concatenate([[0.0], np.cumsum(counts_a) / counts_a.sum()])
+    cumulative_b = np.concatenate([[0.0], np.cumsum(counts_b) / counts_b.sum()])
+    difference = np.interp(merged, edges_a, cumulative_a) - np.interp(merged, edges_b, cumulative_b)
+    return float(np.trapezoid(np.abs(difference), merged))
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A layer's statistics as numpy arrays."""
+
+    units: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    edges: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, probe: MomentsProbe) -> "_Layer":
+        fields = (probe.units, probe.mean, probe.variance, probe.edges, probe.histogram)
+        units, mean, variance, edges, counts = (np.asarray(value, dtype=np.float64) for value in fields)
+        return cls(units, mean, variance, edges, counts)
+
+
+class ActivationTrack:
+    """Follows the same units of the same layers through a run and records how their distribution moves.
+
+    Args:
+        layers: module names, the inputs of the non-linearities (`features.normK`): after the normalizer where there
+            is one, before the ReLU.
+        units: how many units a layer, drawn once from the seed.
+        seed: the run's seed.
+    """
+
+    def __init__(self, layers: list[str], units: int, seed: int) -> None:
+        self.layers, self.units, self.seed = layers, units, seed
+        self._first: dict[str, _Layer] = {}
+        self._previous: dict[str, _Layer] = {}
+        self._histograms: list[pd.DataFrame] = []
+
+    def measure(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, MomentsProbe]:
+        """Moments and histograms of the tracked units on one batch, in train mode."""
+        draws = generator(self.seed, "units")  # always from the stream's start: the same units at every step
+        return activation_moments(model, batch, self.layers, units=self.units, generator=draws)
+
+    def record(
+        self,
+        rows: Rows,
+        step: int,
+        now: Mapping[str, MomentsProbe],
+        later: Mapping[str, MomentsProbe],
+        regular: bool,
+    ) -> None:
+        """Rows `activations` of `step`, averaged over the tracked units of each layer.
+
+        |Δμ|, |Δσ²| one training step later (suffix `_1`); against the previous step of the schedule's even grid
+        (only if `regular`: uneven gaps are not comparable), with the scale-free |Δμ|/σ and W₁/σ; the drift against
+        step 0; and the mean and variance of one example unit.
+
+        Args:
+            rows: where the rows go.
+            step: the probed step.
+            now: the moments at the weights and batch of `step`.
+            later: the moments at the weights and batch of `step` + 1.
+            regular: whether `step` lies on the even grid of the schedule.
+        """
+        for name in self.layers:
+            layer, after = _Layer.of(now[name]), _Layer.of(later[name])
+            first = self._first.setdefault(name, layer)
+            values = {
+                "mean_abs_change_1": np.abs(after.mean - layer.mean).mean(),
+                "variance_abs_change_1": np.abs(after.variance - layer.variance).mean(),
+                "relative_mean_change_1": _over_deviation(np.abs(after.mean - layer.mean), layer),
+                "mean_drift": (layer.mean - first.mean).mean(),
+                "variance_drift": (layer.variance - first.variance).mean(),
+                "example_mean": layer.mean[0],
+                "example_variance": layer.variance[0],
+            }
+            if regular and name in self._previous:
+                values |= _changes(self._previous[name], layer)
+            rows.add("activations", step, {key: float(value) for key, value in values.items()}, layer=name)
+            if regular:
+                self._previous[name] = layer
+                self._histograms.append(_histogram_rows(rows, name, step, layer))
+
+    def histograms(self) -> pd.DataFrame:
+        """The example unit's histogram at every regular step: layer, unit, step, left, right, count."""
+        return pd.concat(self._histograms, ignore_index=True)
+
+
+def _over_deviation(change: np.ndarray, layer: _Layer) -> float:
+    deviation = np.sqrt(layer.variance)
+    moving = deviation > 0  # a unit that is constant over the batch has no scale to compare with
+    return float((change[moving] / deviation[moving]).mean()) if moving.any() else float("nan")
+
+
+def _changes(previous: _Layer, layer: _Layer) -> dict[str, float]:
+    distances = [
+        wasserstein(previous.edges, a, layer.edges, b) for a, b in zip(previous.counts, layer.counts, strict=True)
+    ]
+    return {
+        "mean_abs_change": np.abs(layer.mean - previous.mean).mean(),
+        "variance_abs_change": np.abs(layer.variance - previous.variance).mean(),
+        "relative_mean_change": _over_deviation(np.abs(layer.mean - previous.mean), previous),
+        "wasserstein": _over_deviation(np.asarray(distances), previous),
+    }
+
+
+def _histogram_rows(rows: Rows, name: str, step: int, layer: _Layer) -> pd.DataFrame:
+    bins = pd.DataFrame({"left": layer.edges[:-1], "right": layer.edges[1:], "count": layer.counts[0]})
+    keys = {**rows.keys, "layer": name, "unit": int(layer.units[0]), "step": step}
+    for position, (key, value) in enumerate(keys.items()):
+        bins.insert(position, key, value)
+    return bins

@@ -1,0 +1,45 @@
+"""Which learning rates a deep linear network can use: short runs of many rates in one batch, losses only."""
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from normlab.specs.dln import DlnScanSpec, DlnSpec
+from normlab.studies.deep_linear.network import Network
+from normlab.studies.deep_linear.problem import draw_problem, draw_weights
+from normlab.studies.deep_linear.rows import CellRows
+from normlab.studies.deep_linear.study import descend, diverged_at
+
+
+def scan_rates(spec: DlnSpec, scan: DlnScanSpec, norm_layer: str) -> pd.DataFrame:
+    """Gradient descent at every rate of `scan` from the initial weights of `spec`'s seeds.
+
+    Returns:
+        Rows of study "dln_scan": `history` loss at every `loss_every`-th step and the last, and `summary` (steps,
+        diverged_at, parameters) as in a cell of the study. Rates are separate runs that share a batched call.
+    """
+    problem = draw_problem(spec.seeds, spec.features, spec.samples)
+    network = Network(norm_layer, spec.depth, spec.features, spec.affine, spec.eps)  # type: ignore[arg-type]
+    rates = torch.tensor(scan.learning_rate, dtype=torch.float64)
+    start = network.pack(draw_weights(spec.seeds, spec.depth, spec.features))[:, None].expand(-1, len(rates), -1)
+    losses = torch.empty(scan.steps + 1, len(spec.seeds), len(rates), dtype=torch.float64)
+
+    def visit(step: int, params: Tensor, loss: Tensor, gradient: Tensor) -> None:
+        losses[step] = loss
+
+    descend(network, problem, start, rates, scan.steps, visit)
+    steps = [*range(0, scan.steps, scan.loss_every), scan.steps]
+    frames = []
+    for index, rate in enumerate(scan.learning_rate):
+        rows = CellRows(norm_layer, rate, spec.seeds, study="dln_scan")
+        for step in steps:
+            rows.add("history", step, {"loss": losses[step, :, index]})
+        ones = torch.ones(len(spec.seeds), dtype=torch.float64)
+        summary = {
+            "steps": scan.steps * ones,
+            "diverged_at": diverged_at(losses[:, :, index]),
+            "parameters": network.n_params * ones,
+        }
+        rows.add("summary", scan.steps, summary)
+        frames.append(rows.frame())
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,188 @@
+r"""One cell of the deep linear study: full-batch gradient descent of all seeds with every measurement.
+
+    w^{t+1} = w^t - lr grad L(w^t),   t = 0 .. steps-1,   float64
+
+Recorded (the tidy schema of `normlab.tables.rows`, study and network "dln"):
+
+- `history`: loss and grad_norm at weights w^t for the first 100 t, every `loss_every`-th, and t = steps;
+- `summary`, at t = steps: `steps`, `diverged_at` (the first t with a loss that is not finite, else NaN), `parameters`,
+  and `rank_floor_0` .. `rank_floor_F`, the losses of `normlab.studies.deep_linear.rank`;
+- every `probe_every` steps and at t = steps: `landscape`, `shift`, `curvature` (rayleigh, stretch), `activations`;
+- every `control_every` steps: `landscape_random`, `landscape_equal_distance` and `gradients` (layer_grad_norm);
+- every `sharpness_every` steps: `curvature` (top_eigenvalue, top_eigenvalue_residual).
+
+A seed that diverges keeps inf and NaN from then on; the others share nothing with it but the batched call.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from normlab import seeding
+from normlab.specs.dln import DlnSpec
+from normlab.studies.deep_linear.activations import DeepLinearTrack
+from normlab.studies.deep_linear.curvature import directional_curvature, hessian, top_eigenvalue
+from normlab.studies.deep_linear.landscape import random_directions, record_walk, walk
+from normlab.studies.deep_linear.network import Network
+from normlab.studies.deep_linear.problem import Problem, draw_problem, draw_weights
+from normlab.studies.deep_linear.rank import rank_floors
+from normlab.studies.deep_linear.rows import CellRows
+from normlab.studies.deep_linear.shift import covariate_shift, layer_grad_norms
+
+FIRST_STEPS = 100  # every loss is kept up to here, where it falls fastest
+
+
+@dataclass(frozen=True)
+class State:
+    """All seeds before update `step`: `params` (S, P), `loss` (S,), `gradient` (S, P)."""
+
+    step: int
+    params: Tensor
+    loss: Tensor
+    gradient: Tensor
+
+
+def descend(
+    network: Network,
+    problem: Problem,
+    params: Tensor,
+    learning_rates: Tensor,
+    steps: int,
+    on_step: Callable[[int, Tensor, Tensor, Tensor], None],
+) -> None:
+    """Full-batch gradient descent of V runs for each of S seeds.
+
+    Args:
+        network: the network.
+        problem: the S problems.
+        params: (S, V, P), initial weights.
+        learning_rates: (V,).
+        steps: number of updates.
+        on_step: called with t, params (S, V, P), loss (S, V), gradient (S, V, P) for t = 0 .. steps, `steps` included.
+    """
+    for step in range(steps + 1):
+        with torch.no_grad():
+            loss, gradient = network.evaluate(problem, params)
+        on_step(step, params, loss, gradient)
+        params = params - learning_rates[:, None] * gradient
+
+
+def run_cell(
+    spec: DlnSpec, norm_layer: str, learning_rate: float, on_step: Callable[[int], None] = lambda step: None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Train and measure one cell.
+
+    Args:
+        spec: section `dln`.
+        norm_layer: none, batch, l1, l2 or linf.
+        learning_rate: of gradient descent on the loss summed over samples.
+        on_step: called after each step.
+
+    Returns:
+        The measurements and the histograms.
+    """
+    problem = draw_problem(spec.seeds, spec.features, spec.samples)
+    network = Network(norm_layer, spec.depth, spec.features, spec.affine, spec.eps)  # type: ignore[arg-type]
+    rows = CellRows(norm_layer, learning_rate, spec.seeds)
+    probes = Probes(spec, network, problem, learning_rate, rows)
+    losses, norms = torch.empty(2, spec.steps + 1, len(spec.seeds), dtype=torch.float64)
+
+    def visit(step: int, params: Tensor, loss: Tensor, gradient: Tensor) -> None:
+        losses[step] = loss[:, 0]
+        norms[step] = torch.linalg.vector_norm(gradient[:, 0], dim=-1)
+        if step % spec.probe_every == 0:
+            probes.measure(State(step, params[:, 0], loss[:, 0], gradient[:, 0]))
+        on_step(step)
+
+    start = network.pack(draw_weights(spec.seeds, spec.depth, spec.features))[:, None]
+    descend(network, problem, start, torch.tensor([learning_rate], dtype=torch.float64), spec.steps, visit)
+    for step in range(spec.steps + 1):
+        if step < FIRST_STEPS or step % spec.loss_every == 0 or step == spec.steps:
+            rows.add("history", step, {"loss": losses[step], "grad_norm": norms[step]})
+    floors = rank_floors(network, problem)
+    summary = {
+        "steps": torch.full_like(losses[0], spec.steps),
+        "diverged_at": diverged_at(losses),
+        "parameters": torch.full_like(losses[0], network.n_params),
+        **{f"rank_floor_{rank}": floors[:, rank] for rank in range(floors.shape[1])},
+    }
+    rows.add("summary", spec.steps, summary)
+    return rows.frame(), probes.track.histograms()
+
+
+def diverged_at(losses: Tensor) -> Tensor:
+    """The first step of (steps+1, S) losses that is not finite, NaN where all are: (S,)."""
+    broken = ~losses.isfinite()
+    return torch.where(broken.any(0), broken.int().argmax(0).to(losses.dtype), torch.nan)
+
+
+class Probes:
+    """The measurements of one cell.
+
+    Args:
+        spec: section `dln`.
+        network: the network.
+        problem: the S problems.
+        learning_rate: the cell's.
+        rows: where the rows go.
+    """
+
+    def __init__(self, spec: DlnSpec, network: Network, problem: Problem, learning_rate: float, rows: CellRows) -> None:
+        self.spec, self.network, self.problem = spec, network, problem
+        self.learning_rate, self.rows = learning_rate, rows
+        self.track = DeepLinearTrack(problem, spec.activation_layers, spec.features)
+        sizes = (*spec.step_sizes, *spec.extra_step_sizes)
+        self.step_sizes = learning_rate * torch.tensor(sizes, dtype=torch.float64)
+
+    def measure(self, state: State) -> None:
+        """All measurements that are due at the step; weights and streams are left as they are."""
+        step, spec = state.step, self.spec
+        self._walk("landscape", state, state.gradient)
+        shift = covariate_shift(
+            self.network, self.problem, state.params, state.gradient, self.learning_rate, spec.shift_layers
+        )
+        for index, layer in enumerate(spec.shift_layers):
+            self.rows.add("shift", step, {q: v[:, index] for q, v in shift.items()}, layer=f"layers.linear{layer}")
+        self._activations(state)
+        self._curvature(state)
+        if step % spec.control_every == 0:
+            self._walk("landscape_random", state, random_directions(self.problem.seeds, step, state.gradient))
+            self._walk_equal_distances(state)
+            norms = layer_grad_norms(self.network, state.gradient)
+            for layer in range(1, spec.depth + 1):
+                values = {"layer_grad_norm": norms[:, layer - 1]}
+                self.rows.add("gradients", step, values, layer=f"layers.linear{layer}")
+
+    def _walk(self, probe: str, state: State, direction: Tensor) -> None:
+        sizes = self.step_sizes.expand(len(state.params), -1)
+        found = walk(self.network, self.problem, state.params, state.loss, state.gradient, direction, sizes)
+        record_walk(self.rows, probe, state.step, found, self.step_sizes, len(self.spec.step_sizes))
+
+    def _walk_equal_distances(self, state: State) -> None:
+        distances = torch.tensor(self.spec.distances, dtype=torch.float64)
+        sizes = distances / torch.linalg.vector_norm(state.gradient, dim=1, keepdim=True)
+        found = walk(self.network, self.problem, state.params, state.loss, state.gradient, state.gradient, sizes)
+        record_walk(self.rows, "landscape_equal_distance", state.step, found, distances, len(distances))
+
+    def _activations(self, state: State) -> None:
+        after = state.params - self.learning_rate * state.gradient
+        with torch.no_grad():
+            maps, maps_after = (self.network.layer_maps(self.problem, params) for params in (state.params, after))
+        self.track.record(self.rows, state.step, maps, maps_after)
+        if state.step % self.spec.histogram_every == 0:
+            self.track.record_histograms(self.rows, state.step, maps, self.spec.histogram_seeds)
+
+    def _curvature(self, state: State) -> None:
+        product = hessian(self.network, self.problem, state.params)
+        values = directional_curvature(product, state.gradient)
+        if state.step % self.spec.sharpness_every == 0:
+            draws = [
+                torch.randn(self.network.n_params, dtype=torch.float64, generator=seeding.generator(seed, "eigenvalue"))
+                for seed in self.problem.seeds
+            ]
+            top = top_eigenvalue(product, torch.stack(draws), self.spec.eigenvalue_products)
+            values |= {"top_eigenvalue": top.values, "top_eigenvalue_residual": top.residuals}
+        self.rows.add("curvature", state.step, values)

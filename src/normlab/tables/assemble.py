@@ -1,0 +1,119 @@
+"""All studies that the parameters name, read into the three tables of the analysis."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from normlab.specs.analyze import AnalyzeSpec
+from normlab.specs.assumptions import AssumptionsSpec
+from normlab.specs.dln import DlnGridSpec
+from normlab.specs.grid import GridSpec, planned_runs
+from normlab.specs.reparametrization import ReparametrizationSpec
+from normlab.specs.strict import InputError, load_params, load_section
+from normlab.specs.training import RunSpec, TrainSpec
+from normlab.tables.frames import HISTOGRAM_COLUMNS, combine
+from normlab.tables.stage_outputs import (
+    read_deep_linear_study,
+    read_learning_rate_scan,
+    read_reparametrization_study,
+    read_theory_study,
+    read_training_study,
+    strays,
+)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the stages write, below `root`."""
+
+    root: Path
+
+    @property
+    def models(self) -> Path:
+        """Outputs of the train stage, a folder a run."""
+        return self.root / "models" / "runs"
+
+    @property
+    def probes(self) -> Path:
+        """Outputs of the probe stage, a folder a run."""
+        return self.root / "data" / "probes"
+
+    def study(self, name: str) -> Path:
+        """Outputs of another study."""
+        return self.root / "data" / "studies" / name
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The three tables, and what is worth saying about how they came together."""
+
+    measurements: pd.DataFrame
+    histograms: pd.DataFrame
+    theory: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def assemble(spec: AnalyzeSpec, params: Path, sources: Sources) -> Tables:
+    """Read every study of `analyze.studies`, run by run as the grids name them.
+
+    Args:
+        spec: section `analyze`.
+        params: the parameter file, for the grids and `train`.
+        sources: where the outputs are.
+
+    Raises:
+        InputError: an output of a named study is missing or belongs to something else; `analyze.network` is not in
+        the grid.
+    """
+    measurements: list[pd.DataFrame] = []
+    histograms: list[pd.DataFrame] = []
+    notes: list[str] = []
+    theory = pd.DataFrame()
+    if "training" in spec.studies:
+        runs = _trained_runs(spec, params)
+        found = read_training_study(runs, sources.models, sources.probes)
+        measurements += found[0]
+        histograms += found[1]
+        for folder in (sources.models, sources.probes):
+            notes += _stray_notes(folder, [run.name for run in runs], "grid")
+    if "dln" in spec.studies:
+        cells = load_section(params, "dln_grid", DlnGridSpec).cells
+        found = read_deep_linear_study(cells, sources.study("dln"))
+        measurements += found[0]
+        histograms += found[1]
+        notes += _stray_notes(sources.study("dln"), [f"{norm}-{rate}" for norm, rate in cells], "dln_grid")
+    if "dln_scan" in spec.studies:
+        measurements.append(read_learning_rate_scan(sources.study("dln_scan")))
+    if "reparametrization" in spec.studies:
+        runs = _runs_of(load_section(params, "reparametrization", ReparametrizationSpec).norm_layer, params)
+        folder = sources.study("reparametrization")
+        measurements += read_reparametrization_study(runs, folder)
+        notes += _stray_notes(folder, [run.name for run in runs], "grid")
+    if "theory" in spec.studies:
+        runs = _runs_of(load_section(params, "assumptions", AssumptionsSpec).norm_layer, params)
+        folder = sources.study("assumptions")
+        theory = read_theory_study(runs, sources.study("theory"), folder)
+        notes += _stray_notes(folder, [run.name for run in runs], "grid")
+    return Tables(combine(measurements), combine(histograms, HISTOGRAM_COLUMNS), theory, tuple(notes))
+
+
+def _trained_runs(spec: AnalyzeSpec, params: Path) -> list[RunSpec]:
+    networks = load_section(params, "grid", GridSpec).network
+    if spec.network not in networks:
+        raise InputError(f"analyze.network: accepted (grid.network): {', '.join(networks)}, got {spec.network!r}")
+    return [run.spec for run in planned_runs(load_params(params))]
+
+
+def _runs_of(norm_layers: Collection[str], params: Path) -> list[RunSpec]:
+    """The runs of `grid` with one of these normalizers."""
+    runs = load_section(params, "grid", GridSpec).runs(load_section(params, "train", TrainSpec))
+    return [run for run in runs if run.norm_layer in norm_layers]
+
+
+def _stray_notes(folder: Path, names: list[str], section: str) -> list[str]:
+    found = strays(folder, names)
+    if not found:
+        return []
+    return [f"note: {folder} holds {len(found)} folders that `{section}` does not name, not read: {', '.join(found)}"]

@@ -1,0 +1,160 @@
+"""The outputs of the stages, opened by the names that the parameters give and turned into frames of the tidy schema.
+
+Beside what the probes wrote, every training run has three rows of the probe `summary` at the step where it ended:
+`steps` (planned updates), `diverged_at` (NaN if it did not diverge) and `parameters`.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from normlab.specs.strict import InputError
+from normlab.specs.training import RunSpec
+from normlab.tables.frames import HISTOGRAM_COLUMNS, as_categories, read_parquet
+from normlab.tables.rows import COLUMNS, KEYS
+
+
+def read_training_study(
+    runs: Iterable[RunSpec], models: Path, probes: Path
+) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """Measurements and histograms of the training runs that `runs` names, one frame a file.
+
+    Only the folders of `runs` are opened: what a removed grid value left behind takes no part.
+
+    Args:
+        runs: the grid.
+        models: the folder of the training outputs, `<models>/<run>/{history,test}.parquet` and `summary.json`.
+        probes: the folder of the probe outputs, `<probes>/<run>/{probes,histograms}.parquet`.
+
+    Raises:
+        InputError: a file is missing or belongs to another run.
+    """
+    measurements: list[pd.DataFrame] = []
+    histograms: list[pd.DataFrame] = []
+    for run in runs:
+        point = (run.study, run.network, run.norm_layer, run.learning_rate, run.seed)
+        keys = dict(zip(KEYS, point, strict=True))
+        folder = models / run.name
+        measurements.append(_summary(folder / "summary.json", run, keys))
+        for probe in ("history", "test"):
+            measurements.append(_melt(read_parquet(folder / f"{probe}.parquet"), keys, probe))
+        for name, columns, target in (
+            ("probes", COLUMNS, measurements),
+            ("histograms", HISTOGRAM_COLUMNS, histograms),
+        ):
+            target.append(as_categories(_read_of(keys, probes / run.name / f"{name}.parquet", columns)))
+    return measurements, histograms
+
+
+def read_deep_linear_study(
+    cells: Iterable[tuple[str, float]], folder: Path
+) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """Measurements and histograms of the cells (norm_layer, learning_rate) of the deep linear study.
+
+    Raises:
+        InputError: a file is missing or belongs to another cell.
+    """
+    measurements: list[pd.DataFrame] = []
+    histograms: list[pd.DataFrame] = []
+    for norm_layer, learning_rate in cells:
+        cell = folder / f"{norm_layer}-{learning_rate}"
+        keys = {"study": "dln", "norm_layer": norm_layer, "learning_rate": learning_rate}
+        for name, columns, target in (
+            ("measurements", COLUMNS, measurements),
+            ("histograms", HISTOGRAM_COLUMNS, histograms),
+        ):
+            target.append(as_categories(_read_of(keys, cell / f"{name}.parquet", columns)))
+    return measurements, histograms
+
+
+def read_learning_rate_scan(folder: Path) -> pd.DataFrame:
+    """The measurements of the scan of learning rates of the deep linear networks.
+
+    Raises:
+        InputError: the file is missing or holds rows of another study.
+    """
+    return _read_of({"study": "dln_scan"}, folder / "measurements.parquet", COLUMNS)
+
+
+def read_reparametrization_study(runs: Iterable[RunSpec], folder: Path) -> list[pd.DataFrame]:
+    """Measurements of the plain runs that `runs` names before and after BatchNorm is put in, one frame a run.
+
+    Raises:
+        InputError: a file is missing or belongs to another run.
+    """
+    return [
+        _read_of({"study": "reparametrization", **_point(run)}, folder / run.name / "measurements.parquet", COLUMNS)
+        for run in runs
+    ]
+
+
+def read_theory_study(runs: Iterable[RunSpec], random: Path, assumptions: Path) -> pd.DataFrame:
+    """The statements on random numbers, then at the checkpoints of `runs`.
+
+    Columns of `normlab.studies.statements.table`.
+
+    Args:
+        runs: trained runs with BatchNorm.
+        random: the folder of the theory stage's outputs.
+        assumptions: the folder of the assumptions stage's outputs, a folder a run.
+
+    Raises:
+        InputError: a file is missing or belongs to another run.
+    """
+    frames = [read_parquet(random / "random.parquet")]
+    for run in runs:
+        keys = {**_point(run), "norm_layer": run.norm_layer}
+        frames.append(_read_of(keys, assumptions / run.name / "checkpoints.parquet"))
+    return pd.concat(frames, ignore_index=True)
+
+
+def strays(folder: Path, names: Iterable[str]) -> list[str]:
+    """The sub-folders of `folder` that `names` does not name: left behind by an earlier grid, and not read."""
+    named = set(names)
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name not in named)
+
+
+def _point(run: RunSpec) -> dict[str, object]:
+    """What all rows of a run share, whatever is put into its network."""
+    return {"network": run.network, "learning_rate": run.learning_rate, "seed": run.seed}
+
+
+def _read_of(keys: Mapping[str, object], path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The frame at `path`, refused if its rows belong to another run or cell than its folder says."""
+    frame = read_parquet(path, columns)
+    for key, accepted in keys.items():
+        found = set(frame[key].unique())
+        if found - {accepted}:
+            shown = ", ".join(map(str, sorted(found, key=str)))
+            raise InputError(f"{path}: column {key} should be {accepted}, got {shown}")
+    return frame
+
+
+def _melt(frame: pd.DataFrame, keys: dict[str, object], probe: str) -> pd.DataFrame:
+    """A table of one column a quantity (and `step`) as rows of the tidy schema."""
+    tidy = frame.melt(id_vars="step", var_name="quantity").assign(**keys, probe=probe, layer="", step_size=math.nan)
+    return as_categories(tidy[list(COLUMNS)].astype({"step": "int64", "value": "float64"}))
+
+
+def _summary(path: Path, run: RunSpec, keys: dict[str, object]) -> pd.DataFrame:
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run `dvc repro`, or take the run out of the grid") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON: {error}") from None
+    if summary["spec"] != json.loads(json.dumps(run.as_dict())):
+        raise InputError(f"{path}: the run was trained under other settings than `train` and `grid` now say")
+    diverged_at = summary["diverged_at"]
+    values = {
+        "steps": run.train.steps,
+        "diverged_at": math.nan if diverged_at is None else diverged_at,
+        "parameters": summary["parameters"],
+    }
+    ended = run.train.steps if diverged_at is None else diverged_at
+    return _melt(pd.DataFrame({"step": [ended], **{name: [float(v)] for name, v in values.items()}}), keys, "summary")

@@ -1,0 +1,88 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from tests.figures import runs
+from tests.figures.drawn import everything, legend_texts, named, names
+
+from normlab.figures import landscape
+from normlab.paper.curves import load_figure, paper_curve
+
+
+@pytest.fixture
+def walks(one_rate: pd.DataFrame) -> pd.DataFrame:
+    return one_rate[one_rate["probe"] == "landscape"]
+
+
+def test_the_band_lies_between_the_median_edges(walks: pd.DataFrame) -> None:
+    ax = landscape.plot_edges(walks, Figure().subplots(), "loss")
+    steps = np.array(runs.PROBED)
+    low = 0.8 * 2 * np.exp(-steps / 40)
+    np.testing.assert_allclose(named(ax, "low-none").get_ydata(), low, rtol=1e-12)
+    high = 2 * np.exp(-steps / 40) + 3.0 * 1.1  # seed 1 of 0, 1, 2
+    np.testing.assert_allclose(named(ax, "high-none").get_ydata(), high, rtol=1e-12)
+    corners = named(ax, "band-none").get_paths()[0].vertices[:, 1]
+    assert math.isclose(corners.min(), low.min(), rel_tol=1e-12)
+    assert math.isclose(corners.max(), high.max(), rel_tol=1e-12)
+    assert ax.get_yscale() == "log"
+    assert "nats" in ax.get_ylabel()
+
+
+def test_an_infinite_edge_is_marked_not_lost(walks: pd.DataFrame) -> None:
+    walks = walks.copy()
+    hit = (walks["quantity"] == "loss_high") & (walks["norm_layer"] == "none") & (walks["step"] == 20)
+    walks.loc[hit, "value"] = np.inf
+    ax = landscape.plot_edges(walks, Figure().subplots(), "loss")
+    assert named(ax, "non-finite-none").get_xdata().tolist() == [20]
+
+
+def test_beta_has_the_levels_that_the_measurement_itself_produces(walks: pd.DataFrame) -> None:
+    ax = landscape.plot_effective_beta(walks, Figure().subplots(), eta_min=0.05)
+    assert "guide-1/η_min = 2/learning rate" in names(ax)
+    ax = landscape.plot_effective_beta(walks, Figure().subplots(), eta_min=0.025)
+    assert {"guide-1/η_min", "guide-2/learning rate"} <= names(ax)
+    expected = [runs.effective_beta("batch", 0.1, 1, step) for step in runs.PROBED]
+    np.testing.assert_allclose(named(ax, "line-batch").get_ydata(), expected, rtol=1e-12)
+
+
+def test_figure_4_has_ours_above_and_the_paper_below(vgg: pd.DataFrame) -> None:
+    figure = landscape.figure_4(vgg[vgg["probe"] == "landscape"])
+    assert len(figure.axes) == 6
+    assert "Figure 4c" in figure.axes[5].get_title()
+    curve = paper_curve(4, "none", "effective_beta", 0.1)
+    np.testing.assert_array_equal(named(figure.axes[5], "paper-none-effective_beta").get_ydata(), curve["value"])
+    assert legend_texts(figure) == ["none (plain)", "BatchNorm", "paper, one run"]
+
+
+def test_figure_4_lays_the_paper_over_a_run_of_its_length(vgg: pd.DataFrame) -> None:
+    walks = vgg[vgg["probe"] == "landscape"]
+    figure = landscape.figure_4(walks.assign(step=walks["step"] * 250))
+    assert len(figure.axes) == 3
+    assert "paper-batch-loss_high" in names(figure.axes[0])
+    assert "paper-batch-gradient_distance_low" in names(figure.axes[1])
+
+
+def test_figure_12_shows_every_normalizer_measured(vgg: pd.DataFrame) -> None:
+    figure = landscape.figure_12(vgg[vgg["probe"] == "landscape"])
+    assert {"band-none", "band-batch", "band-l1"} <= names(figure.axes[0])
+    assert "band-noisy_batch" not in everything(figure)
+
+
+def test_figure_11_has_one_curve_a_probed_step(vgg: pd.DataFrame) -> None:
+    figure = landscape.figure_11(vgg[vgg["probe"] == "landscape"])
+    ours, theirs = figure.axes[1], figure.axes[3]
+    assert {f"step-{step}" for step in runs.PROBED} <= names(ours)
+    line = named(ours, "step-10")
+    np.testing.assert_allclose(line.get_xdata(), [0.1 * m for m in runs.MULTIPLES], rtol=1e-12)
+    np.testing.assert_allclose(line.get_ydata(), 1.1 * np.arange(1, 6), rtol=1e-12)  # BatchNorm, seed 1
+    assert len([name for name in names(theirs) if name.startswith("step-")]) == 51
+    assert ours.get_ylim() == figure.axes[0].get_ylim()
+    published = load_figure(11)
+    assert set(published.loc[published["network"] == "vgg", "step_size"]) == {0.05, 0.1, 0.2, 0.4}
+
+
+def test_nothing_measured_is_said(vgg: pd.DataFrame) -> None:
+    for draw in (landscape.figure_4, landscape.figure_11, landscape.figure_12):
+        assert "not measured" in draw(vgg[:0]).axes[0].texts[0].get_text()

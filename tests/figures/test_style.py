@@ -1,0 +1,77 @@
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+
+from normlab.figures import style
+from normlab.specs.training import NORM_LAYERS
+
+
+def test_every_normalizer_has_its_own_color_marker_and_name() -> None:
+    for names in (style.COLORS, style.MARKERS, style.LABELS):
+        assert set(NORM_LAYERS) <= set(names)
+        mine = [names[kind] for kind in NORM_LAYERS]
+        assert len(set(mine)) == len(mine)
+
+
+# Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB
+DEFICIENCIES = {
+    "normal": np.eye(3),
+    "protan": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deutan": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+}
+
+
+@pytest.mark.parametrize("vision", DEFICIENCIES)
+def test_the_normalizers_of_the_paper_stay_apart_for_every_reader(vision: str) -> None:
+    kinds = ["none", "batch", "noisy_batch", "l1", "l2", "linf"]
+    colors = np.array([to_rgb(style.COLORS[kind]) for kind in kinds])
+    linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ DEFICIENCIES[vision].T, 0, 1) ** (1 / 2.2)
+    distances = np.linalg.norm(seen[:, None] - seen[None], axis=-1)
+    # 0.12 of the unit cube's side: about the distance of two neighbors in a twelve-step gray scale
+    assert distances[~np.eye(len(kinds), dtype=bool)].min() > 0.12
+
+
+def test_normalizers_keep_their_order() -> None:
+    assert style.order(pd.Series(["l1", "batch", "none", "batch"])) == ["none", "batch", "l1"]
+    assert style.order(["zzz", "none"]) == ["none", "zzz"]
+
+
+def test_layers_of_another_depth_are_found_by_relative_depth() -> None:
+    eight = [f"features.norm{i}" for i in range(1, 9)]
+    assert style.nearest_layers(eight, (2, 9, 13), "vgg11") == ["features.norm1", "features.norm6", "features.norm8"]
+    thirteen = [f"features.norm{i}" for i in range(1, 14)]
+    assert style.nearest_layers(thirteen, (3, 11), "vgg16") == ["features.norm3", "features.norm11"]
+    linear = [f"layers.linear{i}" for i in (1, 9, 17, 25)]
+    assert style.nearest_layers(linear, (9, 17), "dln", 25) == ["layers.linear9", "layers.linear17"]
+    assert style.nearest_layers([], (1,), "vgg11") == []
+    weights = [*(f"features.conv{i}" for i in range(1, 9)), "classifier"]
+    assert style.nearest_layers(weights, (5, 10), "vgg11") == ["features.conv3", "features.conv6"]
+
+
+def test_layers_come_from_input_to_output() -> None:
+    vgg = ["classifier", "features.conv10", "features.conv2"]
+    assert style.in_network_order(vgg) == ["features.conv2", "features.conv10", "classifier"]
+    resnet = ["classifier", "stage2.block0.conv1", "stage1.block1.conv2", "stage1.block0.conv2", "stem.conv"]
+    assert style.in_network_order(resnet) == [
+        "stem.conv", "stage1.block0.conv2", "stage1.block1.conv2", "stage2.block0.conv1", "classifier",
+    ]  # fmt: skip
+    assert style.nearest_layers(resnet, (13,), "resnet20") == ["stage2.block0.conv1"]
+
+
+def test_the_learning_rate_shown_is_the_paper_s_if_measured() -> None:
+    rates = pd.DataFrame({"learning_rate": [0.05] * 3 + [0.1] * 2})
+    assert style.main_learning_rate(rates) == 0.1
+    assert style.main_learning_rate(rates[rates["learning_rate"] < 0.1]) == 0.05
+    with pytest.raises(ValueError, match="no runs"):
+        style.main_learning_rate(rates[:0])
+
+
+def test_close_rates_are_one_rate_also_where_they_are_tiny() -> None:
+    assert style.same(1e-6 * (1 + 1e-9), 1e-6)
+    assert not style.same(1e-7, 1e-6)

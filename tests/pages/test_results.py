@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.pages.study import CLAIMS
+
+from normlab.pages.results import Results
+from normlab.specs.strict import InputError
+
+
+def test_measurements_by_study_and_probe(results: Results) -> None:
+    frame = results.measurements("vgg", probe=["history", "test"])
+    assert set(frame["study"]) == {"vgg"}
+    assert set(frame["probe"]) == {"history", "test"}
+    assert set(results.measurements("dln", probe="shift")["probe"]) == {"shift"}
+    assert results.measurements("resnet").empty
+
+
+def test_the_main_network_is_the_one_that_claims_are_decided_on(results: Results, tmp_path: Path) -> None:
+    one = results.measurements("vgg", probe="test")
+    both = pd.concat([one, one.assign(network="vgg16")])
+    (tmp_path / "tables").mkdir()
+    both.to_parquet(tmp_path / "tables/measurements.parquet", index=False)
+    other = Results(tmp_path / "tables", results.claims_path, results.params_path, results.manifest_path)
+    assert set(other.measurements("vgg")["network"]) == {"vgg11"}
+    assert set(other.measurements("vgg", network="vgg16")["network"]) == {"vgg16"}
+    assert set(other.measurements("vgg", network="*")["network"]) == {"vgg11", "vgg16"}
+
+
+def test_settings_come_from_the_parameters(results: Results) -> None:
+    assert (results.window, results.eta_min_factor, results.dln_eta_min_factor) == (5, 0.5, 0.01)
+
+
+def test_claims_of_a_page(results: Results) -> None:
+    assert results.claims == CLAIMS
+    assert [claim["id"] for claim in results.claims_on("02-landscape")] == ["C2"]
+    assert results.claims_on("08-probe-your-own-model") == []
+
+
+def test_a_study_that_did_not_run_is_an_empty_table(results: Results) -> None:
+    assert results.theory().empty
+
+
+@pytest.mark.parametrize("missing", ["tables", "claims", "params", "manifest"])
+def test_a_missing_file_is_named(paths: dict[str, str], missing: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"{tmp_path / 'gone'}.*no such file"):
+        Results.load(**{**paths, missing: str(tmp_path / "gone")})
+
+
+@pytest.mark.parametrize(
+    ("train", "probe", "said"),
+    [
+        ("0.0", "0.0004", "λ = 0.0004; training itself had no weight decay."),
+        ("0.002", "0.0004", "λ = 0.002; training had it, too."),
+    ],
+)
+def test_the_penalty_is_that_of_training_where_it_has_one(
+    results: Results, tmp_path: Path, train: str, probe: str, said: str
+) -> None:
+    (tmp_path / "params.yaml").write_text(f"train: {{weight_decay: {train}}}\nprobe: {{penalty: {probe}}}\n")
+    other = Results(results.tables, results.claims_path, tmp_path / "params.yaml", results.manifest_path)
+    assert other.penalty_sentence == said

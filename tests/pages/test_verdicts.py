@@ -1,0 +1,61 @@
+import pytest
+from tests.pages.study import CLAIMS, claim
+
+from normlab.pages import verdicts
+
+
+def test_the_table_drops_no_claim_and_links_each_to_its_page() -> None:
+    markup = verdicts.claims_table(CLAIMS)
+    for entry in CLAIMS:
+        assert f'<th scope="row">{entry["id"]}</th>' in markup
+        assert f'href="{entry["page"]}#{entry["id"]}"' in markup
+    assert markup.count("<tr>") == len(CLAIMS) + 1
+
+
+def test_the_table_shows_a_reasons_first_part_and_folds_the_others() -> None:
+    reason = "a refuted: [1, 2] decides (supported if at least 3; refuted if at most 2); b supported: [4, 5]; c"
+    markup = verdicts.claims_table([{**CLAIMS[0], "reason": reason}])
+    assert "refuted if at most 2)<details><summary>2 more</summary>b supported: [4, 5]<br>c</details>" in markup
+    assert "<details>" not in verdicts.claims_table([{**CLAIMS[0], "reason": "one part; "[:-2]}])
+
+
+def test_text_is_escaped() -> None:
+    for markup in (verdicts.claims_table(CLAIMS), verdicts.cards(CLAIMS)._repr_html_()):
+        assert "a &lt; b &amp; c" in markup
+        assert "a < b" not in markup
+
+
+def test_a_card_has_the_anchor_the_numbers_and_every_part() -> None:
+    markup = verdicts.cards(CLAIMS[:1])._repr_html_()
+    assert 'id="C1"' in markup
+    assert "1.52 [1.4, –], n = 3 (high end is infinite)" in markup.replace("\u00a0", " ")
+    assert "ratio of steps" in markup
+    assert "1600 against 3300" in markup
+    assert "all measured parts (1)" in markup
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ({"estimate": None, "interval": [None, None], "n_seeds": 0, "note": ""}, "–"),
+        ({"estimate": 2e6, "interval": [1.9e6, 2.1e6], "n_seeds": 10, "note": ""}, "2e6 [1.9e6, 2.1e6], n = 10"),
+        ({"estimate": None, "interval": [3.0, None], "n_seeds": 2, "note": "x"}, "– [3, –], n = 2 (x)"),
+    ],
+)
+def test_measured_numbers(numbers: dict, text: str) -> None:
+    assert verdicts.measured(numbers).replace("\u00a0", " ") == text
+
+
+def test_verdicts_are_words_not_only_colors() -> None:
+    assert ">refuted<" in verdicts.badge("refuted")
+    assert 'class="badge not-run"' in verdicts.badge("not run")
+
+
+def test_the_tally_counts_every_verdict() -> None:
+    assert verdicts.tally(CLAIMS) == "7 claims: 2 supported, 2 refuted, 2 inconclusive, 1 not run."
+
+
+def test_a_page_without_claims_says_so() -> None:
+    assert "No claim" in verdicts.cards([])._repr_html_()
+    assert "none on this page" in verdicts.verdict_line([])._repr_html_()
+    assert '<a href="#C9">C9</a>' in verdicts.verdict_line([claim(9, "x", "refuted")])._repr_html_()

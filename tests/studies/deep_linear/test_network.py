@@ -1,0 +1,87 @@
+"""The reduced network against `normlab.nn.deep_linear` on the samples themselves."""
+
+import dataclasses
+
+import pytest
+import torch
+from tests.studies.deep_linear.conftest import Instance, build_instance
+from tests.studies.deep_linear.twin import build_twin, flat_gradient, half_squared_error
+
+from normlab.nn import deep_linear
+from normlab.studies.deep_linear.network import NORM_LAYERS, Network
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("norm_layer", NORM_LAYERS)
+@pytest.mark.parametrize(("depth", "features", "samples"), [(4, 3, 17), (25, 10, 200)])
+def test_loss_and_gradient_are_those_of_the_module(norm_layer, affine, depth, features, samples):
+    instance = build_instance(norm_layer, affine, depth, features, samples)
+    loss, gradient = instance.gradient()
+    for seed in range(len(loss)):
+        twin = build_twin(instance.network, instance.params[seed])
+        batch = instance.batch(seed)
+        # 25 products in another order: about 1e-14 relative to the length of the vector, seen up to 2e-14
+        expected = flat_gradient(twin, batch)
+        assert abs(loss[seed] / half_squared_error(twin, batch).item() - 1) < 1e-12
+        assert torch.linalg.vector_norm(gradient[seed] - expected) < 1e-11 * torch.linalg.vector_norm(expected)
+
+
+def test_defaults_are_those_of_deep_linear():
+    """The twin above passes affine and eps on; here the library's own defaults."""
+    instance = build_instance("l1")
+    model = deep_linear(4, 3, "l1").double()
+    fresh = instance.network.pack(torch.stack([p.detach() for p in model.parameters() if p.ndim == 2])[None])
+    loss, _ = instance.network.evaluate(instance.problem, fresh.expand(3, -1)[:, None])
+    # as above
+    assert abs(loss[0].item() / half_squared_error(model, instance.batch(0)).item() - 1) < 1e-12
+    assert Network("l1", 4, 3).n_params == sum(p.numel() for p in model.parameters())
+
+
+def test_variants_do_not_see_each_other(instance: Instance):
+    others = instance.params * 1.3
+    both = torch.stack([instance.params, others], 1)
+    losses, gradients = instance.network.evaluate(instance.problem, both)
+    for variant, params in enumerate((instance.params, others)):
+        loss, gradient = instance.network.evaluate(instance.problem, params[:, None])
+        # the products are batched differently, so equal up to roundoff only
+        torch.testing.assert_close(losses[:, variant], loss[:, 0], rtol=1e-12, atol=0)
+        torch.testing.assert_close(gradients[:, variant], gradient[:, 0], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), 1e200])
+def test_a_seed_that_diverged_leaves_the_others_bit_identical(instance: Instance, broken):
+    loss, gradient = instance.gradient()
+    poisoned = instance.params.clone()
+    poisoned[1] = broken
+    after = dataclasses.replace(instance, params=poisoned)
+    loss_after, gradient_after = after.gradient()
+    for seed in (0, 2):
+        assert torch.equal(loss[seed], loss_after[seed])
+        assert torch.equal(gradient[seed], gradient_after[seed])
+
+
+def test_a_plain_network_that_is_the_teacher_has_no_loss():
+    instance = build_instance("none", depth=3)
+    eye = torch.eye(3, dtype=torch.float64).expand(3, 3, 3)
+    weights = torch.stack([eye, instance.teacher, eye], 1)
+    loss, gradient = instance.network.evaluate(instance.problem, instance.network.pack(weights)[:, None])
+    # exact but for the roundoff of A B, whose entries are of order one
+    assert loss.max() < 1e-25
+    assert gradient.abs().max() < 1e-11
+
+
+@pytest.mark.parametrize("norm_layer", ["batch", "l1", "l2", "linf"])
+def test_units_that_are_zero_everywhere_give_finite_gradients(norm_layer):
+    instance = build_instance(norm_layer)
+    weights = instance.network.unpack(instance.params)[0].clone()
+    weights[:, 1, 0] = 0  # the first unit of the second layer
+    loss, gradient = instance.network.evaluate(instance.problem, instance.network.pack(weights)[:, None])
+    assert loss.isfinite().all()
+    assert gradient.isfinite().all()
+
+
+def test_wrong_arguments_are_refused():
+    with pytest.raises(ValueError, match="expected one of none, batch, l1, l2, linf, got 'layer'"):
+        Network("layer", 4, 3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="depth: expected at least 2, got 1"):
+        Network("none", 1, 3)
