@@ -15,8 +15,9 @@ STAGES: dict[str, Any] = load_params(ROOT / "dvc.yaml")["stages"]
 # Spectators: they show what happens and cannot change a number, so editing them makes no stage stale. A module that
 # imports one does it by name at run time, which is what this list allows.
 OBSERVERS = {"normlab.tracking.store"}
-# the package's own __init__ gives the version and the lazy names `normlab.nn`, `normlab.probes`, `normlab.theory`
-WITHOUT_NUMBERS = {"normlab"}
+# the package's own __init__ gives the version and the lazy names `normlab.nn`, `normlab.probes`, `normlab.theory`; that
+# of the programs says what Ctrl-C prints
+WITHOUT_NUMBERS = {"normlab", "normlab.stages"}
 HEAVY = {"data": 0, "train": 0, "probe": 0, "dln": 0}  # stages that a change of analysis or pages must not touch
 
 
