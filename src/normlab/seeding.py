@@ -7,12 +7,29 @@ import torch
 
 CPU = torch.device("cpu")
 
+STREAMS = {
+    "init": "initial weights, of a network of images or of the deep linear network",
+    "batches": "(epoch) order of the training images",
+    "augment": "(step) crops and mirrors of a training batch",
+    "noise": "(step) Dropout and noisy BatchNorm in training update `step`, and in probes that repeat it",
+    "probe": "(step) random directions of the landscape walks",
+    "eigenvalue": "(step), deep linear: () start vectors of the Lanczos iteration",
+    "units": "(), deep linear: (layer) units whose activations are followed",
+    "dln-inputs": "inputs of the deep linear problem",
+    "dln-teacher": "teacher of the deep linear problem",
+    "theory": "(samples) random cases of the statements; (layer) units of trained networks at which they are checked",
+}
+"""Every stream in use: its first name, and in parentheses what its further names are.
+
+The deep linear study and the training study share four names: no run belongs to both. Two generators are numpy's and
+need no torch: of the generated images (`normlab.data.textures`) and of the bootstrap (`normlab.analysis.statistics`).
+"""
+
 
 def derive(seed: int, *names: str | int) -> int:
     """The seed of the stream `names` of `seed`: the first 63 bits of SHA-256 over the names.
 
-    Streams in use: "init" (weights), ("batches", epoch), ("augment", step), ("noise", step) for Dropout and noisy
-    BatchNorm in training, ("probe", step) for random directions and unit choices.
+    A name belongs to one use (`STREAMS`): two uses of one stream would be correlated, whatever they are for.
     """
     digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

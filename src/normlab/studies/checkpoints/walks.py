@@ -104,7 +104,7 @@ def record_curvature(
         curvature = directional_curvature(model, cross_entropy, batch)
         rows.add("curvature", step, {"rayleigh": curvature.rayleigh, "stretch": curvature.stretch})
     if step in spec.eigenvalue_at and all(bool(torch.isfinite(p).all()) for p in model.parameters()):
-        draws = generator(run.seed, "probe", step, device=batch[0].device)
+        draws = generator(run.seed, "eigenvalue", step, device=batch[0].device)
         top = top_eigenvalues(model, cross_entropy, batch, generator=draws, max_products=EIGENVALUE_PRODUCTS, tol=1e-2)
         residual = float(top.residuals[0])
         rows.add("curvature", step, {"top_eigenvalue": float(top.values[0]), "top_eigenvalue_residual": residual})

@@ -63,8 +63,8 @@ def draw_problem(seeds: Sequence[int], features: int, samples: int) -> Problem:
 
 def draw_data(seeds: Sequence[int], features: int, samples: int) -> tuple[Tensor, Tensor]:
     """The raw inputs x (S, N, F) and the teachers A (S, F, F), all entries N(0, 1)."""
-    x = [_normal(seed, "dln-inputs", (samples, features)) for seed in seeds]
-    teacher = [_normal(seed, "dln-teacher", (features, features)) for seed in seeds]
+    x = [_normal(seeding.generator(seed, "dln-inputs"), samples, features) for seed in seeds]
+    teacher = [_normal(seeding.generator(seed, "dln-teacher"), features, features) for seed in seeds]
     return torch.stack(x), torch.stack(teacher)
 
 
@@ -89,5 +89,5 @@ def draw_weights(seeds: Sequence[int], depth: int, features: int) -> Tensor:
     return (2 * torch.stack(draws) - 1) * bound
 
 
-def _normal(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=seeding.generator(seed, name))
+def _normal(draws: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=draws)
