@@ -126,6 +126,11 @@ def difference(a: PerSeed, b: PerSeed) -> PerSeed:
     return PerSeed(table)
 
 
+def scaled(a: PerSeed, factor: float) -> PerSeed:
+    """A number times a positive constant, bounds included."""
+    return PerSeed(a.values * factor)
+
+
 def log(a: PerSeed) -> PerSeed:
     """Natural logarithm of numbers ≥ 0, bounds included."""
     with np.errstate(divide="ignore"):

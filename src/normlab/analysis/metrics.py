@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from normlab.analysis.cells import Cell, Cells
-from normlab.analysis.claims.landscape import beta_up_to_rate, range_up_to_rate
 from normlab.analysis.estimates import NotRunError, PerSeed
 from normlab.analysis.quantities import (
     final_loss,
@@ -22,6 +21,7 @@ from normlab.analysis.quantities import (
     steps_to_accuracy,
 )
 from normlab.analysis.rules import VERDICTS
+from normlab.analysis.walks import beta_up_to_rate, range_up_to_rate
 
 ACCURACIES = (0.5, 0.6, 0.8, 0.9)
 PHASES = {"early": (0.0, 0.4), "late": (0.4, 1.0)}

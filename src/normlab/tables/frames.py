@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import ArrayLike
 from pandas.api.types import union_categoricals
 
 from normlab.specs.strict import InputError
@@ -74,8 +75,18 @@ def _float_matches(column: np.ndarray, wanted: Sequence[object]) -> np.ndarray:
         if value is None:
             matches |= np.isnan(column)
         else:
-            matches |= np.isclose(column, float(value), rtol=_RELATIVE, atol=0.0)  # type: ignore[arg-type]
+            matches |= same(column, float(value))  # type: ignore[arg-type]
     return matches
+
+
+def same(values: ArrayLike, wanted: ArrayLike) -> np.ndarray:
+    """Which learning rates or step sizes equal `wanted`, whatever their rounding (1e-6 relative)."""
+    return np.isclose(values, wanted, rtol=_RELATIVE, atol=0.0)
+
+
+def at_most(values: pd.Series, limit: float | pd.Series) -> pd.Series:
+    """Which learning rates or step sizes are at most `limit`, one that equals it but for its rounding included."""
+    return values <= limit * (1 + _RELATIVE)
 
 
 def combine(frames: Sequence[pd.DataFrame], columns: Sequence[str] = COLUMNS) -> pd.DataFrame:

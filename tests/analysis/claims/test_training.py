@@ -2,8 +2,6 @@ import pytest
 from tests.analysis.claims.judging import part, verdict
 from tests.analysis.synthetic import Kind, study
 
-from normlab.analysis.claims.training import best_rate, largest_usable_rate
-
 PLAIN, BATCH = ("none", 0.1), ("batch", 0.1)
 MIXED = [20.0, 22.0, 40.0, 60.0, 62.0]  # batches to 90 %: half of the seeds as fast as 20, half three times slower
 
@@ -52,16 +50,6 @@ def test_c1_of_two_runs_that_never_get_there_says_nothing() -> None:
     assert entry["estimate"] is None
 
 
-def test_best_rate_is_chosen_by_training_alone() -> None:
-    cells = study({PLAIN: Kind(reach=50, test=0.9), ("none", 0.5): Kind(reach=30, test=0.2)})
-    assert best_rate(cells, "none", 0.9).learning_rate == 0.5
-
-
-def test_best_rate_of_runs_that_never_get_there_is_the_higher_curve() -> None:
-    cells = study({PLAIN: Kind(reach=400, final=0.3), ("none", 0.5): Kind(reach=200, final=0.6)})
-    assert best_rate(cells, "none", 0.9).learning_rate == 0.5
-
-
 USABLE, DEAD = Kind(reach=40), Kind(reach=1e9, final=0.1)
 
 
@@ -77,14 +65,6 @@ def test_c2(rates: tuple[float, ...], plain_until: float, batch_until: float, ex
     until = {"none": plain_until, "batch": batch_until}
     cells = study({(norm, rate): USABLE if rate <= until[norm] else DEAD for norm in until for rate in rates})
     assert verdict("C2", cells)["verdict"] == expected
-
-
-def test_largest_usable_rate_is_bracketed_by_the_grid() -> None:
-    cells = study({("none", 0.1): USABLE, ("none", 0.3): USABLE, ("none", 1.0): DEAD, ("batch", 0.1): DEAD})
-    bounds = largest_usable_rate(cells.rates("none"), 0.9, 1).values.loc[0]
-    assert (bounds["value"], bounds["low"], bounds["high"]) == (0.3, 0.3, 1.0)
-    below = largest_usable_rate(cells.rates("batch"), 0.9, 1).values.loc[0]
-    assert (below["low"], below["high"]) == (0.0, 0.1)
 
 
 @pytest.mark.parametrize(

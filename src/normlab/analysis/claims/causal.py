@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from normlab.analysis.cells import Cell, Cells
-from normlab.analysis.claims.landscape import beta_up_to_rate
-from normlab.analysis.estimates import NotRunError, PerSeed, TooFewError
+from normlab.analysis.estimates import NotRunError, PerSeed, TooFewError, scaled
 from normlab.analysis.quantities import phase_median, steps_to_accuracy
 from normlab.analysis.statistics import Interval, spearman_interval
 from normlab.analysis.verdicts import Parts
+from normlab.analysis.walks import beta_up_to_rate
 from normlab.specs.analyze import AnalyzeSpec
 
 
@@ -47,7 +47,7 @@ def smooth_is_fast(cells: Cells, *, accuracy: float, phase: Sequence[float], min
         "all_cells": lambda: everything(lambda cell: beta_up_to_rate(cell, phase)),
         "one_rate": at_one_rate,
         "limit": lambda: everything(lambda cell: phase_median(cell, "curvature", "stretch", phase)),
-        "in_rates": lambda: everything(lambda cell: PerSeed(beta_up_to_rate(cell, phase).values * cell.learning_rate)),
+        "in_rates": lambda: everything(lambda cell: scaled(beta_up_to_rate(cell, phase), cell.learning_rate)),
         "whole_range": lambda: everything(
             lambda cell: phase_median(cell, "landscape", "effective_beta", phase, step_size=None)
         ),

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from normlab.analysis.cells import Cells
-from normlab.analysis.claims.landscape import beta_up_to_rate
-from normlab.analysis.claims.layers import layer_means
-from normlab.analysis.estimates import NotRunError, PerSeed, exact, ratio, share
+from normlab.analysis.estimates import NotRunError, PerSeed, exact, ratio, scaled, share
+from normlab.analysis.layers import layer_means
 from normlab.analysis.quantities import final_loss, phase_median
 from normlab.analysis.verdicts import Parts
+from normlab.analysis.walks import beta_up_to_rate
 
 
 def plain_has_no_shift(cells: Cells, *, learning_rates: Sequence[float], layers: Sequence[int]) -> Parts:
@@ -43,7 +43,7 @@ def smoother_near_and_far(cells: Cells, *, phase: Sequence[float], late: Sequenc
 
     def edge(norm_layer: str) -> PerSeed:
         cell = cells.deep_linear(norm_layer)
-        return PerSeed(beta_up_to_rate(cell, late).values * cell.learning_rate)
+        return scaled(beta_up_to_rate(cell, late), cell.learning_rate)
 
     return {
         "near": lambda: ratio(near("none"), near("batch")),

@@ -4,38 +4,11 @@ import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import pandas as pd
-
-from normlab.analysis.cells import Cell, Cells
-from normlab.analysis.estimates import NotRunError, PerSeed, ratio
-from normlab.analysis.quantities import in_phase, median_over_steps, phase_median, phase_peak, settled
+from normlab.analysis.cells import Cells
+from normlab.analysis.estimates import PerSeed, ratio
+from normlab.analysis.quantities import phase_median, phase_peak
 from normlab.analysis.verdicts import Parts
-
-_TOLERANCE = 1 + 1e-6  # a step size equal to the learning rate counts as one, whatever its rounding
-
-
-def up_to_rate(cell: Cell, probe: str, quantity: str) -> pd.DataFrame:
-    """The rows of a walk at step sizes of at most the learning rate; the base point's `loss` among them."""
-    rows = settled(cell, probe, quantity)
-    sizes = rows["step_size"]
-    return rows[sizes.isna() | (sizes <= cell.learning_rate * _TOLERANCE)]
-
-
-def range_up_to_rate(cell: Cell, phase: Sequence[float]) -> PerSeed:
-    """Median over a phase of max − min of the loss at the base point and at step sizes ≤ the learning rate."""
-    rows = in_phase(up_to_rate(cell, "landscape", "loss"), cell, phase)
-    if not rows["step_size"].notna().any():
-        raise NotRunError(f"no walk of at most the learning rate in {cell.name}")
-    at_step = rows.groupby(["seed", "step"])["value"]
-    return median_over_steps(cell, (at_step.max() - at_step.min()).reset_index())
-
-
-def beta_up_to_rate(cell: Cell, phase: Sequence[float], probe: str = "landscape") -> PerSeed:
-    """Median over a phase of max β over step sizes ≤ the learning rate."""
-    rows = in_phase(up_to_rate(cell, probe, "beta"), cell, phase)
-    if not len(rows):
-        raise NotRunError(f"no walk of at most the learning rate in {cell.name}")
-    return median_over_steps(cell, rows.groupby(["seed", "step"])["value"].max().reset_index())
+from normlab.analysis.walks import beta_up_to_rate, range_up_to_rate
 
 
 def against_batch(

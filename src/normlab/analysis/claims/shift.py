@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from normlab.analysis.cells import Cell, Cells
-from normlab.analysis.claims.layers import curves, geometric_mean, mean_over_steps
 from normlab.analysis.estimates import NotRunError, PerSeed, exact
+from normlab.analysis.layers import curves, geometric_mean, mean_over_steps
 from normlab.analysis.quantities import common_layers, history, steps_to_accuracy
 from normlab.analysis.statistics import trailing_mean
 from normlab.analysis.verdicts import Parts

@@ -10,14 +10,13 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import numpy as np
-import pandas as pd
-
-from normlab.analysis.cells import Cell, Cells
+from normlab.analysis.cells import Cells
 from normlab.analysis.claims.landscape import against_batch
-from normlab.analysis.estimates import NotRunError, PerSeed, difference, exact, ratio
-from normlab.analysis.quantities import at_step, in_phase, median_over_steps, phase_median, settled
+from normlab.analysis.estimates import NotRunError, PerSeed, difference, exact, ratio, scaled
+from normlab.analysis.layers import depth_slope
+from normlab.analysis.quantities import at_step, phase_median
 from normlab.analysis.verdicts import Parts
+from normlab.analysis.walks import halved_step
 from normlab.tables.frames import select
 
 BOTH = ("none", "batch")
@@ -42,37 +41,19 @@ def smoother(cells: Cells, *, early: Sequence[float], late: Sequence[float], ste
     def late_in_rates(norm_layer: str, probe: str, quantity: str, factor: float = 1.0) -> PerSeed:
         cell = cells.vgg(norm_layer)
         found = phase_median(cell, probe, quantity, late, step_size=None)
-        return in_units(found, factor * cell.learning_rate)
+        return scaled(found, factor * cell.learning_rate)
+
+    def halved(norm_layer: str) -> PerSeed:
+        return halved_step(cells.vgg(norm_layer), late, step_sizes)
 
     for norm_layer in BOTH:
-        parts[f"halved_{norm_layer}"] = partial(halved_step, cells, norm_layer, late, step_sizes)
+        parts[f"halved_{norm_layer}"] = partial(halved, norm_layer)
         parts[f"plateau_{norm_layer}"] = partial(late_in_rates, norm_layer, "landscape", "effective_beta", smallest)
         parts[f"stretch_{norm_layer}"] = partial(late_in_rates, norm_layer, "curvature", "stretch")
         parts[f"sharpness_{norm_layer}"] = partial(late_in_rates, norm_layer, "curvature", "top_eigenvalue")
         parts[f"rate_moved_{norm_layer}"] = partial(rate_moved, cells, norm_layer, late)
     parts["same_function"] = lambda: same_function(cells)
     return parts
-
-
-def in_units(a: PerSeed, factor: float) -> PerSeed:
-    """A number times a constant, bounds included."""
-    return PerSeed(a.values * factor)
-
-
-def plateau(cell: Cell, phase: Sequence[float], step_sizes: Sequence[float]) -> PerSeed:
-    """Median over a phase of max β over the given step sizes (in learning rates)."""
-    absolute = [size * cell.learning_rate for size in step_sizes]
-    rows = in_phase(settled(cell, "landscape", "beta", step_size=absolute), cell, phase)
-    if rows["step_size"].nunique() != len(absolute):
-        wanted = ", ".join(f"{size:g}" for size in step_sizes)
-        raise NotRunError(f"not all of the step sizes {wanted} × rate in {cell.name}")
-    return median_over_steps(cell, rows.groupby(["seed", "step"])["value"].max().reset_index())
-
-
-def halved_step(cells: Cells, norm_layer: str, phase: Sequence[float], step_sizes: Sequence[float]) -> PerSeed:
-    """How the plateau changes when half the smallest step size joins the grid: 1 for a smoothness, 2 for 1/η_min."""
-    cell = cells.vgg(norm_layer)
-    return ratio(plateau(cell, phase, (min(step_sizes) / 2, *step_sizes)), plateau(cell, phase, step_sizes))
 
 
 def rate_moved(cells: Cells, norm_layer: str, phase: Sequence[float]) -> PerSeed:
@@ -86,11 +67,11 @@ def rate_moved(cells: Cells, norm_layer: str, phase: Sequence[float]) -> PerSeed
     if not others:
         raise NotRunError(f"no second learning rate for norm_layer {norm_layer}")
     there = min(others, key=lambda cell: abs(math.log(cell.learning_rate / here.learning_rate)))
-    scaled = (
-        in_units(phase_median(cell, "landscape", "effective_beta", phase, step_size=None), cell.learning_rate)
+    sides = (
+        scaled(phase_median(cell, "landscape", "effective_beta", phase, step_size=None), cell.learning_rate)
         for cell in (there, here)
     )
-    return ratio(*scaled)
+    return ratio(*sides)
 
 
 def same_function(cells: Cells) -> PerSeed:
@@ -132,16 +113,3 @@ def rougher_at_start(cells: Cells, *, steps: int) -> Parts:
         parts[f"later_{name}"] = partial(fold, name, steps)
     parts["depth_slope"] = lambda: difference(depth_slope(cells.vgg("batch")), depth_slope(cells.vgg("none")))
     return parts
-
-
-def depth_slope(cell: Cell) -> PerSeed:
-    """Change of log ‖∇_{W_l}‖ per layer toward the input at step 0 (least squares): positive if gradients explode."""
-    rows = settled(cell, "gradients", "layer_grad_norm")
-    slopes = {}
-    for seed, group in rows[rows["step"] == 0].groupby("seed"):
-        norms = pd.Series(group["value"].to_numpy())
-        usable = norms[np.isfinite(norms) & (norms > 0)]
-        slopes[seed] = -np.polyfit(usable.index, np.log(usable), 1)[0] if len(usable) > 1 else math.nan
-    if not slopes:
-        raise NotRunError(f"no gradient norms at step 0 in {cell.name}")
-    return exact(slopes)

@@ -7,8 +7,8 @@ successive probed steps of the even schedule; the suffix `_1` means one training
 from functools import partial
 
 from normlab.analysis.cells import Cells
-from normlab.analysis.claims.layers import geometric_mean, layer_ratios, smallest
 from normlab.analysis.estimates import PerSeed, exact
+from normlab.analysis.layers import geometric_mean, layer_ratios, smallest
 from normlab.analysis.quantities import layer_at_depth
 from normlab.analysis.verdicts import Parts
 

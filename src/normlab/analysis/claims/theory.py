@@ -7,40 +7,10 @@ training is a share by seed like any other quantity.
 
 from functools import partial
 
-import pandas as pd
-
 from normlab.analysis.cells import Cells
-from normlab.analysis.estimates import NotRunError, PerSeed, exact, worst
+from normlab.analysis.estimates import PerSeed, exact, worst
+from normlab.analysis.shares import failures, shares
 from normlab.analysis.verdicts import Parts
-from normlab.tables.frames import select
-
-
-def shares(cells: Cells, source: str, statement: str, quantity: str, column: str = "fraction") -> pd.Series:
-    """By seed: the share of all cases for which the quantity is true, or the largest value of a summary.
-
-    Checkpoints count at `analyze.network` and `analyze.learning_rate` only.
-
-    Raises:
-        NotRunError: the study was not run, or has no such case.
-    """
-    if not len(cells.theory):
-        raise NotRunError("the study theory was not run")
-    rows = select(cells.theory, source=source, statement=statement, quantity=quantity)
-    if source == "checkpoint":
-        rows = select(rows, network=cells.spec.network, learning_rate=cells.spec.learning_rate)
-    rows = rows[rows["count"] > 0]
-    if not len(rows):
-        raise NotRunError(f"no case of {statement}, {quantity} ({source})")
-    by_seed = rows.groupby("seed")
-    if column == "value":
-        return by_seed["value"].max()
-    weighted = rows.assign(true=rows["fraction"] * rows["count"]).groupby("seed")
-    return weighted["true"].sum() / by_seed["count"].sum()
-
-
-def failures(cells: Cells, statement: str, quantity: str, source: str = "random") -> PerSeed:
-    """The share of cases in which a statement about all numbers is false; the worst seed decides."""
-    return worst(1.0 - shares(cells, source, statement, quantity))
 
 
 def theorem_4_1(cells: Cells) -> Parts:

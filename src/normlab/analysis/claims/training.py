@@ -1,10 +1,7 @@
 """Claims about training itself: speed, usable learning rates, noise, ℓp normalizers (paper §2, §3.3; Fig. 1, 2, 5)."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-
-import pandas as pd
 
 from normlab.analysis.cells import Cell, Cells
 from normlab.analysis.estimates import NotRunError, PerSeed, closeness, difference, log, ratio
@@ -14,6 +11,7 @@ from normlab.analysis.quantities import (
     mean_train_accuracy,
     steps_to_accuracy,
 )
+from normlab.analysis.rates import best_rate, largest_usable_rate
 from normlab.analysis.verdicts import Parts
 
 
@@ -41,25 +39,6 @@ def faster_and_better(cells: Cells, *, accuracy: float) -> Parts:
     }
 
 
-def best_rate(cells: Cells, norm_layer: str, accuracy: float) -> Cell:
-    """The cell of a normalizer with the fewest median steps to `accuracy`, then the highest mean training accuracy.
-
-    The test split takes no part in the choice.
-
-    Raises:
-        NotRunError: the normalizer was run at fewer than two rates.
-    """
-    candidates = cells.rates(norm_layer)
-    if len(candidates) < 2:
-        raise NotRunError(f"no choice of learning rates for norm_layer {norm_layer}: {len(candidates)} in the grid")
-
-    def order(cell: Cell) -> tuple[float, float]:
-        steps = steps_to_accuracy(cell, accuracy, cells.spec.window).values["value"].median()
-        return steps, -mean_train_accuracy(cell).values["value"].median()
-
-    return min(candidates, key=order)
-
-
 def wider_rates(cells: Cells, *, accuracy: float) -> Parts:
     """C2: largest rate that reaches the accuracy, batch over none, as bracketed by the grid of rates."""
 
@@ -70,28 +49,6 @@ def wider_rates(cells: Cells, *, accuracy: float) -> Parts:
         return largest_usable_rate(swept, accuracy, cells.spec.window)
 
     return {"rate_ratio": lambda: ratio(largest("batch"), largest("none"))}
-
-
-def largest_usable_rate(swept: Sequence[Cell], accuracy: float, window: int) -> PerSeed:
-    """The largest learning rate whose run reaches `accuracy`, by seed.
-
-    Bounds: it is at least the largest rate of the grid that did, and below the next one (unbounded at the grid's
-    end); below the smallest rate if none did, and then unknown.
-    """
-    steps = pd.DataFrame(
-        {cell.learning_rate: steps_to_accuracy(cell, accuracy, window).values["value"] for cell in swept}
-    ).dropna()
-    rates = list(steps.columns)
-    rows = {}
-    for seed, row in steps.iterrows():
-        usable = [i for i, rate in enumerate(rates) if math.isfinite(row[rate])]
-        if usable:
-            last = usable[-1]
-            above = rates[last + 1] if last + 1 < len(rates) else math.inf
-            rows[seed] = {"value": rates[last], "low": rates[last], "high": above}
-        else:
-            rows[seed] = {"value": math.nan, "low": 0.0, "high": rates[0]}
-    return PerSeed(pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"]))
 
 
 def noisy_as_good(cells: Cells, *, accuracy: float, high_accuracy: float) -> Parts:

@@ -1,5 +1,6 @@
 """Quantities that every layer has, reduced to one number a seed."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,3 +55,16 @@ def geometric_mean(ratios: pd.DataFrame) -> PerSeed:
 def smallest(ratios: pd.DataFrame) -> PerSeed:
     """The smallest ratio of any layer."""
     return exact(ratios.min(axis=1, skipna=False), floor=0.0)
+
+
+def depth_slope(cell: Cell) -> PerSeed:
+    """Change of log ‖∇_{W_l}‖ per layer toward the input at step 0 (least squares): positive if gradients explode."""
+    rows = settled(cell, "gradients", "layer_grad_norm")
+    slopes = {}
+    for seed, group in rows[rows["step"] == 0].groupby("seed"):
+        norms = pd.Series(group["value"].to_numpy())
+        usable = norms[np.isfinite(norms) & (norms > 0)]
+        slopes[seed] = -np.polyfit(usable.index, np.log(usable), 1)[0] if len(usable) > 1 else math.nan
+    if not slopes:
+        raise NotRunError(f"no gradient norms at step 0 in {cell.name}")
+    return exact(slopes)
