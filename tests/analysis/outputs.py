@@ -10,6 +10,7 @@ from normlab.specs.grid import GridSpec
 from normlab.specs.strict import load_section
 from normlab.specs.training import RunSpec, TrainSpec
 from normlab.tables.frames import HISTOGRAM_COLUMNS, select
+from normlab.tables.rows import KEYS
 
 PARAMS = f"""
 grid: {{network: [vgg11], norm_layer: [none, batch], learning_rate: [1.0e-1], seed: [0, 1]}}
@@ -78,7 +79,7 @@ def write_run(root: Path, run: RunSpec, kind: Kind) -> None:
 
 def histogram(frame: pd.DataFrame) -> pd.DataFrame:
     """Two bins of one unit at step 0 of the run that `frame` measures."""
-    keys = frame.iloc[[0, 0]][["study", "network", "norm_layer", "learning_rate", "seed"]].reset_index(drop=True)
+    keys = frame.iloc[[0, 0]][list(KEYS)].reset_index(drop=True)
     layer = "layers.norm1" if keys["study"][0] == "dln" else "features.norm1"
     bins = pd.DataFrame({"left": [-1.0, 0.0], "right": [0.0, 1.0], "count": [3.0, 5.0]})
     table = keys.assign(layer=layer, unit=0, step=0).join(bins)

@@ -189,7 +189,7 @@ def theory_table(seeds: int = 5, **fractions: float) -> pd.DataFrame:
     ):
         rows += [("random", statement, quantity, seed, 50, math.nan, 1e-13) for seed in range(seeds)]
     columns = ["source", "statement", "quantity", "seed", "count", "fraction", "value"]
-    trained = {"network": "vgg11", "norm_layer": "batch", "learning_rate": 0.1}
+    trained = {"network": "vgg11", "norm_layer": "batch", "learning_rate": 0.1, "variant": ""}
     table = pd.DataFrame(rows, columns=columns).assign(**trained)
     random = table["source"] == "random"
     return table.assign(

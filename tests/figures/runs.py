@@ -15,11 +15,13 @@ COLUMNS = [
     "network",
     "norm_layer",
     "learning_rate",
+    "variant",
     "seed",
     "probe",
     "layer",
     "step_size",
     "step",
+    "batch",
     "quantity",
     "value",
 ]
@@ -28,7 +30,7 @@ COLUMNS = [
 def _rows(
     keys: tuple, probe: str, step: int, values: dict, layer: str = "", step_size: float = math.nan
 ) -> list[tuple]:
-    return [(*keys, probe, layer, step_size, step, quantity, float(value)) for quantity, value in values.items()]
+    return [(*keys, probe, layer, step_size, step, 0, quantity, float(value)) for quantity, value in values.items()]
 
 
 def accuracy(kind: str, rate: float, seed: int, step: int) -> float:
@@ -42,7 +44,7 @@ def effective_beta(kind: str, rate: float, seed: int, step: int) -> float:
 
 
 def _landscape(keys: tuple, probe: str, step: int, rate: float, sizes: list[float]) -> list[tuple]:
-    kind, seed = keys[2], keys[4]
+    kind, seed = keys[2], keys[5]
     rough = (3.0 if kind == "none" else 1.0) * (1 + 0.1 * seed)
     loss = 2.0 * math.exp(-step / 40)
     beta = effective_beta(kind, rate, seed, step)
@@ -99,7 +101,7 @@ def measurements(
     for kind in kinds:
         for rate in rates:
             for seed in range(seeds):
-                keys = ("vgg", "vgg11", kind, rate, seed)
+                keys = ("vgg", "vgg11", kind, rate, "", seed)
                 for step in range(STEPS):
                     value = accuracy(kind, rate, seed, step)
                     history = {
@@ -116,7 +118,7 @@ def measurements(
     for kind in [kind for kind in kinds if kind in DLN_KINDS]:
         for rate in (1e-6, 1e-7):
             for seed in range(seeds):
-                keys = ("dln", "dln", kind, rate, seed)
+                keys = ("dln", "dln", kind, rate, "", seed)
                 for step in range(STEPS):
                     loss = 4e4 * math.exp(-step / (40 + 10 * DLN_KINDS.index(kind))) * (1 + 0.1 * seed)
                     rows += _rows(keys, "history", step, {"loss": loss, "grad_norm": 1e3})
@@ -138,8 +140,8 @@ def histograms(*, kinds: tuple[str, ...] = KINDS, study: str = "vgg") -> pd.Data
                     centers = (edges[1:] + edges[:-1]) / 2
                     counts = np.round(1000 * np.exp(-((centers / width) ** 2) / 2)).astype(int)
                     rows += [
-                        (study, network, kind, rate, seed, f"{prefix}{number}", 3, step, left, right, count)
+                        (study, network, kind, rate, "", seed, f"{prefix}{number}", 3, step, left, right, count)
                         for left, right, count in zip(edges, edges[1:], counts, strict=False)
                     ]
-    names = [*COLUMNS[:5], "layer", "unit", "step", "left", "right", "count"]
+    names = [*COLUMNS[:6], "layer", "unit", "step", "left", "right", "count"]
     return pd.DataFrame(rows, columns=names)

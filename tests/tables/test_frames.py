@@ -7,7 +7,8 @@ import pytest
 from tests.analysis.synthetic import Kind, training_run
 
 from normlab.specs.strict import InputError
-from normlab.tables.frames import combine, load_histograms, load_measurements, select, write_table
+from normlab.tables.frames import EVERY, combine, load_histograms, load_measurements, select, write_table
+from normlab.tables.rows import Rows
 
 FRAME = combine([training_run("none", 0.1, 0, Kind(rough=math.inf)), training_run("batch", 0.1, 1, Kind())])
 
@@ -55,3 +56,16 @@ def test_a_table_of_other_columns_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a readable parquet file") as caught:
         load_measurements(tmp_path / "text.parquet")
     assert "\n" not in str(caught.value)
+
+
+def test_runs_with_the_shared_settings_on_training_s_own_batch_unless_said_otherwise() -> None:
+    keys = {"study": "vgg", "network": "vgg11", "norm_layer": "batch", "learning_rate": 0.1, "seed": 0}
+    plain, other = Rows(keys), Rows({**keys, "variant": "weight_decay=0.0004"})
+    for rows, value in ((plain, 1.0), (other, 3.0)):
+        rows.add("landscape", 0, {"loss": value})
+        rows.add("landscape", 0, {"loss": value + 1}, batch=1)
+    table = combine([plain.frame(), other.frame()])
+    assert select(table, quantity="loss")["value"].tolist() == [1.0]
+    assert select(table, batch=1)["value"].tolist() == [2.0]
+    assert select(table, batch=[0, 1], variant="weight_decay=0.0004")["value"].tolist() == [3.0, 4.0]
+    assert select(table, batch=EVERY, variant=EVERY)["value"].tolist() == [1.0, 2.0, 3.0, 4.0]

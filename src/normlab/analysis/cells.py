@@ -1,5 +1,6 @@
 """The measurements by cell: all seeds of one network, normalizer and learning rate."""
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,38 +9,44 @@ import pandas as pd
 
 from normlab.analysis.estimates import NotRunError
 from normlab.specs.analyze import AnalyzeSpec
-from normlab.tables.frames import select
+from normlab.specs.variant import suffix
+from normlab.tables.frames import EVERY, select
 
 _CELL = ["study", "network", "norm_layer", "learning_rate"]
 _CELL_STUDIES = ("vgg", "resnet", "dln")
+_EITHER = {"variant": EVERY, "batch": EVERY}
 
 
 class Cell:
     """All rows of one cell.
 
     Attributes:
-        network, norm_layer, learning_rate: what the seeds share.
+        network, norm_layer, learning_rate, variant: what the seeds share.
     """
 
-    def __init__(self, network: str, norm_layer: str, learning_rate: float, frame: pd.DataFrame) -> None:
-        self.network, self.norm_layer, self.learning_rate = network, norm_layer, learning_rate
+    def __init__(
+        self, network: str, norm_layer: str, learning_rate: float, frame: pd.DataFrame, variant: str = ""
+    ) -> None:
+        self.network, self.norm_layer, self.learning_rate, self.variant = network, norm_layer, learning_rate, variant
         self._probes = dict(list(frame.groupby("probe", observed=True)))
         self.seeds = sorted(frame["seed"].unique())
 
     @property
     def name(self) -> str:
-        """`<network>-<norm_layer>-<learning rate>`: a run's name without the seed."""
-        return f"{self.network}-{self.norm_layer}-{self.learning_rate}"
+        """`<network>-<norm_layer>-<learning rate>` and the variant: a run's name without the seed."""
+        return f"{self.network}-{self.norm_layer}-{self.learning_rate}{suffix(self.variant)}"
 
     def rows(self, probe: str, quantity: str, **conditions: object) -> pd.DataFrame:
         """The rows of one quantity (columns seed, layer, step_size, step, value), further conditions as in `select`.
 
+        Measured on training's own batch unless `batch` is among the conditions.
+
         Raises:
             NotRunError: the cell has none.
         """
-        found = select(self._probes.get(probe, pd.DataFrame(columns=["quantity"])), quantity=quantity)
-        if conditions and len(found):
-            found = select(found, **conditions)
+        found = select(self._probes.get(probe, pd.DataFrame(columns=["quantity"])), quantity=quantity, **_EITHER)
+        if len(found):
+            found = select(found, **{"variant": EVERY, **conditions})
         if not len(found):
             where = "".join(f", {key} {value}" for key, value in conditions.items() if value is not None)
             raise NotRunError(f"no {probe} measurement of {quantity}{where} in {self.name}")
@@ -73,23 +80,31 @@ class Cells:
         measurements: the tidy table.
         theory: the table of the theory study, empty if it was not run.
         spec: section `analyze`.
+        variant: of the runs that are compared; `dataclasses.replace(cells, variant=...)` looks at another one.
     """
 
     measurements: pd.DataFrame
     theory: pd.DataFrame
     spec: AnalyzeSpec
+    variant: str = ""
 
     @cached_property
     def all(self) -> dict[tuple[str, str, float], Cell]:
         """Every cell of the training and deep linear studies by (network, normalizer, learning rate)."""
-        kept = select(self.measurements, study=list(_CELL_STUDIES))
+        kept = select(self.measurements, study=list(_CELL_STUDIES), variant=self.variant, batch=EVERY)
         groups = kept.groupby(_CELL, observed=True)
-        return {(net, norm, rate): Cell(net, norm, rate, frame) for (_, net, norm, rate), frame in groups}
+        return {(net, norm, rate): Cell(net, norm, rate, frame, self.variant) for (_, net, norm, rate), frame in groups}
+
+    @property
+    def variants(self) -> list["Cells"]:
+        """The same tables for every variant that they hold, the runs with the shared settings first."""
+        found = self.measurements["variant"].unique() if len(self.measurements) else [""]
+        return [dataclasses.replace(self, variant=variant) for variant in sorted({"", *found})]
 
     @cached_property
     def reparametrization(self) -> pd.DataFrame:
         """Rows of the study `reparametrization`."""
-        return select(self.measurements, study="reparametrization")
+        return select(self.measurements, study="reparametrization", variant=self.variant)
 
     def vgg(self, norm_layer: str, learning_rate: float | None = None) -> Cell:
         """The cell of `analyze.network` with a normalizer, at `analyze.learning_rate` unless another is given."""

@@ -96,5 +96,7 @@ def all_metrics(cells: Cells, claims: Sequence[Mapping[str, Any]]) -> dict[str, 
     """The content of metrics.json: `claims`, and `cells` by name."""
     return {
         "claims": claim_metrics(claims, cells.spec.confidence),
-        "cells": {cell.name: cell_metrics(cell, cells.spec.window) for cell in cells.all.values()},
+        "cells": {
+            cell.name: cell_metrics(cell, cells.spec.window) for of in cells.variants for cell in of.all.values()
+        },
     }

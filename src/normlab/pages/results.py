@@ -114,9 +114,12 @@ class Results:
         return float(min(self.params.get("dln", {}).get("step_sizes", [0.01])))
 
     def _read(self, table: str, studies: Sequence[str], probes: Sequence[str]) -> pd.DataFrame:
-        filters = [("study", "in", list(studies))] if studies else []
+        # pages compare runs with the shared settings, measured on training's own batch
+        filters: list[tuple[str, str, Any]] = [("variant", "==", "")]
+        filters += [("batch", "==", 0)] if table == "measurements" else []
+        filters += [("study", "in", list(studies))] if studies else []
         filters += [("probe", "in", list(probes))] if probes else []
-        return pq.read_table(self.tables / f"{table}.parquet", filters=filters or None).to_pandas()
+        return pq.read_table(self.tables / f"{table}.parquet", filters=filters).to_pandas()
 
     def _of_network(self, frame: pd.DataFrame, network: str | None) -> pd.DataFrame:
         if network == "*" or frame.empty:

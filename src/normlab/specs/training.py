@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from normlab.specs import variant
 from normlab.specs.strict import InputError, require
 
 NORM_LAYERS = ("none", "batch", "noisy_batch", "noise", "l1", "l2", "linf", "layer", "group", "instance")
@@ -58,13 +59,18 @@ class TrainSpec:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One run: a cell of the grid (network, normalizer, learning rate), its seed, and the shared settings."""
+    """One run: a cell of the grid (network, normalizer, learning rate), its seed, and its settings.
+
+    Attributes:
+        variant: how `train` differs from section `train`, such as "weight_decay=0.0004"; "" where it does not.
+    """
 
     network: str
     norm_layer: str
     learning_rate: float
     seed: int
     train: TrainSpec
+    variant: str = ""
 
     def __post_init__(self) -> None:
         require(self.network in NETWORKS, "grid.network", f"accepted: {', '.join(NETWORKS)}", self.network)
@@ -78,17 +84,24 @@ class RunSpec:
     @property
     def name(self) -> str:
         """`<network>-<norm_layer>-<learning rate>-<seed>`, the same as DVC's key of the grid point."""
-        return f"{self.network}-{self.norm_layer}-{self.learning_rate}-{self.seed}"
+        return f"{self.network}-{self.norm_layer}-{self.learning_rate}-{self.seed}{variant.suffix(self.variant)}"
 
     @property
     def study(self) -> str:
         """The family the network belongs to: `vgg` or `resnet`."""
         return self.network.rstrip("0123456789")
 
+    @property
+    def keys(self) -> dict[str, object]:
+        """What names the run in a table: the values of `normlab.tables.rows.KEYS`."""
+        point = {"study": self.study, "network": self.network, "norm_layer": self.norm_layer}
+        return {**point, "learning_rate": self.learning_rate, "variant": self.variant, "seed": self.seed}
+
     def as_dict(self) -> dict[str, object]:
         """The spec as plain values, the device left out: it is where a run happened, not what was asked."""
         values = dataclasses.asdict(self)
         del values["train"]["device"]
+        del values["variant"]  # `train` says it
         return values
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normlab.stages import command
+from normlab.tables.rows import KEYS
 from normlab.tracking.collected import TrackedRun, collect
 from normlab.tracking.store import publish
 
@@ -27,8 +28,8 @@ def draw(table: Path, run: TrackedRun, folder: Path) -> None:
 def _rows(table: Path, run: TrackedRun) -> "pd.DataFrame":
     import pandas as pd
 
-    keys = [(key, "==", run.params[key]) for key in ("network", "norm_layer", "learning_rate", "seed")]
-    return pd.read_parquet(table, filters=[("study", "==", run.study), *keys])
+    keys = [(key, "==", run.params.get(key, "")) for key in KEYS if key != "study"]
+    return pd.read_parquet(table, filters=[("study", "==", run.study), ("batch", "==", 0), *keys])
 
 
 def main(argv: list[str] | None = None) -> None:

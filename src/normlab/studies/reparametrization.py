@@ -165,5 +165,4 @@ def _kinds(spec: ReparametrizationSpec) -> tuple[str, ...]:
 
 
 def _rows_of(run: RunSpec, kind: str) -> Rows:
-    keys = {"network": run.network, "norm_layer": kind, "learning_rate": run.learning_rate, "seed": run.seed}
-    return Rows({"study": "reparametrization", **keys})
+    return Rows({**run.keys, "study": "reparametrization", "norm_layer": kind})

@@ -19,9 +19,12 @@ from normlab.specs.strict import InputError
 from normlab.tables.rows import COLUMNS, KEYS
 
 HISTOGRAM_COLUMNS = (*KEYS, "layer", "unit", "step", "left", "right", "count")
-_TEXT = ("study", "network", "norm_layer", "probe", "layer", "quantity")
+_TEXT = ("study", "network", "norm_layer", "probe", "layer", "quantity", "variant")
 _FLOATS = ("learning_rate", "step_size")
 _ROW_GROUP = 1_000_000
+EVERY = object()
+"""As a condition of `select`: any value. Needed where a column has a default condition."""
+_DEFAULTS = {"variant": "", "batch": 0}
 _RELATIVE = 1e-6  # two rates or step sizes that differ by less are the same one, written through another rounding
 
 
@@ -46,10 +49,14 @@ def load_histograms(path: str | Path) -> pd.DataFrame:
 def select(frame: pd.DataFrame, **conditions: object) -> pd.DataFrame:
     """The rows of `frame` that meet every condition, in their order.
 
+    Unless a condition says otherwise, only runs with the shared settings (variant "") and measurements on training's
+    own batch (batch 0) are selected.
+
     Args:
         frame: a table of the tidy schema.
-        conditions: column = value, or column = a list of values one of which must be met. Learning rates and step
-            sizes are equal when they agree to 1e-6 relative; `step_size=None` means rows without a step size.
+        conditions: column = value, or column = a list of values one of which must be met, or column = `EVERY`. Learning
+            rates and step sizes are equal when they agree to 1e-6 relative; `step_size=None` means rows without a step
+            size.
 
     Raises:
         ValueError: a condition on a column that the table does not have.
@@ -58,7 +65,10 @@ def select(frame: pd.DataFrame, **conditions: object) -> pd.DataFrame:
         select(frame, probe="landscape", quantity="effective_beta", norm_layer=["none", "batch"], step_size=None)
     """
     chosen = np.ones(len(frame), dtype=bool)
-    for column, wanted in conditions.items():
+    defaults = {column: value for column, value in _DEFAULTS.items() if column in frame}
+    for column, wanted in (defaults | conditions).items():
+        if wanted is EVERY:
+            continue
         if column not in frame:
             raise ValueError(f"unknown column {column!r}; there are: {', '.join(frame.columns)}")
         values = list(wanted) if isinstance(wanted, list | tuple | set) else [wanted]

@@ -14,7 +14,7 @@ import pandas as pd
 from normlab.specs.strict import InputError
 from normlab.specs.training import RunSpec
 from normlab.tables.frames import HISTOGRAM_COLUMNS, as_categories, read_parquet
-from normlab.tables.rows import COLUMNS, KEYS
+from normlab.tables.rows import COLUMNS
 
 
 def read_training_study(
@@ -35,8 +35,7 @@ def read_training_study(
     measurements: list[pd.DataFrame] = []
     histograms: list[pd.DataFrame] = []
     for run in runs:
-        point = (run.study, run.network, run.norm_layer, run.learning_rate, run.seed)
-        keys = dict(zip(KEYS, point, strict=True))
+        keys = run.keys
         folder = models / run.name
         measurements.append(_summary(folder / "summary.json", run, keys))
         for probe in ("history", "test"):
@@ -121,7 +120,7 @@ def strays(folder: Path, names: Iterable[str]) -> list[str]:
 
 def _point(run: RunSpec) -> dict[str, object]:
     """What all rows of a run share, whatever is put into its network."""
-    return {"network": run.network, "learning_rate": run.learning_rate, "seed": run.seed}
+    return {key: run.keys[key] for key in ("network", "learning_rate", "variant", "seed")}
 
 
 def _read_of(keys: Mapping[str, object], path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -137,7 +136,9 @@ def _read_of(keys: Mapping[str, object], path: Path, columns: Sequence[str] | No
 
 def _melt(frame: pd.DataFrame, keys: dict[str, object], probe: str) -> pd.DataFrame:
     """A table of one column a quantity (and `step`) as rows of the tidy schema."""
-    tidy = frame.melt(id_vars="step", var_name="quantity").assign(**keys, probe=probe, layer="", step_size=math.nan)
+    tidy = frame.melt(id_vars="step", var_name="quantity").assign(
+        **keys, probe=probe, layer="", step_size=math.nan, batch=0
+    )
     return as_categories(tidy[list(COLUMNS)].astype({"step": "int64", "value": "float64"}))
 
 

@@ -138,7 +138,7 @@ def _trainings(root: Path, params: dict[str, Any]) -> Iterator[TrackedRun]:
         if folder / "summary.json" not in files:
             continue
         summary = json.loads((folder / "summary.json").read_text())
-        point = {key: summary["spec"][key] for key in ("network", "norm_layer", "learning_rate", "seed")}
+        point = {key: value for key, value in run.keys.items() if key != "study" and value != ""}
         settings = point | {"parameters": summary["parameters"]} | flatten({"train": summary["spec"]["train"]})
         settings |= flatten({section: params[section] for section in ("data", "probe") if section in params})
         tags = {key: str(value) for key, value in point.items()} | {
@@ -212,7 +212,7 @@ def _tidy_series(path: Path, seed: int | None = None) -> Series:
     if seed is not None:
         frame = frame[frame["seed"] == seed]
     # a value per step size belongs in a landscape figure; a tracker draws one value a step
-    frame = frame[frame["step_size"].isna()].sort_values("step", kind="stable")
+    frame = frame[frame["step_size"].isna() & (frame["batch"] == 0)].sort_values("step", kind="stable")
     return {
         metric_name(probe, quantity, layer): thin(list(zip(part["step"].tolist(), part["value"].tolist(), strict=True)))
         for (probe, layer, quantity), part in frame.groupby(["probe", "layer", "quantity"], sort=False)

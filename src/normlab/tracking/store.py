@@ -245,7 +245,7 @@ class LiveRun:
         uri = store_uri(self.root)
         client = _open(uri, self.root)
         experiment = _experiment(client, self.run.study, uri, self.root)
-        point = {key: str(getattr(self.run, key)) for key in ("network", "norm_layer", "learning_rate", "seed")}
+        point = {key: str(value) for key, value in self.run.keys.items() if key != "study" and value != ""}
         tags = {**point, "dvc_stage": f"train@{self.run.name}", "spec_digest": self.run.digest, UNFINISHED: "true"}
         all_tags = full_tags(self.run.study, tags, self.root)
         self._run_id = client.create_run(experiment, tags=all_tags, run_name=self.run.name).info.run_id

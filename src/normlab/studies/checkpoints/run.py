@@ -47,15 +47,7 @@ def probe_run(
     Raises:
         ValueError: a checkpoint that belongs to another spec.
     """
-    rows = Rows(
-        {
-            "study": run.study,
-            "network": run.network,
-            "norm_layer": run.norm_layer,
-            "learning_rate": run.learning_rate,
-            "seed": run.seed,
-        }
-    )
+    rows = Rows(run.keys)
     model = build_network(run, num_classes, batches.split.images.device).train()
     optimizer = build_optimizer(model, run)
     taps = [name for name, _ in model.named_modules() if name.rsplit(".", 1)[-1].startswith("norm")]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from torch import Tensor
 
-from normlab.tables.rows import KEYS, Rows
+from normlab.tables.rows import Rows
 
 
 class CellRows:
@@ -20,8 +20,8 @@ class CellRows:
     """
 
     def __init__(self, norm_layer: str, learning_rate: float, seeds: Sequence[int], study: str = "dln") -> None:
-        points = [(study, "dln", norm_layer, learning_rate, seed) for seed in seeds]
-        self.runs = [Rows(dict(zip(KEYS, point, strict=True))) for point in points]
+        cell = {"study": study, "network": "dln", "norm_layer": norm_layer, "learning_rate": learning_rate}
+        self.runs = [Rows({**cell, "seed": seed}) for seed in seeds]
 
     def add(
         self, probe: str, step: int, values: Mapping[str, Tensor], *, layer: str = "", step_sizes: Tensor | None = None

@@ -38,7 +38,8 @@ def measure_random_cases(spec: TheorySpec) -> pd.DataFrame:
             tally = Tally()
             for case in range(spec.cases):
                 _measure_case(tally, samples, case % 2 == 0, draws)
-            keys = {"source": "random", "network": "", "norm_layer": "", "learning_rate": math.nan, "seed": seed}
+            keys = {"source": "random", **dict.fromkeys(("network", "norm_layer", "variant"), ""), "seed": seed}
+            keys["learning_rate"] = math.nan
             rows += [{**keys, "step": 0, "layer": "", "samples": samples, **row} for row in tally.rows()]
     return build_table(rows)
 

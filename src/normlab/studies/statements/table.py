@@ -11,6 +11,7 @@ COLUMNS = (
     "network",
     "norm_layer",
     "learning_rate",
+    "variant",
     "seed",
     "step",
     "layer",
@@ -24,7 +25,7 @@ COLUMNS = (
 """`source` is "random" or "checkpoint"; `samples` is m. A row is either a share (`fraction` of the `count` cases for
 which the quantity is true, `value` NaN) or a summary (`value` over the `count` cases, `fraction` NaN). With `count` 0
 both are
-NaN. Random rows have the network and layer "", the learning rate NaN and the step 0."""
+NaN. Random rows have the network, variant and layer "", the learning rate NaN and the step 0."""
 
 _TYPES = {
     "learning_rate": "float64",

@@ -139,11 +139,4 @@ def _diverged_rows(run: RunSpec, step: int) -> list[dict[str, Any]]:
 
 
 def _keys(run: RunSpec, step: int) -> dict[str, Any]:
-    return {
-        "source": "checkpoint",
-        "network": run.network,
-        "norm_layer": run.norm_layer,
-        "learning_rate": run.learning_rate,
-        "seed": run.seed,
-        "step": step,
-    }
+    return {"source": "checkpoint", **{key: value for key, value in run.keys.items() if key != "study"}, "step": step}
