@@ -66,6 +66,7 @@ ifdef PRESET
 	$(if $(filter-out 1,$(words $(PRESET)))$(filter-out $(PRESETS),$(PRESET)),$(error PRESET: expected one of $(PRESETS), got '$(PRESET)'))
 	@cmp -s presets/$(PRESET).yaml params.yaml || cp presets/$(PRESET).yaml params.yaml
 endif
+	@$(PY) -m normlab.stages.mend
 	@$(DVC) repro
 	@$(PY) -m normlab.stages.publish || echo 'the study is complete without it; make publish tries again' >&2
 	@$(MAKE) --no-print-directory report
@@ -84,6 +85,7 @@ ui: $(STAMP)
 
 # what a reproduction here would run, from the committed lock file alone
 plan: $(STAMP)
+	@$(PY) -m normlab.stages.mend
 	@$(DVC) repro --dry --allow-missing
 
 # against BASE, or the commit before where BASE names none (the first push of a branch)

@@ -1,0 +1,1 @@
+"""How the stages are run: what DVC needs to be right before it starts."""
