@@ -1,5 +1,6 @@
 """`make rerun` on a small DVC repository: it notices what changed, accepts what the tolerances state, and says so."""
 
+import json
 import math
 import subprocess
 import sys
@@ -39,7 +40,8 @@ stages:
 ANALYZE = """
 import json, pathlib
 value = float(pathlib.Path("vgg11-batch-0.1-0.probe").read_text())
-pathlib.Path("reports/metrics.json").write_text(json.dumps({"vgg": {"test_accuracy": value, "n_seeds": 2}}))
+metrics = {"cells": {"vgg11-batch-0.1": {"final_test_accuracy": value, "seeds": 2}}}
+pathlib.Path("reports/metrics.json").write_text(json.dumps(metrics))
 verdict = "supported" if value > 0.8 else "refuted"
 pathlib.Path("reports/claims.json").write_text(json.dumps([{"id": "C1", "verdict": verdict}]))
 """
@@ -169,7 +171,43 @@ def test_allowed_changes_are_shown_with_their_rule() -> None:
     assert "| test_accuracy | 0.9 | 0.85 | `*accuracy*` |" in text
 
 
-def test_committed_tolerances_cover_every_name() -> None:
+COUNT, REACHED, SHARE, LINEAR, WALK = (0.0, 0.0), (1.0, 0.0), (0.1, 0.0), (1e-9, 0.01), (1e-3, 0.5)
+INTENDED = {
+    "claims.refuted": COUNT,
+    "claims.expected_misses": COUNT,
+    "cells.vgg11-batch-0.1.seeds": COUNT,
+    "cells.dln-batch-1e-06.seeds": COUNT,
+    "cells.vgg11-batch-0.1.diverged_seeds": COUNT,
+    "cells.vgg11-batch-0.1.reached_90_percent": REACHED,
+    "cells.vgg11-batch-0.1.final_train_accuracy": SHARE,
+    "cells.vgg11-batch-0.1.mean_train_accuracy": SHARE,
+    "cells.vgg11-batch-0.1.final_test_accuracy": SHARE,
+    "cells.dln-batch-1e-06.final_loss": LINEAR,
+    "cells.dln-batch-1e-06.late_beta_up_to_rate": LINEAR,
+    "cells.vgg11-batch-0.1.final_loss": WALK,
+    "cells.vgg11-batch-0.1.steps_to_90_percent": WALK,
+    "cells.vgg11-batch-0.1.early_loss_range_up_to_rate": WALK,
+    "cells.vgg11-batch-0.1.late_gradient_distance": WALK,
+    "cells.mean_accuracy_net-none-0.1.late_stretch": WALK,
+}
+
+
+@pytest.mark.parametrize("name", INTENDED)
+def test_every_kind_of_metric_meets_its_own_rule(name: str) -> None:
+    rule = rerun.rule_for(name, rerun.load_tolerances())
+    assert rule is not None
+    assert (rule.absolute, rule.relative) == INTENDED[name]
+
+
+def test_every_committed_metric_has_a_rule(repository: Path) -> None:
     rules = rerun.load_tolerances()
-    assert rules[-1].pattern == "*"
     assert all(rule.absolute >= 0 and rule.relative >= 0 and rule.reason for rule in rules)
+    committed = rerun.flat_numbers(json.loads((repository / "reports/metrics.json").read_text()))
+    assert len(committed) > 100
+    assert not [name for name in committed if rerun.rule_for(name, rules) is None]
+
+
+def test_a_metric_without_a_rule_may_not_move() -> None:
+    rules = [Tolerance("cells.*.seeds", 1.0, 0.0, "")]
+    assert rerun.compare_metrics({"n_seeds": 2}, {"n_seeds": 3}, rules) == [Change("n_seeds", 2.0, 3.0, None)]
+    assert rerun.compare_metrics({"n_seeds": 2}, {"n_seeds": 2}, rules) == []

@@ -18,6 +18,7 @@ from normlab.specs.strict import InputError, build, load_params
 
 METRICS, CLAIMS = "reports/metrics.json", "reports/claims.json"
 REPEATED = ("train", "probe")  # the programs that make a run's numbers
+THREADS = 1  # with which the committed numbers were computed: another number sums in another order
 
 
 @dataclass(frozen=True)
@@ -79,18 +80,23 @@ def flat_numbers(values: object, prefix: str = "") -> dict[str, float]:
 
 
 def compare_metrics(committed: object, now: object, tolerances: Sequence[Tolerance]) -> list[Change]:
-    """What changed between two contents of metrics.json; a metric that came or went is never allowed."""
+    """What changed between two contents of metrics.json; one that came, went, or has no rule is not allowed."""
     before, after = flat_numbers(committed), flat_numbers(now)
     changes = []
     for name in sorted(before.keys() | after.keys()):
         if name not in before or name not in after:
             changes.append(Change(name, before.get(name, "missing"), after.get(name, "missing"), None))
             continue
-        rule = next(rule for rule in tolerances if fnmatch.fnmatchcase(name, rule.pattern))
         if before[name] != after[name] and not (math.isnan(before[name]) and math.isnan(after[name])):
-            allowed = rule.pattern if rule.allows(before[name], after[name]) else None
+            rule = rule_for(name, tolerances)
+            allowed = rule.pattern if rule and rule.allows(before[name], after[name]) else None
             changes.append(Change(name, before[name], after[name], allowed))
     return changes
+
+
+def rule_for(name: str, tolerances: Sequence[Tolerance]) -> Tolerance | None:
+    """The first rule whose pattern fits the dotted name of a metric."""
+    return next((rule for rule in tolerances if fnmatch.fnmatchcase(name, rule.pattern)), None)
 
 
 def compare_verdicts(committed: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[Change]:
@@ -140,10 +146,12 @@ def _outputs(clone: Path, canary: PlannedRun) -> list[str]:
 
 def _dvc(clone: Path, *arguments: str) -> None:
     # the clone's own code and this environment's programs, whatever the surroundings say; its chatter goes to stderr
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(THREADS))
     environment = os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "PYTHONPATH": str(clone / "src"),
     }
+    environment |= one_thread  # other libraries than torch, for which every stage asks for one itself
     command = [sys.executable, "-m", "dvc", *arguments]
     subprocess.run(command, cwd=clone, env=environment, stdout=sys.stderr.fileno(), check=True)
 
@@ -170,7 +178,8 @@ def summary(canary: str, identical: bool, metrics: Sequence[Change], verdicts: S
     """The outcome in Markdown."""
     refused = [change for change in (*metrics, *verdicts) if change.allowed is None]
     outcome = f"**{len(refused)} differences that are not allowed**" if refused else "**no difference that matters**"
-    versions = f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores"
+    cores = f"{THREADS} thread on {os.cpu_count()} cores"
+    versions = f"Python {platform.python_version()}, {platform.machine()}, {cores}"
     same = "bit-identical" if identical else "not bit-identical"
     lines = [
         "## Rerun in a clean clone",
