@@ -70,7 +70,10 @@ def write_run(root: Path, run: RunSpec, kind: Kind) -> None:
         rows = select(frame, probe=probe)
         wide = rows.pivot(index="step", columns="quantity", values="value").reset_index()
         wide.to_parquet(models / f"{probe}.parquet", index=False)
-    summary = {"spec": run.as_dict(), "diverged_at": kind.diverged_at, "parameters": 100}
+    checkpoints = list(run.train.reached(kind.diverged_at))
+    summary = {
+        "spec": run.as_dict(), "diverged_at": kind.diverged_at, "parameters": 100, "checkpoints": checkpoints
+    }  # fmt: skip
     (models / "summary.json").write_text(json.dumps(summary))
     probed = frame[~frame["probe"].isin(["history", "test", "summary"])]
     probed.to_parquet(probes / "probes.parquet", index=False)

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from tests import tiny
 
+from normlab.runs.checkpoint import Checkpoint, checkpoint_path, save_checkpoint
+from normlab.specs.strict import InputError
 from normlab.stages import command, probe, train
 from normlab.tables.rows import COLUMNS
 
@@ -130,6 +132,44 @@ def test_bad_input_is_one_line_before_any_training_and_loses_nothing(
     assert captured.out == ""
     assert [path.name for path in out.parent.iterdir()] == ["a"]
     assert (out / "old").read_text() == "kept"
+
+
+def test_a_training_whose_checkpoints_vanish_does_not_pass_for_finished(data: Path) -> None:
+    def lose_one(checkpoint: Checkpoint) -> None:
+        if checkpoint.step == 6:
+            next(Path("models/runs").glob(".a.*.partial/checkpoints/step-000002.pt")).unlink()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "save_checkpoint", lambda path, c: (save_checkpoint(path, c), lose_one(c)))
+        with pytest.raises(InputError, match=r"step-000002.pt: no such file; 4 of 5 checkpoints are there"):
+            _train(data, "models/runs/a")
+    assert list(Path("models/runs").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda run: checkpoint_path(run, 2).unlink(), "step-000002.pt: no such file; 4 of 5 checkpoints are there"),
+        (lambda run: _edit(run, checkpoints=[0, 1, 4, 6]), "names checkpoints of the steps"),
+        (lambda run: _edit(run, spec=None), "not the summary of a training run"),
+        (lambda run: checkpoint_path(run, 4).write_bytes(checkpoint_path(run, 2).read_bytes()), "belongs to other"),
+        (lambda run: checkpoint_path(run, 4).write_bytes(b"PK"), "not a readable checkpoint"),
+        (lambda run: (run / "summary.json").write_text("[]"), "not the summary of a training run"),
+    ],
+)
+def test_a_run_that_is_not_whole_is_refused_by_the_probe(data: Path, harm, message: str) -> None:
+    run = _train(data, "models/runs/a")
+    harm(run)
+    with pytest.raises(InputError) as caught:
+        _probe(data, run, "data/probes/a")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not Path("data/probes/a").exists()
+
+
+def _edit(run: Path, **changes: object) -> None:
+    path = run / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def test_an_interrupted_stage_leaves_what_was_there(tmp_path: Path) -> None:

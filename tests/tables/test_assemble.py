@@ -122,6 +122,15 @@ def test_a_run_trained_under_other_settings_is_refused(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_a_run_without_all_its_checkpoints_is_refused(tmp_path: Path) -> None:
+    write_outputs(tmp_path)
+    path = tmp_path / "models/runs/vgg11-none-0.1-0/summary.json"
+    summary = json.loads(path.read_text())
+    path.write_text(json.dumps({**summary, "checkpoints": summary["checkpoints"][:-1]}))
+    with pytest.raises(InputError, match=r"summary\.json: names checkpoints of the steps .*, expected "):
+        read(tmp_path)
+
+
 def test_the_network_of_the_claims_has_to_be_in_the_grid(tmp_path: Path) -> None:
     write_outputs(tmp_path)
     with pytest.raises(InputError, match=r"analyze\.network: accepted \(grid\.network\): vgg11, got 'vgg16'"):

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from normlab.specs.training import checkpoint_file
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -29,7 +31,7 @@ class Checkpoint:
 
 def checkpoint_path(folder: str | Path, step: int) -> Path:
     """Where the checkpoint of `step` lies in a run's folder."""
-    return Path(folder) / "checkpoints" / f"step-{step:06d}.pt"
+    return Path(folder) / checkpoint_file(step)
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:

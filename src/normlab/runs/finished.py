@@ -1,27 +1,83 @@
-"""Networks at the checkpoints of trained runs, for studies that look at them afterwards."""
+"""The output folder of a training: written whole, and read back by the studies that look at it afterwards."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from normlab.runs.checkpoint import checkpoint_path, load_checkpoint
+from normlab.runs.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
 from normlab.runs.networks import build_network
+from normlab.runs.training import History
 from normlab.specs.strict import InputError
 from normlab.specs.training import RunSpec, TrainSpec
 
 
-def read_run(folder: Path, train: TrainSpec) -> RunSpec:
-    """The run whose output folder this is, with the settings that `train` has now.
+def write_run(folder: Path, run: RunSpec, history: History, parameters: int, device: torch.device) -> None:
+    """Write `history.parquet`, `test.parquet` and `summary.json` beside the checkpoints that lie in `folder`.
+
+    Args:
+        folder: the run's folder.
+        run: the spec.
+        history: what `fit` saw.
+        parameters: how many numbers the network has.
+        device: where it was trained.
 
     Raises:
-        InputError: `summary.json` is missing or no JSON.
+        InputError: a checkpoint that the spec asks for is not there.
     """
-    point = _load_summary(folder)["spec"]
-    return RunSpec(**{key: point[key] for key in ("network", "norm_layer", "learning_rate", "seed")}, train=train)
+    steps = run.train.reached(history.diverged_at)
+    _check_files(folder, steps)
+    history.steps.to_parquet(folder / "history.parquet", index=False)
+    history.test.to_parquet(folder / "test.parquet", index=False)
+    summary = {
+        "name": run.name,
+        "study": run.study,
+        "spec": run.as_dict(),
+        "spec_digest": run.digest,
+        "parameters": parameters,
+        "diverged_at": history.diverged_at,
+        "checkpoints": list(steps),
+        "device": device.type,
+    }
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+
+
+def read_run(folder: Path, train: TrainSpec) -> RunSpec:
+    """The run whose output folder this is.
+
+    Args:
+        folder: the output folder of a training.
+        train: the settings of now, which must be those that it was trained under.
+
+    Raises:
+        InputError: `summary.json` is missing or none, the settings are others, or a checkpoint is missing.
+    """
+    summary = _load_summary(folder)
+    run = _run_of(summary, train, folder)
+    if summary["spec"] != json.loads(json.dumps(run.as_dict())):
+        raise InputError(f"{folder}: was trained under other settings than `train` has now; run the train stage again")
+    read_steps(folder, run)
+    return run
+
+
+def read_steps(folder: Path, run: RunSpec) -> tuple[int, ...]:
+    """The steps of the checkpoints of a finished run, which are all that its spec asks for, in increasing order.
+
+    Raises:
+        InputError: one of them is missing.
+    """
+    summary = _load_summary(folder)
+    steps = run.train.reached(summary["diverged_at"])
+    if summary["checkpoints"] != list(steps):
+        raise InputError(
+            f"{folder / 'summary.json'}: names checkpoints of the steps {summary['checkpoints']}, expected "
+            f"{list(steps)}; run the train stage again"
+        )
+    _check_files(folder, steps)
+    return steps
 
 
 def check_steps(steps: Sequence[int], run: RunSpec, where: str) -> None:
@@ -43,6 +99,24 @@ def check_steps(steps: Sequence[int], run: RunSpec, where: str) -> None:
             )
 
 
+def read_checkpoint(run: RunSpec, folder: Path, step: int) -> Checkpoint:
+    """The checkpoint of `step` in the folder of `run`.
+
+    Raises:
+        InputError: it is missing, damaged, or of another step or spec.
+    """
+    path = checkpoint_path(folder, step)
+    try:
+        checkpoint = load_checkpoint(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run the train stage again") from None
+    except ValueError as error:
+        raise InputError(f"{error}; run the train stage again") from None
+    if checkpoint.spec != run.as_dict() or checkpoint.step != step:
+        raise InputError(f"{path}: belongs to other settings than {run.name} has now; run the train stage again")
+    return checkpoint
+
+
 def load_trained(
     run: RunSpec, folder: Path, step: int, num_classes: int, device: torch.device | str = "cpu"
 ) -> nn.Module | None:
@@ -61,28 +135,40 @@ def load_trained(
     Raises:
         InputError: a file is missing or unreadable, or belongs to another spec.
     """
-    diverged_at = _load_summary(folder)["diverged_at"]
-    if diverged_at is not None and step > diverged_at:
+    if step not in run.train.reached(_load_summary(folder)["diverged_at"]):
         return None
-    path = checkpoint_path(folder, step)
-    try:
-        checkpoint = load_checkpoint(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run the train stage again") from None
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    if checkpoint.spec != run.as_dict():
-        raise InputError(f"{path}: belongs to other settings than {run.name} has now; run the train stage again")
     model = build_network(run, num_classes, device)
-    model.load_state_dict(checkpoint.model)
+    model.load_state_dict(read_checkpoint(run, folder, step).model)
     return model.double().train()
+
+
+def _check_files(folder: Path, steps: Iterable[int]) -> None:
+    """The spec says what has to be there; what a folder happens to hold does not."""
+    wanted = [checkpoint_path(folder, step) for step in steps]
+    missing = [path for path in wanted if not path.is_file()]
+    if missing:
+        raise InputError(
+            f"{missing[0]}: no such file; {len(wanted) - len(missing)} of {len(wanted)} checkpoints are there; run the "
+            "train stage again"
+        )
+
+
+def _run_of(summary: dict[str, Any], train: TrainSpec, folder: Path) -> RunSpec:
+    try:
+        point = {key: summary["spec"][key] for key in ("network", "norm_layer", "learning_rate", "seed")}
+    except (KeyError, TypeError):
+        raise InputError(f"{folder / 'summary.json'}: not the summary of a training run") from None
+    return RunSpec(**point, train=train)
 
 
 def _load_summary(folder: Path) -> dict[str, Any]:
     path = folder / "summary.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        summary = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; expected the output folder of a training run") from None
     except ValueError as error:
         raise InputError(f"{path}: not JSON: {error}") from None
+    if not isinstance(summary, dict) or not {"spec", "diverged_at", "checkpoints"} <= set(summary):
+        raise InputError(f"{path}: not the summary of a training run")
+    return summary

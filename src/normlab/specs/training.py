@@ -15,6 +15,11 @@ NORM_LAYERS = ("none", "batch", "noisy_batch", "noise", "l1", "l2", "linf", "lay
 NETWORKS = ("vgg11", "vgg13", "vgg16", "vgg19", "resnet20", "resnet32", "resnet44", "resnet56")
 
 
+def checkpoint_file(step: int) -> str:
+    """The place of the checkpoint of `step` in a run's folder."""
+    return f"checkpoints/step-{step:06d}.pt"
+
+
 @dataclass(frozen=True)
 class TrainSpec:
     """Section `train`: what every run of the grid shares.
@@ -51,6 +56,14 @@ class TrainSpec:
         """The steps t before whose update a checkpoint is kept, increasing, `steps` included."""
         regular = range(0, self.steps, self.checkpoint_every)
         return tuple(sorted({*regular, *self.checkpoint_at, self.steps}))
+
+    def reached(self, diverged_at: int | None) -> tuple[int, ...]:
+        """The steps of the probe schedule that a run comes to: all of them, or those up to where it diverged.
+
+        Args:
+            diverged_at: the first update whose loss or gradient was not finite, if any; the state before it is kept.
+        """
+        return tuple(step for step in self.checkpoint_steps if diverged_at is None or step <= diverged_at)
 
     def is_regular(self, step: int) -> bool:
         """Whether `step` lies on the even grid of the schedule (quantities between probed steps use only these)."""

@@ -14,9 +14,11 @@ def main(argv: list[str] | None = None) -> None:
     args = finished_run.arguments(main.__doc__, argv)
     spec = load_section(args.params, "assumptions", AssumptionsSpec)
     run, split = finished_run.load(args, load_section(args.params, "train", TrainSpec), "batch")
-    with tqdm(total=len(spec.steps), desc=f"assumptions {run.name}", unit="checkpoint", mininterval=2) as bar:
+    with (
+        command.new_folder(args.out) as folder,
+        tqdm(total=len(spec.steps), desc=f"assumptions {run.name}", unit="checkpoint", mininterval=2) as bar,
+    ):
         table = measure_trained_cases(spec, run, args.run, split, on_step=bar.update)
-    with command.new_folder(args.out) as folder:
         table.to_parquet(folder / "checkpoints.parquet", index=False)
 
 

@@ -24,11 +24,13 @@ def main(argv: list[str] | None = None) -> None:
     check_point(args.norm_layer, args.learning_rate, "dln_grid")
     set_deterministic()
     name = f"dln {args.norm_layer}-{args.learning_rate}"
-    with tqdm(total=spec.steps + 1, desc=name, unit="step", mininterval=5) as bar:
+    with (
+        command.new_folder(args.out) as folder,
+        tqdm(total=spec.steps + 1, desc=name, unit="step", mininterval=5) as bar,
+    ):
         measurements, histograms = run_cell(
             spec, args.norm_layer, args.learning_rate, on_step=lambda step: bar.update()
         )
-    with command.new_folder(args.out) as folder:
         measurements.to_parquet(folder / "measurements.parquet", index=False)
         histograms.to_parquet(folder / "histograms.parquet", index=False)
 

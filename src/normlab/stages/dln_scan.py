@@ -22,8 +22,8 @@ def main(argv: list[str] | None = None) -> None:
     spec = load_section(args.params, "dln", DlnSpec)
     scan = load_section(args.params, "dln_scan", DlnScanSpec)
     set_deterministic()
-    frames = [scan_rates(spec, scan, kind) for kind in tqdm(scan.norm_layer, desc="dln scan", unit="normalizer")]
     with command.new_folder(args.out) as folder:
+        frames = [scan_rates(spec, scan, kind) for kind in tqdm(scan.norm_layer, desc="dln scan", unit="normalizer")]
         pd.concat(frames, ignore_index=True).to_parquet(folder / "measurements.parquet", index=False)
 
 

@@ -1,17 +1,17 @@
 """Stage `probe`: every measurement at every checkpoint of one run."""
 
 import argparse
-import json
 from pathlib import Path
 
 from tqdm import tqdm
 
 from normlab.data.images import Batches, load_images
+from normlab.runs.finished import read_run, read_steps
 from normlab.runs.networks import resolve_device
 from normlab.seeding import set_deterministic
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.strict import load_section
-from normlab.specs.training import RunSpec, TrainSpec
+from normlab.specs.training import TrainSpec
 from normlab.stages import command
 from normlab.studies.checkpoints.run import probe_run
 
@@ -26,18 +26,19 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     train = load_section(args.params, "train", TrainSpec)
     spec = load_section(args.params, "probe", ProbeSpec)
-    summary = json.loads((args.run / "summary.json").read_text())
-    point = {key: summary["spec"][key] for key in ("network", "norm_layer", "learning_rate", "seed")}
-    run = RunSpec(**point, train=train)
+    run = read_run(args.run, train)
+    steps = read_steps(args.run, run)
     device = resolve_device(train.device)
     set_deterministic(device)
     split = load_images(args.data, "train", device)
     batches = Batches(split, train.batch_size, run.seed, train.augment)
-    with tqdm(summary["checkpoints"], desc=f"probe {run.name}", unit="checkpoint", mininterval=2) as bar:
+    with (
+        command.new_folder(args.out) as folder,
+        tqdm(steps, desc=f"probe {run.name}", unit="checkpoint", mininterval=2) as bar,
+    ):
         measurements, histograms = probe_run(
-            run, spec, args.run, summary["checkpoints"], batches, len(split.classes), on_step=lambda _: bar.update()
+            run, spec, args.run, steps, batches, len(split.classes), on_step=lambda _: bar.update()
         )
-    with command.new_folder(args.out) as folder:
         measurements.to_parquet(folder / "probes.parquet", index=False)
         histograms.to_parquet(folder / "histograms.parquet", index=False)
 

@@ -7,7 +7,6 @@ import argparse
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -61,9 +60,9 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode
     for name in parameters:
         if name not in known:
             raise InputError(f"{notebook}: unknown parameter {name!r}; accepted: {', '.join(known) or 'none'}")
-    with tempfile.TemporaryDirectory(prefix="page-") as scratch:
+    with command.temporary_folder("normlab-page-") as scratch:
         # the kernel is this environment's and reads no start-up files of the user; two pages at once share nothing
-        settings = {"JUPYTER_PREFER_ENV_PATH": "1", "IPYTHONDIR": scratch, "JUPYTER_RUNTIME_DIR": scratch}
+        settings = {"JUPYTER_PREFER_ENV_PATH": "1", "IPYTHONDIR": str(scratch), "JUPYTER_RUNTIME_DIR": str(scratch)}
         sockets = {"transport": "ipc", "ip": f"{scratch}/kernel"} if sys.platform.startswith("linux") else {}
         quiet = ["--Application.log_level=50"]  # it logs its own orderly end as an error
         try:

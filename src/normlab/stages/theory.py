@@ -17,8 +17,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("data/studies/theory"))
     args = parser.parse_args(argv)
     set_deterministic()
-    table = measure_random_cases(load_section(args.params, "theory", TheorySpec))
+    spec = load_section(args.params, "theory", TheorySpec)
     with command.new_folder(args.out) as folder:
+        table = measure_random_cases(spec)
         table.to_parquet(folder / "random.parquet", index=False)
 
 

@@ -1,14 +1,12 @@
 """Stage `train`: one run of the grid, from the prepared data to its history and checkpoints."""
 
 import argparse
-import json
 from pathlib import Path
-
-import torch
 
 from normlab.data.images import Batches, load_images
 from normlab.runs.checkpoint import checkpoint_path, save_checkpoint
 from normlab.runs.cost import predict_cost
+from normlab.runs.finished import write_run
 from normlab.runs.networks import resolve_device
 from normlab.runs.progress import StepLog
 from normlab.runs.training import fit
@@ -46,20 +44,7 @@ def main(argv: list[str] | None = None) -> None:
             on_checkpoint=lambda c: save_checkpoint(checkpoint_path(folder, c.step), c),
             on_step=log,
         )
-        history.steps.to_parquet(folder / "history.parquet", index=False)
-        history.test.to_parquet(folder / "test.parquet", index=False)
-        kept = sorted(int(path.stem.removeprefix("step-")) for path in (folder / "checkpoints").iterdir())
-        summary = {
-            "name": run.name,
-            "study": run.study,
-            "spec": run.as_dict(),
-            "spec_digest": run.digest,
-            "parameters": cost.parameters,
-            "diverged_at": history.diverged_at,
-            "checkpoints": kept,
-            "device": torch.device(device).type,
-        }
-        (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+        write_run(folder, run, history, cost.parameters, device)
 
 
 if __name__ == "__main__":

@@ -152,6 +152,11 @@ def _summary(path: Path, run: RunSpec, keys: dict[str, object]) -> pd.DataFrame:
     if summary["spec"] != json.loads(json.dumps(run.as_dict())):
         raise InputError(f"{path}: the run was trained under other settings than `train` and `grid` now say")
     diverged_at = summary["diverged_at"]
+    reached = list(run.train.reached(diverged_at))
+    if summary.get("checkpoints") != reached:
+        raise InputError(
+            f"{path}: names checkpoints of the steps {summary.get('checkpoints')}, expected {reached}; run `dvc repro`"
+        )
     values = {
         "steps": run.train.steps,
         "diverged_at": math.nan if diverged_at is None else diverged_at,

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from normlab.data.images import Batches
 from normlab.probes import covariate_shift
-from normlab.runs.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
+from normlab.runs.checkpoint import Checkpoint
+from normlab.runs.finished import read_checkpoint
 from normlab.runs.networks import build_network, build_optimizer
 from normlab.runs.training import cross_entropy, train_step
 from normlab.seeding import seed_all
@@ -45,7 +46,7 @@ def probe_run(
         The measurements (one row a step × quantity) and the histograms of the example units.
 
     Raises:
-        ValueError: a checkpoint that belongs to another spec.
+        InputError: a checkpoint is missing, damaged, or of another spec.
     """
     rows = Rows(run.keys)
     model = build_network(run, num_classes, batches.split.images.device).train()
@@ -53,8 +54,7 @@ def probe_run(
     taps = [name for name, _ in model.named_modules() if name.rsplit(".", 1)[-1].startswith("norm")]
     track = ActivationTrack(taps, spec.units, run.seed)
     for step in steps:
-        checkpoint = load_checkpoint(checkpoint_path(folder, step))
-        restore(model, optimizer, checkpoint, run)
+        restore(model, optimizer, read_checkpoint(run, folder, step), run)
         _probe_step(rows, track, model, optimizer, run, spec, batches, step)
         on_step(step)
     return rows.frame(), track.histograms()
