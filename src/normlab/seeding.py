@@ -12,6 +12,7 @@ STREAMS = {
     "batches": "(epoch) order of the training images",
     "augment": "(step) crops and mirrors of a training batch",
     "noise": "(step) Dropout and noisy BatchNorm in training update `step`, and in probes that repeat it",
+    "test_noise": "(step) noisy BatchNorm where it is tested with its noise",
     "probe": "(step) random directions of the landscape walks",
     "eigenvalue": "(step), deep linear: () start vectors of the Lanczos iteration",
     "units": "(), deep linear: (layer) units whose activations are followed",

@@ -22,6 +22,7 @@ def test_the_smallest_sections():
         ({"train_per_class": 1.5}, r"data\.train_per_class: expected a whole number, got 1\.5"),
         ({"path": "x"}, r"data\.path: must be empty, textures are generated, got 'x'"),
         ({"source": "cifar10", "test_per_class": -1}, r"data\.test_per_class: must be at least 0, got -1"),
+        ({"held_out": -1}, r"data\.held_out: must be at least 0, got -1"),
         ({"sha256": "abc"}, r"data\.sha256: must be empty or 64 hexadecimal digits, got 'abc'"),
         ({"mirrors": ["ftp://x"]}, r"data\.mirrors\[0\]: must start with http:// or https://, got 'ftp://x'"),
     ],

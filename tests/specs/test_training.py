@@ -17,6 +17,18 @@ def test_the_schedule_joins_regular_listed_and_final_steps() -> None:
     assert [TRAIN.is_regular(step) for step in TRAIN.checkpoint_steps] == [True, False, True, True, False]
 
 
+def test_the_schedule_is_log_spaced_up_to_a_step_and_even_throughout() -> None:
+    def schedule(until: int) -> tuple[int, ...]:
+        return dataclasses.replace(TRAIN, steps=1000, checkpoint_every=200, checkpoint_log_until=until).checkpoint_steps
+
+    even = (0, 200, 400, 600, 800, 1000)
+    assert schedule(0) == tuple(sorted({*even, 1, 4}))  # 1 and 4 are listed
+    assert schedule(1) == schedule(0)
+    first = (0, 1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 200, 256, 300)
+    assert schedule(300) == (*first, 400, 600, 800, 1000)
+    assert schedule(1000)[-4:] == (600, 724, 800, 1000)
+
+
 def test_a_run_has_dvcs_name_and_its_study() -> None:
     run = RunSpec("vgg11", "batch", 1e-3, 2, TRAIN)
     assert (run.name, run.study) == ("vgg11-batch-0.001-2", "vgg")
@@ -47,6 +59,7 @@ def test_the_grid_lists_every_combination_with_the_seed_fastest() -> None:
         ("momentum", 1.0, r"train\.momentum"),
         ("weight_decay", -0.1, r"train\.weight_decay"),
         ("checkpoint_at", (11,), r"train\.checkpoint_at: each must be in 0 … 10, got 11"),
+        ("checkpoint_log_until", 11, r"train\.checkpoint_log_until: must be in 0 … 10, got 11"),
         ("device", "tpu", r"train\.device: expected auto, cpu, cuda or cuda:N, got 'tpu'"),
     ],
 )

@@ -11,7 +11,9 @@ from tests import tiny
 from normlab.runs.checkpoint import Checkpoint, checkpoint_path, save_checkpoint
 from normlab.specs.strict import InputError
 from normlab.stages import command, probe, train
+from normlab.stages import data as prepare_data
 from normlab.tables.rows import COLUMNS
+from normlab.tables.stage_outputs import read_training_study
 
 pytestmark = pytest.mark.pipeline
 
@@ -186,3 +188,19 @@ def test_an_interrupted_stage_leaves_what_was_there(tmp_path: Path) -> None:
         write_half()
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(("out", "partial"))] == ["out"]
     assert (out / "old").read_text() == "kept"
+
+
+def test_images_held_out_are_scored_and_reach_the_tables() -> None:
+    """From the data stage to the rows that the analysis reads; without them there is no such file."""
+    Path("params.yaml").write_text(
+        tiny.PARAMS + "data: {source: textures, train_per_class: 8, test_per_class: 1, held_out: 10}\n"
+    )
+    prepare_data.main([])
+    run = _train(Path("data/prepared"), "models/runs/vgg11-batch-0.1-0")
+    _probe(Path("data/prepared"), run, "data/probes/vgg11-batch-0.1-0")
+    spec = tiny.run_spec("batch")
+    frames, _ = read_training_study([spec], Path("models/runs"), Path("data/probes"))
+    rows = pd.concat([frame for frame in frames if set(frame["probe"]) == {"held_out"}])
+    assert set(rows["quantity"]) == {"held_out_loss", "held_out_accuracy"}
+    assert sorted(rows["step"].unique()) == [0, 3, 6]
+    assert json.loads(Path("data/prepared/manifest.json").read_text())["counts"]["train"] == 70

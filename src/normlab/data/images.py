@@ -1,7 +1,8 @@
 """A prepared data set as tensors on the device, and the batches that training and probes both read.
 
-A prepared folder (written by `normlab.data.sources`, read here) holds for each split `<split>_images.npy`
-(uint8, N × 3 × 32 × 32, RGB) and `<split>_labels.npy` (int64, N), and one `manifest.json`.
+A prepared folder (written by `normlab.data.sources`, read here) holds for each split (train, test, and held_out where
+the settings ask for one) `<split>_images.npy` (uint8, N × 3 × 32 × 32, RGB) and `<split>_labels.npy` (int64, N), and
+one `manifest.json`.
 
 The batch of step t is a pure function of (data, seed, batch size, augmentation, t). So a probe that starts from the
 checkpoint of step t sees exactly the batch of training's update t, and all normalizers see the same batches.
@@ -21,7 +22,7 @@ from torch import Tensor
 from normlab.seeding import generator
 from normlab.specs.strict import InputError
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "test", "held_out")
 SIZE = 32  # side of every image, in pixels
 PADDING = 4  # of the random crop, in pixels
 
@@ -79,7 +80,7 @@ def load_images(folder: str | Path, split: str, device: str | torch.device = "cp
 
     Args:
         folder: the output folder of the data stage.
-        split: "train" or "test".
+        split: "train", "test" or "held_out" (which is there only if the settings hold images out).
         device: where the tensors shall lie; CIFAR-10's train split takes 154 MB.
 
     Raises:
@@ -104,6 +105,11 @@ def load_images(folder: str | Path, split: str, device: str | torch.device = "cp
         std=tuple(manifest["std"]),
         classes=classes,
     )
+
+
+def load_held_out(folder: str | Path, device: str | torch.device = "cpu") -> ImageSplit | None:
+    """The images that were set apart from the train split, or None where none were; otherwise as `load_images`."""
+    return load_images(folder, "held_out", device) if "held_out" in load_manifest(folder) else None
 
 
 def _load_array(path: Path) -> np.ndarray:

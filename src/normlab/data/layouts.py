@@ -32,6 +32,7 @@ class Dataset:
         layout: python, binary, parquet, images, or generated.
         official: the bytes were those of the official files, by their published digests.
         jpeg: some images came as JPEG, so their pixels are not the originals.
+        held_out: images and labels taken from the train split and set apart, or None.
     """
 
     train: Split
@@ -40,6 +41,7 @@ class Dataset:
     layout: str
     official: bool = False
     jpeg: bool = False
+    held_out: Split | None = None
 
 
 def read_dataset(paths: Iterable[Path], family: Family | None) -> Dataset:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from normlab.data.layouts import Dataset
+from normlab.data.layouts import Dataset, Split
 from normlab.specs.strict import InputError
 
 
@@ -36,9 +36,9 @@ def channel_statistics(images: NDArray[np.uint8]) -> tuple[list[float], list[flo
 
 
 def content_digest(dataset: Dataset) -> str:
-    """SHA-256 over the shapes and bytes of train images, train labels, test images and test labels."""
+    """SHA-256 over the shapes and bytes of images and labels of every split: train, test, held out if there is one."""
     digest = hashlib.sha256()
-    for array in (*dataset.train, *dataset.test):
+    for array in (array for _, split in _splits(dataset) for array in split):
         digest.update(f"{array.dtype.name} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).view(np.uint8).data)
     return digest.hexdigest()
@@ -75,5 +75,6 @@ def write_dataset(folder: Path, dataset: Dataset, manifest: dict[str, Any]) -> N
     (folder / "manifest.json").write_text(text, encoding="utf-8")
 
 
-def _splits(dataset: Dataset) -> tuple:
-    return ("train", dataset.train), ("test", dataset.test)
+def _splits(dataset: Dataset) -> list[tuple[str, Split]]:
+    splits = [("train", dataset.train), ("test", dataset.test)]
+    return splits if dataset.held_out is None else [*splits, ("held_out", dataset.held_out)]

@@ -12,6 +12,7 @@ import numpy as np
 from normlab.data import textures
 from normlab.data.catalog import Family, load_catalog
 from normlab.data.download import Remote, TransferError, fetch, file_digest, has_checksum
+from normlab.data.held_out import choose_held_out, hold_out
 from normlab.data.layouts import Dataset, Split, read_dataset
 from normlab.data.manifest import describe, write_dataset
 from normlab.specs.data import DataSpec
@@ -38,7 +39,7 @@ def prepare(
         catalog: of the CIFAR data sets; by default the built-in one.
 
     Returns:
-        the manifest.
+        the manifest; where images are held out, `held_out` has their positions in the training split (after the cap).
 
     Raises:
         InputError: the data cannot be had, or cannot be used.
@@ -46,9 +47,13 @@ def prepare(
     catalog = catalog or load_catalog()
     dataset = _cap(_obtain(spec, downloads, environ, catalog), spec)
     settings = {"train_per_class": spec.train_per_class, "test_per_class": spec.test_per_class}
-    if spec.source == "textures":
+    if spec.source == "textures" or spec.held_out:
         settings["seed"] = spec.seed
+    apart = choose_held_out(dataset.train[1], len(dataset.classes), spec.held_out, spec.seed)
+    dataset = hold_out(dataset, apart)
     manifest = describe(dataset, _title(spec, dataset, catalog), spec.source, settings)
+    if spec.held_out:
+        manifest["held_out"] = apart.tolist()
     write_dataset(folder, dataset, manifest)
     return manifest
 

@@ -121,10 +121,11 @@ def data_sentence(results: Results) -> str:
     manifest = results.manifest
     counts = manifest.get("counts", {})
     official = "the official data" if manifest.get("official") else "NOT the official CIFAR data"
+    apart = f", {counts['held_out']} more held out of training" if "held_out" in counts else ""
     digest = str(manifest.get("digest", "unknown")).removeprefix("sha256:")[:16]
     return (
         f"Data: {manifest.get('title', manifest.get('source', 'unknown'))}, {counts.get('train', '?')} training and "
-        f"{counts.get('test', '?')} test images, {official} (digest {digest})."
+        f"{counts.get('test', '?')} test images{apart}, {official} (digest {digest})."
     )
 
 

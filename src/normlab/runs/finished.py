@@ -18,6 +18,8 @@ from normlab.specs.training import RunSpec, TrainSpec
 def write_run(folder: Path, run: RunSpec, history: History, parameters: int, device: torch.device) -> None:
     """Write `history.parquet`, `test.parquet` and `summary.json` beside the checkpoints that lie in `folder`.
 
+    And `held_out.parquet` where images are held out of training.
+
     Args:
         folder: the run's folder.
         run: the spec.
@@ -30,8 +32,9 @@ def write_run(folder: Path, run: RunSpec, history: History, parameters: int, dev
     """
     steps = run.train.reached(history.diverged_at)
     _check_files(folder, steps)
-    history.steps.to_parquet(folder / "history.parquet", index=False)
-    history.test.to_parquet(folder / "test.parquet", index=False)
+    for name, table in (("history", history.steps), ("test", history.test), ("held_out", history.held_out)):
+        if table is not None:
+            table.to_parquet(folder / f"{name}.parquet", index=False)
     summary = {
         "name": run.name,
         "study": run.study,

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from normlab.data.images import Batches, ImageSplit
 from normlab.runs.checkpoint import Checkpoint
+from normlab.runs.evaluation import Evaluation
 from normlab.runs.networks import build_network, build_optimizer
 from normlab.seeding import seed_all
 from normlab.specs.training import RunSpec
@@ -26,13 +27,16 @@ class History:
     Attributes:
         steps: a row an update: step, loss (mean cross-entropy of the step's batch before the update), penalized_loss
             (loss + ½·weight_decay·‖w‖²), train_accuracy (of that batch, in [0, 1]), grad_norm (‖∇loss‖₂).
-        test: step, test_loss, test_accuracy on the whole test split; `step` updates were made before.
+        test: step, test_loss, test_accuracy on the whole test split, and with noise blocks the further columns of
+            `normlab.runs.evaluation`; `step` updates were made before.
+        held_out: step, held_out_loss, held_out_accuracy, … on the images set apart, or None if there are none.
         diverged_at: the first step whose loss or gradient was not finite (training stops there), or None.
     """
 
     steps: pd.DataFrame
     test: pd.DataFrame
     diverged_at: int | None
+    held_out: pd.DataFrame | None = None
 
 
 def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -52,6 +56,7 @@ def fit(
     batches: Batches,
     test: ImageSplit,
     *,
+    held_out: ImageSplit | None = None,
     device: torch.device | str = "cpu",
     on_checkpoint: Callable[[Checkpoint], None] = lambda checkpoint: None,
     on_step: Callable[[int, dict[str, float] | None], None] = lambda step, values: None,
@@ -65,6 +70,7 @@ def fit(
         run: the spec.
         batches: the training batches, on `device`.
         test: the test split, on `device`; it is only ever reported, nothing is chosen by it.
+        held_out: images set apart from the training split, on `device`; reported like the test split.
         device: where to train.
         on_checkpoint: called with the state before every step of the probe schedule, and with the final state.
         on_step: called after every update with the step and, every few steps, the latest finite-or-not values.
@@ -75,7 +81,7 @@ def fit(
     model = build_network(run, len(test.classes), device).train()
     optimizer = build_optimizer(model, run)
     record = torch.full((run.train.steps, len(HISTORY)), math.nan, device=device)
-    test_rows: list[dict[str, float]] = []
+    evaluation = Evaluation(batches, {"test": test} | ({} if held_out is None else {"held_out": held_out}))
     schedule = set(run.train.checkpoint_steps)
     diverged_at, read_until, done = None, 0, 0
     for step in range(run.train.steps):
@@ -86,7 +92,7 @@ def fit(
             if diverged_at is not None:
                 break
         if step % run.train.test_every == 0:
-            test_rows.append({"step": step, **evaluate(model, test)})
+            evaluation.record(step, model)
         if step in schedule:
             on_checkpoint(_checkpoint(step, run, model, optimizer))
         record[step] = train_step(model, optimizer, run, batches.at(step), step)
@@ -97,8 +103,9 @@ def fit(
     rows = done if diverged_at is None else diverged_at + 1
     if diverged_at is None:
         on_checkpoint(_checkpoint(done, run, model, optimizer))
-    test_rows.append({"step": rows, **evaluate(model, test)})
-    return History(_steps_frame(record[:rows]), _test_frame(test_rows), diverged_at)
+    evaluation.record(rows, model)
+    apart = None if held_out is None else evaluation.frame("held_out")
+    return History(_steps_frame(record[:rows]), evaluation.frame("test"), diverged_at, apart)
 
 
 def train_step(
@@ -120,21 +127,6 @@ def train_step(
     return torch.stack([loss.detach(), penalized, accuracy, grad_norm])
 
 
-@torch.no_grad()
-def evaluate(model: nn.Module, split: ImageSplit, batch_size: int = 1000) -> dict[str, float]:
-    """Mean cross-entropy and accuracy in [0, 1] on a whole split, in eval mode; the model's mode is put back."""
-    was_training = model.training
-    model.eval()
-    loss = torch.zeros((), dtype=torch.float64, device=split.labels.device)
-    correct = torch.zeros((), dtype=torch.int64, device=split.labels.device)
-    for inputs, targets in split.chunks(batch_size):
-        logits = model(inputs)
-        loss += F.cross_entropy(logits, targets, reduction="sum").double()
-        correct += (logits.argmax(1) == targets).sum()
-    model.train(was_training)
-    return {"test_loss": loss.item() / len(split), "test_accuracy": correct.item() / len(split)}
-
-
 def _first_non_finite(record: Tensor, start: int, stop: int) -> int | None:
     """The first row in start … stop−1 with a non-finite loss or gradient norm, or None."""
     bad = ~torch.isfinite(record[start:stop]).all(dim=1)
@@ -153,7 +145,3 @@ def _steps_frame(record: Tensor) -> pd.DataFrame:
     frame = pd.DataFrame(record.cpu().double().numpy(), columns=list(HISTORY))
     frame.insert(0, "step", range(len(frame)))
     return frame
-
-
-def _test_frame(rows: list[dict[str, float]]) -> pd.DataFrame:
-    return pd.DataFrame(rows).astype({"step": "int64", "test_loss": "float64", "test_accuracy": "float64"})

@@ -13,12 +13,14 @@ class DataSpec:
 
     Attributes:
         source: cifar10, cifar100, folder (any images, one folder a class) or textures (generated, no download).
-        seed: of the textures; the other sources draw nothing.
+        seed: of the textures, and of the choice of the images held out; nothing else is drawn.
         path: a local archive or folder used instead of the download; required for `folder`. The environment variable
             NORMLAB_DATA replaces it.
         train_per_class: for textures the number of training images a class; for the others a cap, the first ones of
             each class being kept, 0 for all.
         test_per_class: the same for the test split.
+        held_out: how many of the training images are set apart, a share of each class; no training and no probe sees
+            them, each run is tested on them as well, and a learning rate may be chosen by them. 0 for none.
         sha256: the expected SHA-256 of a local archive, in hexadecimal; empty to accept any.
         mirrors: download addresses tried before the built-in list (same archive, checked by the official checksum).
     """
@@ -28,6 +30,7 @@ class DataSpec:
     path: str = ""
     train_per_class: int = 0
     test_per_class: int = 0
+    held_out: int = 0
     sha256: str = ""
     mirrors: tuple[str, ...] = ()
 
@@ -35,6 +38,7 @@ class DataSpec:
         least = 1 if self.source == "textures" else 0
         for name in ("train_per_class", "test_per_class"):
             require(getattr(self, name) >= least, f"data.{name}", f"must be at least {least}", getattr(self, name))
+        require(self.held_out >= 0, "data.held_out", "must be at least 0", self.held_out)
         if self.source == "textures":
             require(not self.path, "data.path", "must be empty, textures are generated", self.path)
         require(self.seed >= 0, "data.seed", "must be at least 0", self.seed)

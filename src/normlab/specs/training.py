@@ -24,8 +24,10 @@ def checkpoint_file(step: int) -> str:
 class TrainSpec:
     """Section `train`: what every run of the grid shares.
 
-    `checkpoint_every` and `checkpoint_at` together are the probe schedule: weights are kept before update t for every
-    t that is a multiple of `checkpoint_every` or is listed, and after the last update (t = `steps`).
+    `checkpoint_every`, `checkpoint_log_until` and `checkpoint_at` together are the probe schedule: weights are kept
+    before update t for every t that is a multiple of `checkpoint_every`, is one of 2^(j/2) rounded (1, 2, 3, 4, 6, 8,
+    11, 16, …) up to `checkpoint_log_until` or that step itself (0: none of these), or is listed, and after the last
+    update (t = `steps`). The even grid runs from 0 on, so that distances between its steps are equal.
     """
 
     width: float
@@ -39,6 +41,7 @@ class TrainSpec:
     augment: bool = False
     classifier: Literal["linear", "mlp"] = "linear"
     device: str = "auto"
+    checkpoint_log_until: int = 0
 
     def __post_init__(self) -> None:
         for key in ("batch_size", "steps", "test_every", "checkpoint_every"):
@@ -48,6 +51,8 @@ class TrainSpec:
         require(0.0 <= self.weight_decay < 1.0, "train.weight_decay", "must be in [0, 1)", self.weight_decay)
         for step in self.checkpoint_at:
             require(0 <= step <= self.steps, "train.checkpoint_at", f"each must be in 0 … {self.steps}", step)
+        log_until, accepted = self.checkpoint_log_until, f"must be in 0 … {self.steps}"
+        require(0 <= log_until <= self.steps, "train.checkpoint_log_until", accepted, log_until)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise InputError(f"train.device: expected auto, cpu, cuda or cuda:N, got {self.device!r}")
 
@@ -55,7 +60,7 @@ class TrainSpec:
     def checkpoint_steps(self) -> tuple[int, ...]:
         """The steps t before whose update a checkpoint is kept, increasing, `steps` included."""
         regular = range(0, self.steps, self.checkpoint_every)
-        return tuple(sorted({*regular, *self.checkpoint_at, self.steps}))
+        return tuple(sorted({*regular, *_log_spaced(self.checkpoint_log_until), *self.checkpoint_at, self.steps}))
 
     def reached(self, diverged_at: int | None) -> tuple[int, ...]:
         """The steps of the probe schedule that a run comes to: all of them, or those up to where it diverged.
@@ -68,6 +73,14 @@ class TrainSpec:
     def is_regular(self, step: int) -> bool:
         """Whether `step` lies on the even grid of the schedule (quantities between probed steps use only these)."""
         return step % self.checkpoint_every == 0
+
+
+def _log_spaced(until: int) -> set[int]:
+    """2^(j/2), j = 0, 1, …, rounded, up to `until`, and `until` itself; nothing up to 0."""
+    if until == 0:
+        return set()
+    halves = range(2 * until.bit_length())
+    return {step for j in halves if (step := round(2 ** (j / 2))) < until} | {until}
 
 
 @dataclass(frozen=True)

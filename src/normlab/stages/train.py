@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from normlab.data.images import Batches, load_images
+from normlab.data.images import Batches, load_held_out, load_images
 from normlab.runs.checkpoint import checkpoint_path, save_checkpoint
 from normlab.runs.cost import predict_cost
 from normlab.runs.finished import write_run
@@ -17,7 +17,7 @@ from normlab.stages import command
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Train one run and write `history.parquet`, `test.parquet`, `summary.json` and `checkpoints/`."""
+    """Train one run and write its history, its scores on the test split (and held out), a summary and checkpoints."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--data", type=Path, default=Path("data/prepared"))
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     device = resolve_device(train.device)
     set_deterministic(device)
     batches = Batches(load_images(args.data, "train", device), train.batch_size, run.seed, train.augment)
-    test = load_images(args.data, "test", device)
+    test, held_out = load_images(args.data, "test", device), load_held_out(args.data, device)
     cost = predict_cost(run, batches, device)
     print(f"{run.name} on {device}: {cost}", flush=True)
     with command.new_folder(args.out) as folder, StepLog(run, cost) as log:
@@ -40,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
             run,
             batches,
             test,
+            held_out=held_out,
             device=device,
             on_checkpoint=lambda c: save_checkpoint(checkpoint_path(folder, c.step), c),
             on_step=log,

@@ -26,7 +26,7 @@ def read_training_study(
 
     Args:
         runs: the grid.
-        models: the folder of the training outputs, `<models>/<run>/{history,test}.parquet` and `summary.json`.
+        models: the folder of the training outputs, `<models>/<run>/{history,test,held_out}.parquet` and `summary.json`.
         probes: the folder of the probe outputs, `<probes>/<run>/{probes,histograms}.parquet`.
 
     Raises:
@@ -38,8 +38,9 @@ def read_training_study(
         keys = run.keys
         folder = models / run.name
         measurements.append(_summary(folder / "summary.json", run, keys))
-        for probe in ("history", "test"):
-            measurements.append(_melt(read_parquet(folder / f"{probe}.parquet"), keys, probe))
+        for probe in ("history", "test", "held_out"):
+            if probe != "held_out" or (folder / "held_out.parquet").exists():  # written where images are held out
+                measurements.append(_melt(read_parquet(folder / f"{probe}.parquet"), keys, probe))
         for name, columns, target in (
             ("probes", COLUMNS, measurements),
             ("histograms", HISTOGRAM_COLUMNS, histograms),

@@ -19,7 +19,8 @@ from normlab.specs.strict import load_params
 
 MAX_POINTS = 500
 FORMAT = 1  # part of every key: a change of what is published publishes everything anew
-PREFIXES = {"history": "train", "test": "test"}
+PREFIXES = {"history": "train"}
+FIT_TABLES = ("history", "test", "held_out")  # what a training writes beside its summary and checkpoints
 STUDIES = {
     "vgg": "VGG networks with and without normalizers: one run a normalizer, learning rate and seed.",
     "resnet": "Residual networks with and without normalizers: one run a normalizer, learning rate and seed.",
@@ -131,10 +132,8 @@ def _trainings(root: Path, params: dict[str, Any]) -> Iterator[TrackedRun]:
     for planned in planned_runs(params):
         run = planned.spec
         folder, probes = root / "models/runs" / run.name, root / "data/probes" / run.name / "probes.parquet"
-        files = tuple(
-            path for path in (folder / "summary.json", folder / "history.parquet", folder / "test.parquet", probes)
-            if path.exists()
-        )  # fmt: skip
+        tables = [folder / f"{probe}.parquet" for probe in FIT_TABLES]
+        files = tuple(path for path in (folder / "summary.json", *tables, probes) if path.exists())
         if folder / "summary.json" not in files:
             continue
         summary = json.loads((folder / "summary.json").read_text())
@@ -197,8 +196,10 @@ def _training_series(folder: Path, probes: Path) -> Series:
     import pandas as pd
 
     series: Series = {}
-    for probe in ("history", "test"):
-        frame = pd.read_parquet(folder / f"{probe}.parquet")
+    for path in (folder / f"{probe}.parquet" for probe in FIT_TABLES):
+        if not path.exists():  # nothing was held out
+            continue
+        frame, probe = pd.read_parquet(path), path.stem
         for quantity in frame.columns.drop("step"):
             points = list(zip(frame["step"].tolist(), frame[quantity].tolist(), strict=True))
             series[metric_name(probe, quantity)] = thin(points)
