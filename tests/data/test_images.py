@@ -145,7 +145,7 @@ def test_a_prepared_folder_is_loaded_whole(prepared: Path):
 
 
 def test_bad_folders_are_refused_with_one_line(prepared: Path, tmp_path: Path):
-    with pytest.raises(InputError, match="expected one of train, test, got 'val'"):
+    with pytest.raises(InputError, match="expected one of train, test, held_out, got 'val'"):
         load_images(prepared, "val")
     np.save(prepared / "test_labels.npy", np.array([0, 1, 2, 0, 1]))
     with pytest.raises(InputError, match="expected 0 … 1, got up to 2"):

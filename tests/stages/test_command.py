@@ -101,13 +101,35 @@ def test_a_folder_that_takes_nothing_is_one_line(tmp_path: Path, prepared: dict[
     assert unchanged(prepared)
 
 
+INTERRUPTED_AT = """
+import importlib.abc, os, runpy, signal, sys
+class Trap(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Trap())
+sys.argv[0] = "-m"  # as Python itself has it while it looks for the program
+runpy.run_module("normlab.stages.data", run_name="__main__")
+"""
+
+
 @pytest.mark.pipeline
-@pytest.mark.parametrize("delay", [0.15, 0.6, 1.5])
-def test_ctrl_c_is_one_line_whenever_it_comes(tmp_path: Path, delay: float) -> None:
+@pytest.mark.parametrize("module", ["normlab.data.sources", "numpy"])
+def test_ctrl_c_while_the_program_is_imported_is_one_line(tmp_path: Path, module: str) -> None:
+    done = start([sys.executable, "-c", INTERRUPTED_AT, module], tmp_path)
+    assert done.returncode in (1, 130, -signal.SIGINT)
+    assert done.stderr == "interrupted\n"
+
+
+@pytest.mark.pipeline
+def test_ctrl_c_at_work_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(PARAMS.replace("200", "20000"))
     process = subprocess.Popen(program("data"), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    time.sleep(delay)
+    while process.poll() is None and not list(tmp_path.glob("data/.prepared.*.partial")):
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert process.returncode in (130, -signal.SIGINT)
+    assert process.returncode == 130
     assert said == "interrupted\n"
+    assert not list(tmp_path.glob("data/.prepared*"))
