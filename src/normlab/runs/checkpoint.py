@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,16 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _portable(value: Any) -> Any:
-    """The same values with every tensor contiguous on the CPU: no device, stride or view reaches the file."""
+    """The same values without a trace of where they have been: no device, stride, view or identity reaches the file.
+
+    Pickle writes a string that it has met as a reference, and asks whether it is the same object; so equal ones are.
+    """
     if isinstance(value, Tensor):
         return value.detach().cpu().contiguous().clone()
+    if isinstance(value, str):
+        return sys.intern(value)
     if isinstance(value, dict):
-        return {key: _portable(entry) for key, entry in value.items()}
+        return {_portable(key): _portable(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(_portable(entry) for entry in value)
     return value

@@ -1,6 +1,7 @@
 """What a network in training scores on images that it is not trained on."""
 
 import copy
+from typing import Any
 
 import pandas as pd
 import torch
@@ -45,6 +46,14 @@ class Evaluation:
                 row |= {f"{name}_loss{suffix}": loss, f"{name}_accuracy{suffix}": accuracy}
             self._rows[name].append(row)
         model.train()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The scores so far."""
+        return {"rows": self._rows}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after the scores of `state`."""
+        self._rows = state["rows"]
 
     def frame(self, name: str) -> pd.DataFrame:
         """The scores on one split: a row a call of `record`, with the column `step` and one a quantity."""

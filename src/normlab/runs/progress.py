@@ -29,6 +29,7 @@ class StepLog:
 
     def __init__(self, run: RunSpec, cost: Cost) -> None:
         self.run, self.cost = run, cost
+        self._first = 0
         self._seconds: list[float] = []
         self._stack = contextlib.ExitStack()
         self._live: Any = None
@@ -45,6 +46,8 @@ class StepLog:
 
     def __call__(self, step: int, values: dict[str, float] | None) -> None:
         """After update `step`; `values` are the latest measured ones, where they were read."""
+        if not self._seconds:  # a training that goes on does not start at step 0
+            self._first = self._bar.initial = self._bar.n = step
         self._seconds.append(time.perf_counter() - self._start)
         self._bar.update()
         if values is not None:
@@ -57,5 +60,5 @@ class StepLog:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
         LOGS.mkdir(parents=True, exist_ok=True)
-        times = pd.DataFrame({"step": range(len(self._seconds)), "seconds": self._seconds})
+        times = pd.DataFrame({"step": range(self._first, self._first + len(self._seconds)), "seconds": self._seconds})
         times.to_csv(LOGS / f"{self.run.name}.csv", index=False)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
@@ -13,6 +14,7 @@ from normlab.data.images import Batches, ImageSplit
 from normlab.runs.checkpoint import Checkpoint
 from normlab.runs.evaluation import Evaluation
 from normlab.runs.networks import build_network, build_optimizer
+from normlab.runs.resume import ResumePoints
 from normlab.seeding import seed_all
 from normlab.specs.training import RunSpec
 
@@ -39,6 +41,48 @@ class History:
     held_out: pd.DataFrame | None = None
 
 
+class Progress:
+    """How far a training has come: with model, optimizer and scores, all that the rest of it depends on.
+
+    Args:
+        steps: how many updates there will be.
+        device: where the values of the updates are kept.
+
+    Attributes:
+        step: updates made.
+        values: (steps, 4), a row of `HISTORY` an update.
+        diverged_at: the first update with a loss or gradient that is not finite, as far as they have been read.
+    """
+
+    def __init__(self, steps: int, device: torch.device | str) -> None:
+        self.step = 0
+        self.values = torch.full((steps, len(HISTORY)), math.nan, device=device)
+        self.diverged_at: int | None = None
+        self._read = 0
+
+    def add(self, values: Tensor) -> None:
+        """Take the values of the next update."""
+        self.values[self.step] = values
+        self.step += 1
+
+    def read(self, at_least: int = 1) -> None:
+        """Look for divergence in the values that were not yet read, if they are `at_least` so many."""
+        if self.step - self._read >= at_least:
+            bad = ~torch.isfinite(self.values[self._read : self.step]).all(dim=1)
+            if self.diverged_at is None and bool(bad.any()):
+                self.diverged_at = self._read + int(bad.nonzero()[0])
+            self._read = self.step
+
+    def state_dict(self) -> dict[str, Any]:
+        """The updates made so far, and how many of them were read."""
+        return {"step": self.step, "read": self._read, "values": self.values[: self.step].cpu().clone()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after the updates of `state`, in which nothing has diverged."""
+        self.step, self._read = state["step"], state["read"]
+        self.values[: self.step] = state["values"].to(self.values.device)
+
+
 def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     """The training loss f(w; B): mean cross-entropy of the model's logits on (inputs, targets)."""
     inputs, targets = batch
@@ -60,6 +104,7 @@ def fit(
     device: torch.device | str = "cpu",
     on_checkpoint: Callable[[Checkpoint], None] = lambda checkpoint: None,
     on_step: Callable[[int, dict[str, float] | None], None] = lambda step, values: None,
+    resume: ResumePoints | None = None,
 ) -> History:
     """Train the network of `run` for `run.train.steps` updates on `batches.at(0), batches.at(1), …`.
 
@@ -74,38 +119,41 @@ def fit(
         device: where to train.
         on_checkpoint: called with the state before every step of the probe schedule, and with the final state.
         on_step: called after every update with the step and, every few steps, the latest finite-or-not values.
+        resume: where the training goes on if it was stopped, and leaves its state now and then; the history then covers
+            all steps, and no callback is called again for what was made before.
 
     Returns:
         The history. A non-finite loss or gradient is a result: it is the last row, and `diverged_at` names it.
     """
     model = build_network(run, len(test.classes), device).train()
     optimizer = build_optimizer(model, run)
-    record = torch.full((run.train.steps, len(HISTORY)), math.nan, device=device)
+    progress = Progress(run.train.steps, device)
     evaluation = Evaluation(batches, {"test": test} | ({} if held_out is None else {"held_out": held_out}))
+    if resume is not None:
+        resume.add(model=model, optimizer=optimizer, progress=progress, evaluation=evaluation)
+        resume.restore()
     schedule = set(run.train.checkpoint_steps)
-    diverged_at, read_until, done = None, 0, 0
-    for step in range(run.train.steps):
-        due = step in schedule or step % run.train.test_every == 0
-        if due or step - read_until >= FLUSH_EVERY:
-            diverged_at = _first_non_finite(record, read_until, step)
-            read_until = step
-            if diverged_at is not None:
-                break
-        if step % run.train.test_every == 0:
+    for step in range(progress.step, run.train.steps):
+        tested = step % run.train.test_every == 0
+        progress.read(at_least=1 if tested or step in schedule else FLUSH_EVERY)
+        if progress.diverged_at is not None:
+            break
+        if tested:
             evaluation.record(step, model)
         if step in schedule:
             on_checkpoint(_checkpoint(step, run, model, optimizer))
-        record[step] = train_step(model, optimizer, run, batches.at(step), step)
-        done = step + 1
-        on_step(step, _values(record, step) if done % FLUSH_EVERY == 0 else None)
+        progress.add(train_step(model, optimizer, run, batches.at(step), step))
+        on_step(step, _values(progress.values, step) if (step + 1) % FLUSH_EVERY == 0 else None)
+        if resume is not None:
+            resume.save_if_due(progress.step)
+    progress.read()
+    diverged_at = progress.diverged_at
+    rows = progress.step if diverged_at is None else diverged_at + 1
     if diverged_at is None:
-        diverged_at = _first_non_finite(record, read_until, done)
-    rows = done if diverged_at is None else diverged_at + 1
-    if diverged_at is None:
-        on_checkpoint(_checkpoint(done, run, model, optimizer))
+        on_checkpoint(_checkpoint(rows, run, model, optimizer))
     evaluation.record(rows, model)
     apart = None if held_out is None else evaluation.frame("held_out")
-    return History(_steps_frame(record[:rows]), evaluation.frame("test"), diverged_at, apart)
+    return History(_steps_frame(progress.values[:rows]), evaluation.frame("test"), diverged_at, apart)
 
 
 def train_step(
@@ -125,12 +173,6 @@ def train_step(
         accuracy = (logits.argmax(1) == targets).float().mean()
     optimizer.step()
     return torch.stack([loss.detach(), penalized, accuracy, grad_norm])
-
-
-def _first_non_finite(record: Tensor, start: int, stop: int) -> int | None:
-    """The first row in start … stop−1 with a non-finite loss or gradient norm, or None."""
-    bad = ~torch.isfinite(record[start:stop]).all(dim=1)
-    return start + int(bad.nonzero()[0]) if bool(bad.any()) else None
 
 
 def _values(record: Tensor, step: int) -> dict[str, float]:

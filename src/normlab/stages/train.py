@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
-from normlab.data.images import Batches, load_held_out, load_images
+from normlab.data.images import Batches, load_held_out, load_images, load_manifest
 from normlab.runs.checkpoint import checkpoint_path, save_checkpoint
 from normlab.runs.cost import predict_cost
 from normlab.runs.finished import write_run
 from normlab.runs.networks import resolve_device
 from normlab.runs.progress import StepLog
+from normlab.runs.resume import INTERVAL_SECONDS, ResumePoints, circumstances
 from normlab.runs.training import fit
 from normlab.seeding import set_deterministic
 from normlab.specs.strict import load_section
@@ -26,6 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--learning-rate", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--resume-every", type=float, default=INTERVAL_SECONDS, help="seconds between resume points")
     args = parser.parse_args(argv)
     train = load_section(args.params, "train", TrainSpec)
     run = RunSpec(args.network, args.norm_layer, args.learning_rate, args.seed, train)
@@ -35,7 +37,9 @@ def main(argv: list[str] | None = None) -> None:
     test, held_out = load_images(args.data, "test", device), load_held_out(args.data, device)
     cost = predict_cost(run, batches, device)
     print(f"{run.name} on {device}: {cost}", flush=True)
+    now = circumstances("normlab.stages.train", run.as_dict(), load_manifest(args.data), device)
     with command.new_folder(args.out) as folder, StepLog(run, cost) as log:
+        resume = ResumePoints(args.out, folder, now, interval=args.resume_every)
         history = fit(
             run,
             batches,
@@ -44,8 +48,10 @@ def main(argv: list[str] | None = None) -> None:
             device=device,
             on_checkpoint=lambda c: save_checkpoint(checkpoint_path(folder, c.step), c),
             on_step=log,
+            resume=resume,
         )
         write_run(folder, run, history, cost.parameters, device)
+    resume.remove()
 
 
 if __name__ == "__main__":
