@@ -1,14 +1,12 @@
-"""The files of CIFAR copies: pickled batches, read without executing anything, binary batches, parquet tables."""
+"""The files of CIFAR copies: pickled batches, binary batches, parquet tables."""
 
-import io
-import pickle
 import sys
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from normlab.data.pickles import StoredArray, read_pickle
 from normlab.data.pictures import decode_picture
 from normlab.specs.strict import InputError
 
@@ -17,78 +15,36 @@ ROW_LIMIT = 1_000_000
 Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
-class _StoredDtype:
-    """Stands for numpy.dtype while unpickling; only unsigned bytes are accepted."""
-
-    def __init__(self, code: object = None, *_: object) -> None:
-        if code not in ("u1", "|u1", b"u1", b"|u1"):
-            raise pickle.UnpicklingError(f"array of type {code!r}")
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-class _StoredArray:
-    """Stands for numpy.ndarray while unpickling: keeps shape and bytes, and runs no code of numpy."""
-
-    array: NDArray[np.uint8]
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, shape, dtype, fortran, content = state
-        if not isinstance(dtype, _StoredDtype) or fortran:
-            raise pickle.UnpicklingError("array of another type or order than row-major bytes")
-        content = content.encode("latin1") if isinstance(content, str) else content
-        self.array = np.frombuffer(content, dtype=np.uint8).reshape(shape)
-
-
-def _reconstruct(*_: object) -> _StoredArray:
-    return _StoredArray()
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    if encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"encoding {encoding!r}")
-    return text.encode("latin1")
-
-
-class _BatchUnpickler(pickle.Unpickler):
-    """Knows the five names that a CIFAR batch needs, each replaced by an inert stand-in, and no other."""
-
-    ALLOWED = {  # noqa: RUF012
-        ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-        ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-        ("numpy", "ndarray"): _StoredArray,
-        ("numpy", "dtype"): _StoredDtype,
-        ("_codecs", "encode"): _encode,
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return self.ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
-
-
 def read_python_batch(content: bytes, label_key: str, where: str) -> Split:
     """A pickled batch {b"data": uint8 (N, 3072), label_key: N integers} of the official python layout.
+
+    Copies that Python 3 and any numpy wrote are read too: labels as an array or as numbers of numpy, columns first.
 
     Raises:
         InputError: not such a pickle; one that asks for any other name than the array's is refused unexecuted.
     """
     try:
-        record = _BatchUnpickler(io.BytesIO(content), encoding="latin1").load()
-        record = {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in record.items()}
-        images = record["data"].array
-        labels = np.asarray(record[label_key])
+        record = read_pickle(content)
+        images, labels = _array(record["data"]), _array(record[label_key])
     except Exception as error:  # hostile bytes can make a pickle fail in any way
         line = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{where}: not a CIFAR batch: {line}") from None
-    if images.ndim != 2 or images.shape[1] != PIXELS or labels.shape != images.shape[:1] or labels.dtype.kind != "i":
-        raise InputError(f"{where}: expected N rows of {PIXELS} bytes and N labels, got {images.shape}, {labels.shape}")
-    return images.reshape(-1, 3, 32, 32), labels.astype(np.int64)
+        raise InputError(f"{where}: not a CIFAR batch: {line[:300]}") from None
+    if images.ndim != 2 or images.shape[1] != PIXELS or images.dtype != np.uint8 or labels.shape != images.shape[:1]:
+        raise InputError(
+            f"{where}: expected N rows of {PIXELS} bytes and N labels, got {images.shape} of {images.dtype}, "
+            f"{labels.shape}"
+        )
+    return np.ascontiguousarray(images).reshape(-1, 3, 32, 32), labels.astype(np.int64)
+
+
+def _array(value: object) -> NDArray[np.integer]:
+    """An array of a pickle, or its list of whole numbers."""
+    if isinstance(value, StoredArray):
+        return value.value
+    # a list in a list is refused unread: numpy would unfold it, without bound if it holds itself
+    if not isinstance(value, list) or not all(type(entry) is int for entry in value):
+        raise ValueError("data or labels are neither an array nor a list of whole numbers")
+    return np.asarray(value, dtype=np.int64)
 
 
 def read_binary_batch(content: bytes, label_bytes: int, where: str) -> Split:
