@@ -7,13 +7,21 @@ BIN := .venv/bin
 PY := $(BIN)/python
 STAMP := .venv/.synced
 # stages call `python`, so the environment comes first on the PATH of whatever DVC starts
-WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
+WITH_VENV := PATH="$$(pwd -P)/$(BIN):$$PATH"
 DVC := $(WITH_VENV) $(PY) -m dvc
 UV := $(BIN)/uv --quiet pip
 PRESETS := quick cifar-cpu paper
 PORT ?= 5000
 BASE ?= HEAD~1
 WORKERS ?= 2
+
+# What a person or a workflow sets reaches programs through the environment, never as part of a shell's command; `value`
+# takes it as it is, so that make too expands nothing in it.
+INPUTS := PRESET CANARY CLONE BASE PORT WORKERS ARGS
+$(foreach name,$(INPUTS),$(eval override $(name) := $$(value $(name))))
+export $(INPUTS)
+# `<python> … $(WITH_ARGS) MODULE …` is `python -m MODULE …` with the words of ARGS at its end
+WITH_ARGS := -c 'import os, shlex, sys; os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:], *shlex.split(os.environ["ARGS"])])'
 
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
@@ -42,7 +50,7 @@ $(STAMP): FORCE
 endif
 
 $(STAMP): requirements.lock pyproject.toml
-	@if ! { $(PY) -m pip --version && { test ! -s $(STAMP) || test "$$(cat $(STAMP))" = "$(CURDIR)"; }; } >/dev/null 2>&1; then \
+	@if ! { $(PY) -m pip --version && { test ! -s $(STAMP) || test "$$(cat $(STAMP))" = "$$(pwd -P)"; }; } >/dev/null 2>&1; then \
 		$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 			echo 'normlab needs Python 3.11 or newer, and none was found; name one: make setup PYTHON=/path/to/python3.12' >&2; \
 			exit 1; }; \
@@ -53,11 +61,11 @@ $(STAMP): requirements.lock pyproject.toml
 	@# bytecode once, here: where python may not write it, every process would compile torch anew
 	@$(UV) sync --compile-bytecode --python $(PY) requirements.lock
 	@$(UV) install --python $(PY) --no-deps --no-build-isolation --editable .
-	@printf '%s\n' "$(CURDIR)" > $(STAMP)
+	@printf '%s\n' "$$(pwd -P)" > $(STAMP)
 
 lock: $(STAMP)
-	$(UV) compile --python $(PY) --universal --generate-hashes --no-header --no-annotate \
-		--extra pipeline --extra dev --output-file requirements.lock pyproject.toml $(ARGS)
+	@$(PY) $(WITH_ARGS) uv --quiet pip compile --python $(PY) --universal --generate-hashes --no-header --no-annotate \
+		--extra pipeline --extra dev --output-file requirements.lock pyproject.toml
 
 # --- the study ------------------------------------------------------------------------------------------------------
 
@@ -76,12 +84,10 @@ publish: $(STAMP)
 
 report: $(STAMP)
 	@test -f reports/html/index.html || { echo 'no pages yet: run make repro' >&2; exit 1; }
-	@echo "$(CURDIR)/reports/html/index.html"
+	@echo "$$(pwd -P)/reports/html/index.html"
 
 ui: $(STAMP)
-	@echo 'the runs: http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning (stop with Ctrl-C)'
-	@$(PY) -m mlflow ui --host 127.0.0.1 --port $(PORT) \
-		--backend-store-uri "$$($(PY) -c 'from normlab.tracking.store import store_uri; print(store_uri())')"
+	@$(PY) -m normlab.stages.ui
 
 # what a reproduction here would run, from the committed lock file alone
 plan: $(STAMP)
@@ -90,23 +96,23 @@ plan: $(STAMP)
 
 # against BASE, or the commit before where BASE names none (the first push of a branch)
 metrics-diff: $(STAMP)
-	@base='$(BASE)'; git cat-file -e "$$base^{commit}" 2>/dev/null || base=HEAD~1; \
-	if git cat-file -e "$$base^{commit}" 2>/dev/null; then $(DVC) metrics diff --md "$$base"; \
+	@commit() { git rev-parse --verify --quiet --end-of-options "$$1^{commit}"; }; \
+	if base=$$(commit "$$BASE" || commit HEAD~1); then $(DVC) metrics diff --md "$$base"; \
 	else echo 'no earlier commit to compare with'; fi
 
 rerun: $(STAMP)
-	@$(WITH_VENV) $(PY) -m normlab.stages.rerun $(if $(CANARY),--canary '$(CANARY)')
+	@$(WITH_VENV) $(PY) -m normlab.stages.rerun
 
 # --- checks ---------------------------------------------------------------------------------------------------------
 
 test: $(STAMP)
-	@$(WITH_VENV) $(PY) -m pytest -n $(WORKERS) $(ARGS)
+	@$(WITH_VENV) $(PY) $(WITH_ARGS) pytest -n "$$WORKERS"
 
 # the oldest torch that pyproject.toml admits, on what does not need the pipeline's tools
 test-lowest: $(STAMP)
 	@test -x .venv-lowest/bin/python || $(PY) -m venv --without-pip .venv-lowest
 	@$(UV) install --python .venv-lowest/bin/python --editable '.[pipeline,dev]' 'torch==2.11.*' 'torchvision==0.26.*'
-	@.venv-lowest/bin/python -m pytest -n $(WORKERS) tests/nn tests/probes tests/test_*.py $(ARGS)
+	@.venv-lowest/bin/python $(WITH_ARGS) pytest -n "$$WORKERS" tests/nn tests/probes tests/test_*.py
 
 lint: $(STAMP) lint-workflows
 	@$(BIN)/ruff check .
