@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from normlab.runs.checkpoint import Checkpoint
 from normlab.runs.networks import build_network, build_optimizer, resolve_device
 from normlab.runs.training import History, fit, l2_penalty, train_step
+from normlab.specs.parts import names
 from normlab.specs.strict import InputError
-from normlab.specs.training import NORM_LAYERS
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_divergence_is_recorded_and_ends_the_run(data: Path) -> None:
 def test_seeds_are_paired_across_normalizers(data: Path) -> None:
     """Same initial weights where names and shapes agree, and the same batches: only the normalizer differs."""
     plain = build_network(tiny.run_spec("none"), 3).state_dict()
-    for kind in NORM_LAYERS:
+    for kind in names("normalizer"):
         state = build_network(tiny.run_spec(kind), 3).state_dict()
         assert all(torch.equal(state[name], tensor) for name, tensor in plain.items()), kind
     other = build_network(tiny.run_spec("none", seed=1), 3).state_dict()

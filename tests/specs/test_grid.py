@@ -44,7 +44,7 @@ def test_the_sparse_grids_may_be_left_out_or_empty() -> None:
     [
         ({"learning_rate_grid": _grid(norm_layer=["batch"], seed=[1])}, "every run may be named once, got vgg11-batch"),
         ({"learning_rate_grid": _grid(learning_rate=[-1.0])}, "^learning_rate_grid.learning_rate: must be a positive"),
-        ({"network_grid": _grid(network=["vgg12"])}, "^network_grid.network: accepted: vgg11"),
+        ({"network_grid": _grid(network=["vgg12"])}, "^network_grid.network: accepted: .*vgg11"),
         ({"network_grid": _grid(seed=[1, 1])}, "^network_grid.seed: every entry may appear once"),
         ({"grid": _grid(seed=[])}, "^grid.seed: expected at least one entry"),
     ],

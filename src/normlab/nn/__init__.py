@@ -1,23 +1,23 @@
-"""Normalizers and networks of the paper, with the normalizer as an argument."""
+"""Normalizers and networks of the paper, with the normalizer as an argument, and the door for other people's.
 
-from normlab.nn.deep_linear import DeepLinear, deep_linear
-from normlab.nn.lp import LpNorm
-from normlab.nn.noise import Noise, NoisyBatchNorm1d, NoisyBatchNorm2d
-from normlab.nn.normalizers import KINDS, normalizer
-from normlab.nn.resnet import ResNet, resnet
-from normlab.nn.vgg import VGG, vgg
+Every family of networks in `normlab.nn.networks` is an attribute here: `nn.vgg`, `nn.resnet`, `nn.deep_linear`.
+"""
 
-__all__ = [
-    "KINDS",
-    "VGG",
-    "DeepLinear",
-    "LpNorm",
-    "Noise",
-    "NoisyBatchNorm1d",
-    "NoisyBatchNorm2d",
-    "ResNet",
-    "deep_linear",
-    "normalizer",
-    "resnet",
-    "vgg",
-]
+import importlib
+from typing import Any
+
+from normlab.nn.registry import NormLayer, network, normalizer
+from normlab.specs.parts import stems
+
+__all__ = ["NormLayer", "network", "normalizer"]
+
+
+def __getattr__(name: str) -> Any:
+    # loaded at first use: a run depends on the files of its own network and normalizer, not on those of all
+    if name in stems("network"):
+        return getattr(importlib.import_module(f"normlab.nn.networks.{name}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *stems("network")])

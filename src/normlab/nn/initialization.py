@@ -1,13 +1,6 @@
 """Layers with the paper's initialization: Glorot weights, zero biases."""
 
-from collections.abc import Callable
-
 from torch import nn
-
-from normlab.nn.normalizers import normalizer
-
-NormLayer = str | Callable[[int], nn.Module]
-"""A kind of `normalizer`, or a function from the number of channels to a module."""
 
 
 def build_conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
@@ -26,11 +19,6 @@ def build_linear(in_features: int, out_features: int, bias: bool = True) -> nn.L
     linear = nn.Linear(in_features, out_features, bias=bias)
     _glorot(linear)
     return linear
-
-
-def build_norm(norm_layer: NormLayer, channels: int, dims: int = 2) -> nn.Module:
-    """The normalizer of a network: `normalizer(kind, channels, dims=dims)`, or what the given function returns."""
-    return normalizer(norm_layer, channels, dims=dims) if isinstance(norm_layer, str) else norm_layer(channels)
 
 
 def scale_channels(channels: int, width: float) -> int:

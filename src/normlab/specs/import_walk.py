@@ -6,7 +6,7 @@ import symtable
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
-from normlab.specs.strict import InputError
+from normlab.specs.errors import InputError
 
 INSTALLED = ("site-packages", "dist-packages")
 
@@ -43,8 +43,9 @@ def defined_names(path: Path) -> list[str] | None:
 def walk(name: str, root: Path) -> tuple[Path, ...]:
     """The file of module `name` and all files below `root` that importing it runs, its own first, then sorted.
 
-    Packages above a module are among them. Imports inside functions count; those that are put together at run time do
-    not, and neither does what lies outside of `root` or among the installed packages.
+    Packages above a module are among them, files with nothing but a docstring are not. Imports inside functions count;
+    those that are put together at run time do not, and neither does what lies outside of `root` or among the installed
+    packages.
 
     Raises:
         InputError: one of the files is not Python.
@@ -62,8 +63,10 @@ def walk(name: str, root: Path) -> tuple[Path, ...]:
         done.add(current)
         path = _file_below(current, root)
         if path is not None:
-            found.add(path)
-            waiting += _imported(path, current)
+            tree = _parse(path)
+            if not all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in tree.body):
+                found.add(path)
+            waiting += _imported(tree, current, is_package=path.name == "__init__.py")
         if "." in current:
             waiting.append(current.rpartition(".")[0])
     return (own, *sorted(found - {own}))
@@ -79,11 +82,11 @@ def _file_below(name: str, root: Path) -> Path | None:
     return path
 
 
-def _imported(path: Path, name: str) -> list[str]:
+def _imported(tree: ast.Module, name: str, is_package: bool) -> list[str]:
     """The modules that a file names in its imports; `from a import b` names both a and a.b, whichever exists."""
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    package = name if is_package else name.rpartition(".")[0]
     targets = []
-    for node in ast.walk(_parse(path)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             targets += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

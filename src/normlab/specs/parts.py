@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from normlab.specs.errors import InputError
 from normlab.specs.import_walk import defined_names, find_module, walk
-from normlab.specs.strict import InputError
 
 Kind = Literal["normalizer", "network", "data"]
 

@@ -13,11 +13,9 @@ from typing import Any, TypeVar
 
 import yaml
 
+from normlab.specs.errors import InputError
+
 S = TypeVar("S")
-
-
-class InputError(ValueError):
-    """Input that cannot be used; the message is one line: where, what was found, what is accepted."""
 
 
 class _Yaml12Loader(yaml.SafeLoader):

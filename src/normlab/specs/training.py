@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from normlab.specs import variant
+from normlab.specs.parts import family, resolve, slug
 from normlab.specs.strict import InputError, require
-
-NORM_LAYERS = ("none", "batch", "noisy_batch", "noise", "l1", "l2", "linf", "layer", "group", "instance")
-NETWORKS = ("vgg11", "vgg13", "vgg16", "vgg19", "resnet20", "resnet32", "resnet44", "resnet56")
 
 
 def checkpoint_file(step: int) -> str:
@@ -99,23 +97,25 @@ class RunSpec:
     variant: str = ""
 
     def __post_init__(self) -> None:
-        require(self.network in NETWORKS, "grid.network", f"accepted: {', '.join(NETWORKS)}", self.network)
-        require(
-            self.norm_layer in NORM_LAYERS, "grid.norm_layer", f"accepted: {', '.join(NORM_LAYERS)}", self.norm_layer
-        )
+        resolve(self.network, "network", "grid.network")
+        resolve(self.norm_layer, "normalizer", "grid.norm_layer")
         positive = math.isfinite(self.learning_rate) and self.learning_rate > 0
         require(positive, "grid.learning_rate", "must be a positive number", self.learning_rate)
         require(self.seed >= 0, "grid.seed", "must be a whole number of at least 0", self.seed)
 
     @property
     def name(self) -> str:
-        """`<network>-<norm_layer>-<learning rate>-<seed>`, the same as DVC's key of the grid point."""
-        return f"{self.network}-{self.norm_layer}-{self.learning_rate}-{self.seed}{variant.suffix(self.variant)}"
+        """`<network>-<norm_layer>-<learning rate>-<seed>`, the same as DVC's key of the grid point.
+
+        A dotted path `module:attribute` is written `module.attribute` in it.
+        """
+        network, norm_layer = slug(self.network), slug(self.norm_layer)
+        return f"{network}-{norm_layer}-{self.learning_rate}-{self.seed}{variant.suffix(self.variant)}"
 
     @property
     def study(self) -> str:
-        """The family the network belongs to: `vgg` or `resnet`."""
-        return self.network.rstrip("0123456789")
+        """The family the network belongs to: `vgg` or `resnet`, or a dotted path as it stands in `name`."""
+        return family(self.network)
 
     @property
     def keys(self) -> dict[str, object]:

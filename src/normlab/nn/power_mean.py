@@ -1,23 +1,19 @@
-"""The paper's l_p normalizers: BatchNorm with the power mean of the un-centered activations in place of sigma."""
+"""What the paper's l_p normalizers share: BatchNorm with the power mean of the un-centered activations for sigma."""
 
 import torch
 from torch import Tensor, nn
 
-from normlab.nn.noise import check_input
-
-POWERS = {"l1": 1.0, "l2": 2.0, "linf": float("inf")}
+from normlab.nn.inputs import check_input
 
 
-class LpNorm(nn.Module):
+class PowerMeanNorm(nn.Module):
     r"""Batch normalization by the mean and the l_p power mean, per channel over batch (and pixels).
 
-        mu  = mean(y)
-        s_1 = mean|y|        s_2 = sqrt(mean y^2)        s_inf = max|y|          (of the un-centered y)
-        z   = gamma * (y - mu) / s_p + beta
+        mu = mean(y)
+        z  = gamma * (y - mu) / (s_p + eps) + beta          s_p of the un-centered y, given by the subclass
 
-    `eps` keeps the quotient finite: s_2 = sqrt(mean y^2 + eps), and s_p + eps for p = 1 and infinity. Gradients flow
-    through mu and s_p, and stay finite on channels that are zero everywhere; where several |y| tie for the maximum they
-    share its gradient equally. With mu = 0, l2 equals BatchNorm.
+    `eps` keeps the quotient finite (for p = 2 it stands inside the root). Gradients flow through mu and s_p, and stay
+    finite on channels that are zero everywhere.
 
     Running statistics follow PyTorch's BatchNorm: r <- (1 - momentum) r + momentum * (batch value), starting from
     `running_mean` 0 and `running_scale` 1, `num_batches_tracked` counts the training forwards, and `momentum=None` is
@@ -28,7 +24,6 @@ class LpNorm(nn.Module):
     normalize by the average of their l_p-norm, before shifting the mean"); the power mean is our reading of "average".
 
     Args:
-        kind: "l1", "l2" or "linf".
         channels: size C of axis 1 of the input.
         dims: 2 for inputs (N, C, H, W), 0 for (N, C).
         eps: see above.
@@ -40,13 +35,14 @@ class LpNorm(nn.Module):
     """
 
     batch_coupled = True
+    kind: str
+    """The subclass's name, for messages."""
     running_mean: Tensor
     running_scale: Tensor
     num_batches_tracked: Tensor
 
     def __init__(
         self,
-        kind: str,
         channels: int,
         *,
         dims: int = 2,
@@ -55,9 +51,7 @@ class LpNorm(nn.Module):
         affine: bool = True,
     ) -> None:
         super().__init__()
-        if kind not in POWERS:
-            raise ValueError(f"kind: expected one of {', '.join(POWERS)}, got {kind!r}")
-        self.kind, self.channels, self.dims = kind, channels, dims
+        self.channels, self.dims = channels, dims
         self.eps, self.momentum, self.affine = eps, momentum, affine
         self.weight = nn.Parameter(torch.ones(channels)) if affine else None
         self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
@@ -71,12 +65,25 @@ class LpNorm(nn.Module):
         if self.training:
             mean, denominator = self._batch_statistics(x)
         else:
-            mean, denominator = self.running_mean, self._denominator(self.running_scale)
+            mean, denominator = self.running_mean, self.denominator(self.running_scale)
         shape = (1, self.channels) + (1,) * self.dims
         z = (x - mean.view(shape)) / denominator.view(shape)
         if self.weight is not None and self.bias is not None:
             z = z * self.weight.view(shape) + self.bias.view(shape)
         return z
+
+    def scale(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+        """s_p of x (N, C, ...) over all axes but the channels': (C,)."""
+        raise NotImplementedError
+
+    def denominator(self, scale: Tensor) -> Tensor:
+        """What the centered input is divided by, from s_p."""
+        return scale + self.eps
+
+    def batch_scale(self, x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """s_p of a batch and the denominator, differentiable in x."""
+        scale = self.scale(x, axes)
+        return scale, self.denominator(scale)
 
     def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if x.numel() <= self.channels:
@@ -86,18 +93,9 @@ class LpNorm(nn.Module):
             )
         axes = (0, *range(2, x.dim()))
         mean = x.mean(axes)
-        if self.kind == "l2":
-            # eps inside the root: the derivative of a bare sqrt at an all-zero channel is infinite
-            power = x.square().mean(axes)
-            scale, denominator = power.detach().sqrt(), (power + self.eps).sqrt()
-        else:
-            scale = x.abs().mean(axes) if self.kind == "l1" else x.abs().amax(axes)
-            denominator = scale + self.eps
+        scale, denominator = self.batch_scale(x, axes)
         self._track(mean.detach(), scale.detach())
         return mean, denominator
-
-    def _denominator(self, scale: Tensor) -> Tensor:
-        return (scale.square() + self.eps).sqrt() if self.kind == "l2" else scale + self.eps
 
     @torch.no_grad()
     def _track(self, mean: Tensor, scale: Tensor) -> None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from normlab.nn import KINDS, normalizer, vgg
+from normlab.nn import normalizer, vgg
+from normlab.specs.parts import names
 
 
 @pytest.mark.parametrize(("depth", "convolutions"), [(11, 8), (13, 10), (16, 13), (19, 16)])
@@ -26,7 +27,7 @@ def test_parameter_count_of_vgg16():
     assert sum(p.numel() for p in vgg(16, norm_layer="batch").parameters()) == 14_714_688 + 5_130 + 2 * 4224
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", names("normalizer"))
 def test_seeds_pair_over_normalizers(kind):
     torch.manual_seed(5)
     plain = dict(vgg(11, 0.125, "none").named_parameters())
@@ -72,7 +73,7 @@ def test_float64_and_channels_last():
     [
         ({"depth": 12}, "depth: expected one of 11, 13, 16, 19, got 12"),
         ({"width": 0.0}, "width: expected a positive number, got 0.0"),
-        ({"norm_layer": "bn"}, "unknown normalizer 'bn'; the kinds are: none, batch"),
+        ({"norm_layer": "bn"}, "normalizer: accepted: batch, .*, or a path module:attribute, got 'bn'"),
         ({"classifier": "big"}, "classifier: expected one of linear, mlp, got 'big'"),
         ({"num_classes": 0}, "num_classes: .* got 0"),
     ],

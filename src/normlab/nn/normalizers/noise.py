@@ -1,7 +1,9 @@
-"""The noise block of the paper's Algorithm 1, and the noisy BatchNorm made of it."""
+"""The noise block of the paper's Algorithm 1."""
 
 import torch
 from torch import Tensor, nn
+
+from normlab.nn.inputs import check_input
 
 
 class Noise(nn.Module):
@@ -32,6 +34,8 @@ class Noise(nn.Module):
     Raises:
         ValueError: a range or jitter out of bounds, or an input of another shape.
     """
+
+    adds_noise = True
 
     def __init__(
         self,
@@ -76,42 +80,21 @@ class Noise(nn.Module):
         )
 
 
-class NoisyBatchNorm1d(nn.BatchNorm1d):
-    """`torch.nn.BatchNorm1d`, then `Noise`: inputs (N, C); state and running statistics are those of BatchNorm."""
-
-    batch_coupled = True
-
-    def __init__(
-        self, channels: int, *, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True, **noise: float
-    ) -> None:
-        super().__init__(channels, eps=eps, momentum=momentum, affine=affine)
-        self.noise = Noise(channels, dims=0, **noise)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalize with batch statistics (running ones in eval mode), then, in train mode, add the noise."""
-        check_input(x, self.num_features, 0, "noisy_batch")
-        return self.noise(super().forward(x))
-
-
-class NoisyBatchNorm2d(nn.BatchNorm2d):
-    """`torch.nn.BatchNorm2d`, then `Noise`: inputs (N, C, H, W); state and running statistics are BatchNorm's."""
-
-    batch_coupled = True
-
-    def __init__(
-        self, channels: int, *, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True, **noise: float
-    ) -> None:
-        super().__init__(channels, eps=eps, momentum=momentum, affine=affine)
-        self.noise = Noise(channels, dims=2, **noise)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalize with batch statistics (running ones in eval mode), then, in train mode, add the noise."""
-        check_input(x, self.num_features, 2, "noisy_batch")
-        return self.noise(super().forward(x))
-
-
-def check_input(x: Tensor, channels: int, dims: int, kind: str) -> None:
-    """Raise `ValueError` unless x has shape (N, channels) for dims=0 or (N, channels, H, W) for dims=2."""
-    if x.dim() != dims + 2 or x.shape[1] != channels:
-        expected = f"(N, {channels}, H, W)" if dims == 2 else f"(N, {channels})"
-        raise ValueError(f"{kind}: expected an input of shape {expected}, got {tuple(x.shape)}")
+def noise(
+    channels: int,
+    *,
+    dims: int = 2,
+    mean_range: float = 0.5,
+    scale_range: float = 1.25,
+    mean_jitter: float = 0.1,
+    scale_jitter: float = 0.1,
+) -> Noise:
+    """The noise block alone, on the plain network: see `Noise`."""
+    return Noise(
+        channels,
+        dims=dims,
+        mean_range=mean_range,
+        scale_range=scale_range,
+        mean_jitter=mean_jitter,
+        scale_jitter=scale_jitter,
+    )

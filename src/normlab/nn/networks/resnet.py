@@ -5,7 +5,8 @@ from collections import OrderedDict
 from torch import Tensor, nn
 from torch.nn import functional
 
-from normlab.nn.initialization import NormLayer, build_conv3x3, build_linear, build_norm, scale_channels
+from normlab.nn.initialization import build_conv3x3, build_linear, scale_channels
+from normlab.nn.registry import NormLayer, normalizer
 
 DEPTHS = (20, 32, 44, 56)
 CHANNELS = (16, 32, 64)
@@ -21,10 +22,10 @@ class Block(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, stride: int, norm_layer: NormLayer) -> None:
         super().__init__()
         self.conv1 = build_conv3x3(in_channels, out_channels, stride)
-        self.norm1 = build_norm(norm_layer, out_channels)
+        self.norm1 = normalizer(norm_layer, out_channels)
         self.relu1 = nn.ReLU()
         self.conv2 = build_conv3x3(out_channels, out_channels)
-        self.norm2 = build_norm(norm_layer, out_channels)
+        self.norm2 = normalizer(norm_layer, out_channels)
         self.relu2 = nn.ReLU()
         self.stride, self.new_channels = stride, out_channels - in_channels
 
@@ -83,7 +84,7 @@ def resnet(depth: int = 20, norm_layer: NormLayer = "batch", num_classes: int = 
         raise ValueError(f"num_classes: expected a whole number of at least 1, got {num_classes!r}")
     channels = scale_channels(CHANNELS[0], width)
     stem = nn.Sequential(
-        OrderedDict(conv=build_conv3x3(3, channels), norm=build_norm(norm_layer, channels), relu=nn.ReLU())
+        OrderedDict(conv=build_conv3x3(3, channels), norm=normalizer(norm_layer, channels), relu=nn.ReLU())
     )
     stages = []
     for stage, base in enumerate(CHANNELS):

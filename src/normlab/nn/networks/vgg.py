@@ -4,9 +4,10 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from normlab.nn.initialization import NormLayer, build_conv3x3, build_linear, build_norm, scale_channels
+from normlab.nn.initialization import build_conv3x3, build_linear, scale_channels
+from normlab.nn.registry import NormLayer, normalizer
 
-STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Convolutions in each of the five stages, by depth."""
 CHANNELS = (64, 128, 256, 512, 512)
 CLASSIFIERS = ("linear", "mlp")
@@ -66,8 +67,8 @@ def vgg(
     Place in the paper: the "VGG-like" network of Section 2 and Appendix A.1 (exact depth, width and head are not given;
     the layer numbers of the figures need at least 13 normalized layers).
     """
-    if depth not in STAGES:
-        raise ValueError(f"depth: expected one of {', '.join(map(str, STAGES))}, got {depth!r}")
+    if depth not in DEPTHS:
+        raise ValueError(f"depth: expected one of {', '.join(map(str, DEPTHS))}, got {depth!r}")
     if classifier not in CLASSIFIERS:
         raise ValueError(f"classifier: expected one of {', '.join(CLASSIFIERS)}, got {classifier!r}")
     for name, number in (("num_classes", num_classes), ("in_channels", in_channels)):
@@ -75,12 +76,12 @@ def vgg(
             raise ValueError(f"{name}: expected a whole number of at least 1, got {number!r}")
     features: OrderedDict[str, nn.Module] = OrderedDict()
     channels, index = in_channels, 0
-    for stage, (convolutions, base) in enumerate(zip(STAGES[depth], CHANNELS, strict=True), start=1):
+    for stage, (convolutions, base) in enumerate(zip(DEPTHS[depth], CHANNELS, strict=True), start=1):
         for _ in range(convolutions):
             index += 1
             out_channels = scale_channels(base, width)
             features[f"conv{index}"] = build_conv3x3(channels, out_channels)
-            features[f"norm{index}"] = build_norm(norm_layer, out_channels)
+            features[f"norm{index}"] = normalizer(norm_layer, out_channels)
             features[f"relu{index}"] = nn.ReLU()  # not in place: probes read the normalizer's output
             channels = out_channels
         features[f"pool{stage}"] = nn.MaxPool2d(2)

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from normlab.nn import resnet
-from normlab.nn.resnet import Block
+from normlab.nn.networks.resnet import Block
 
 
 @pytest.mark.parametrize(("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85)])
@@ -66,7 +66,7 @@ def test_without_normalizers_the_deepest_network_is_finite_and_learns():
     [
         ({"depth": 18}, "depth: expected one of 20, 32, 44, 56, got 18"),
         ({"width": -1}, "width"),
-        ({"norm_layer": "bn"}, "the kinds are"),
+        ({"norm_layer": "bn"}, "normalizer: accepted: batch"),
         ({"num_classes": 0}, "num_classes: .* got 0"),
     ],
 )

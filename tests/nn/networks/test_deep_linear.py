@@ -50,7 +50,7 @@ def test_normalized_forward_and_pairing(kind):
     [
         ({"depth": 0}, "depth: .* at least 1, got 0"),
         ({"features": 2.5}, "features: .* got 2.5"),
-        ({"norm_layer": "bn"}, "the kinds are"),
+        ({"norm_layer": "bn"}, "normalizer: accepted: batch"),
         ({"norm_layer": "instance"}, "needs pixels"),
         ({"norm_layer": "group"}, "its own group"),
     ],

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from normlab.nn import Noise, NoisyBatchNorm1d, NoisyBatchNorm2d, normalizer
+from normlab.nn import normalizer
+from normlab.nn.normalizers.noise import Noise
+from normlab.nn.normalizers.noisy_batch import NoisyBatchNorm1d, NoisyBatchNorm2d
 
 QUIET = {"mean_range": 0, "scale_range": 1, "mean_jitter": 0, "scale_jitter": 0}
 

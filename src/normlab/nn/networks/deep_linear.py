@@ -4,8 +4,8 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from normlab.nn.initialization import NormLayer, build_linear, build_norm
-from normlab.nn.normalizers import default_groups
+from normlab.nn.initialization import build_linear
+from normlab.nn.registry import NormLayer, normalizer
 
 
 class DeepLinear(nn.Module):
@@ -47,11 +47,11 @@ def deep_linear(depth: int = 25, features: int = 10, norm_layer: NormLayer = "no
     for name, number in (("depth", depth), ("features", features)):
         if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             raise ValueError(f"{name}: expected a whole number of at least 1, got {number!r}")
-    if norm_layer == "group" and default_groups(features) == features:
-        raise ValueError(f"group: each of the {features} features would be its own group, and every output zero")
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for index in range(1, depth + 1):
         layers[f"linear{index}"] = build_linear(features, features, bias=False)
         if index < depth:
-            layers[f"norm{index}"] = build_norm(norm_layer, features, dims=0)
+            norm = layers[f"norm{index}"] = normalizer(norm_layer, features, dims=0)
+            if isinstance(norm, nn.GroupNorm) and norm.num_groups == features:
+                raise ValueError(f"group: each of the {features} features would be its own group, every output zero")
     return DeepLinear(nn.Sequential(layers))
