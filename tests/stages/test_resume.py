@@ -1,5 +1,6 @@
 """A computation that is stopped at any moment and started again ends with the bytes of one that was never stopped."""
 
+import dataclasses
 import json
 import os
 import random
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests import tiny
+from tests.studies.deep_linear.test_study import SPEC
 
 pytestmark = pytest.mark.pipeline
 
@@ -71,3 +73,15 @@ def test_a_training_killed_five_times_ends_with_the_same_bytes(tmp_path: Path, m
     assert folder_bytes(tmp_path / "runs/killed") == folder_bytes(tmp_path / "runs/whole")
     assert sorted(os.listdir("runs")) == ["killed", "whole"]
     assert [path for path in Path("scratch").rglob("*") if path.is_file()] == []
+
+
+def test_a_deep_linear_cell_killed_five_times_ends_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    section = {**dataclasses.asdict(SPEC), "steps": 40}
+    (tmp_path / "params.yaml").write_text(json.dumps({"dln": section}))
+    cell = ["--norm-layer", "batch", "--learning-rate", "0.002"]
+    printed = run_whole_and_killed("dln", cell, ["--out", "dln/whole"], ["--out", "dln/killed"])
+    assert printed.count("dln/killed: goes on from step") == KILLS
+    assert folder_bytes(tmp_path / "dln/killed") == folder_bytes(tmp_path / "dln/whole")

@@ -2,8 +2,11 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import torch
 
 KEYS = ("study", "network", "norm_layer", "learning_rate", "variant", "seed")
 """What names a run. `variant` is how its settings differ from the shared ones, such as "weight_decay=0.0004"; "" where
@@ -50,3 +53,54 @@ class Rows:
             frame.insert(position, key, value)
         whole = dict.fromkeys(("seed", "step", "batch"), "int64")
         return frame.astype({"learning_rate": "float64", "step_size": "float64", **whole})
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far, as plain values."""
+        return {"rows": self._rows}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after the rows of `state`."""
+        self._rows = state["rows"]
+
+
+class Histograms:
+    """Collects histograms of single units, a row a bin."""
+
+    def __init__(self) -> None:
+        self._entries: list[dict[str, Any]] = []
+
+    def add(
+        self, keys: Mapping[str, object], layer: str, unit: int, step: int, edges: np.ndarray, counts: np.ndarray
+    ) -> None:
+        """One histogram.
+
+        Args:
+            keys: of the run, as in `Rows`.
+            layer: the layer's name.
+            unit: the number of the unit in the layer.
+            step: the step.
+            edges: (B+1,) increasing, float64.
+            counts: (B,), float64.
+        """
+        named = {**keys, "layer": layer, "unit": unit, "step": step}
+        bins = {"edges": torch.from_numpy(edges.copy()), "counts": torch.from_numpy(counts.copy())}
+        self._entries.append({"keys": named, **bins})
+
+    def frame(self) -> pd.DataFrame:
+        """All of them in the order of adding: the keys, layer, unit, step, left and right edge of the bin, count."""
+        return pd.concat([self._bins(**entry) for entry in self._entries], ignore_index=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The histograms so far."""
+        return {"entries": self._entries}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after the histograms of `state`."""
+        self._entries = state["entries"]
+
+    @staticmethod
+    def _bins(keys: Mapping[str, object], edges: torch.Tensor, counts: torch.Tensor) -> pd.DataFrame:
+        bins = pd.DataFrame({"left": edges[:-1].numpy(), "right": edges[1:].numpy(), "count": counts.numpy()})
+        for position, (key, value) in enumerate(keys.items()):
+            bins.insert(position, key, value)
+        return bins

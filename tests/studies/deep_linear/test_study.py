@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import torch
 from tests.studies.deep_linear.conftest import build_instance
 from tests.studies.deep_linear.twin import build_twin, half_squared_error
 
+from normlab.runs.resume import ResumePoints
 from normlab.specs.dln import DlnScanSpec, DlnSpec
 from normlab.studies.deep_linear.network import NORM_LAYERS
 from normlab.studies.deep_linear.problem import draw_data, draw_weights
@@ -151,3 +153,32 @@ def test_scan_runs_are_those_of_the_study():
         np.testing.assert_allclose(rows["value"], series(cell, 7, "history", "loss")[rows["step"]], rtol=1e-9)
     summary = frame[(frame["quantity"] == "diverged_at") & (frame["learning_rate"] == RATE)]
     assert summary["value"].isna().all()
+
+
+class Stopped(Exception):
+    """The end of a process."""
+
+
+def test_a_cell_stopped_at_any_step_goes_on_to_the_same_end(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "half"
+    folder.mkdir()
+    whole = run_cell(SPEC, "l1", RATE)
+
+    def stop_at(last):
+        def on_step(step):
+            if step == last:
+                raise Stopped
+
+        return on_step
+
+    for last in range(1, SPEC.steps + 1):
+        said = []
+        first, second = (ResumePoints(Path("out"), folder, {}, interval=0.0, say=said.append) for _ in range(2))
+        with pytest.raises(Stopped):
+            run_cell(SPEC, "l1", RATE, stop_at(last), first)
+        again = run_cell(SPEC, "l1", RATE, resume=second)
+        second.remove()
+        assert said == [f"out: goes on from step {last}, where it was stopped"]
+        for found, expected in zip(again, whole, strict=True):
+            pd.testing.assert_frame_equal(found, expected, check_exact=True)

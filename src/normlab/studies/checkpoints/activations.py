@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor, nn
 
 from normlab.probes import MomentsProbe, activation_moments
 from normlab.seeding import generator
-from normlab.tables.rows import Rows
+from normlab.tables.rows import Histograms, Rows
 
 
 def wasserstein(edges_a: np.ndarray, counts_a: np.ndarray, edges_b: np.ndarray, counts_b: np.ndarray) -> float:
@@ -52,6 +54,10 @@ class _Layer:
         units, mean, variance, edges, counts = (np.asarray(value, dtype=np.float64) for value in fields)
         return cls(units, mean, variance, edges, counts)
 
+    def state(self) -> dict[str, Tensor]:
+        """The arrays as tensors, for a file."""
+        return {name: torch.from_numpy(value) for name, value in vars(self).items()}
+
 
 class ActivationTrack:
     """Follows the same units of the same layers through a run and records how their distribution moves.
@@ -67,7 +73,7 @@ class ActivationTrack:
         self.layers, self.units, self.seed = layers, units, seed
         self._first: dict[str, _Layer] = {}
         self._previous: dict[str, _Layer] = {}
-        self._histograms: list[pd.DataFrame] = []
+        self._histograms = Histograms()
 
     def measure(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, MomentsProbe]:
         """Moments and histograms of the tracked units on one batch, in train mode."""
@@ -112,11 +118,25 @@ class ActivationTrack:
             rows.add("activations", step, {key: float(value) for key, value in values.items()}, layer=name)
             if regular:
                 self._previous[name] = layer
-                self._histograms.append(_histogram_rows(rows, name, step, layer))
+                self._histograms.add(rows.keys, name, int(layer.units[0]), step, layer.edges, layer.counts[0])
 
     def histograms(self) -> pd.DataFrame:
         """The example unit's histogram at every regular step: layer, unit, step, left, right, count."""
-        return pd.concat(self._histograms, ignore_index=True)
+        return self._histograms.frame()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What later steps are compared with, and the histograms so far."""
+        compared = {"first": self._first, "previous": self._previous}
+        layers = {when: {name: layer.state() for name, layer in found.items()} for when, found in compared.items()}
+        return {**layers, "histograms": self._histograms.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after the steps of `state`."""
+        self._first, self._previous = (
+            {name: _Layer(**{field: value.numpy() for field, value in layer.items()}) for name, layer in found.items()}
+            for found in (state["first"], state["previous"])
+        )
+        self._histograms.load_state_dict(state["histograms"])
 
 
 def _over_deviation(change: np.ndarray, layer: _Layer) -> float:
@@ -135,11 +155,3 @@ def _changes(previous: _Layer, layer: _Layer) -> dict[str, float]:
         "relative_mean_change": _over_deviation(np.abs(layer.mean - previous.mean), previous),
         "wasserstein": _over_deviation(np.asarray(distances), previous),
     }
-
-
-def _histogram_rows(rows: Rows, name: str, step: int, layer: _Layer) -> pd.DataFrame:
-    bins = pd.DataFrame({"left": layer.edges[:-1], "right": layer.edges[1:], "count": layer.counts[0]})
-    keys = {**rows.keys, "layer": name, "unit": int(layer.units[0]), "step": step}
-    for position, (key, value) in enumerate(keys.items()):
-        bins.insert(position, key, value)
-    return bins

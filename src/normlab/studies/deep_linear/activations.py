@@ -12,6 +12,7 @@ quantities for the other networks.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from torch import Tensor
 from normlab import seeding
 from normlab.studies.deep_linear.problem import Problem
 from normlab.studies.deep_linear.rows import CellRows
+from normlab.tables.rows import Histograms
 
 HISTOGRAM_BINS = 50
 
@@ -43,7 +45,7 @@ class DeepLinearTrack:
         self.examples = torch.tensor(draws)  # (S, L)
         self._first: tuple[Tensor, Tensor] | None = None
         self._previous: tuple[Tensor, Tensor, Tensor] | None = None
-        self._histograms: list[pd.DataFrame] = []
+        self._histograms = Histograms()
 
     def record(self, rows: CellRows, step: int, maps: Tensor, maps_after: Tensor) -> None:
         """Rows `activations` of one probed step.
@@ -96,15 +98,20 @@ class DeepLinearTrack:
                 if not np.isfinite(values).all():
                     continue
                 counts, edges = np.histogram(values, bins=HISTOGRAM_BINS)
-                bins = pd.DataFrame({"left": edges[:-1], "right": edges[1:], "count": counts.astype(np.float64)})
-                keys = {**run.keys, "layer": f"layers.norm{layer}", "unit": unit, "step": step}
-                for position, (key, value) in enumerate(keys.items()):
-                    bins.insert(position, key, value)
-                self._histograms.append(bins)
+                self._histograms.add(run.keys, f"layers.norm{layer}", unit, step, edges, counts.astype(np.float64))
 
     def histograms(self) -> pd.DataFrame:
         """All histograms: one row a run × layer × step × bin."""
-        return pd.concat(self._histograms, ignore_index=True)
+        return self._histograms.frame()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What later steps are compared with, and the histograms so far."""
+        return {"first": self._first, "previous": self._previous, "histograms": self._histograms.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after the steps of `state`."""
+        self._first, self._previous = state["first"], state["previous"]
+        self._histograms.load_state_dict(state["histograms"])
 
     def _select(self, maps: Tensor) -> Tensor:
         return maps[:, torch.tensor(self.layers) - 1]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from torch import Tensor
@@ -45,3 +46,12 @@ class CellRows:
     def frame(self) -> pd.DataFrame:
         """All rows, seed by seed."""
         return pd.concat([run.frame() for run in self.runs], ignore_index=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far, as plain values."""
+        return {"runs": [run.state_dict() for run in self.runs]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after the rows of `state`."""
+        for run, rows in zip(self.runs, state["runs"], strict=True):
+            run.load_state_dict(rows)

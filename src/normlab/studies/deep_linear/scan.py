@@ -2,13 +2,12 @@
 
 import pandas as pd
 import torch
-from torch import Tensor
 
 from normlab.specs.dln import DlnScanSpec, DlnSpec
 from normlab.studies.deep_linear.network import Network
 from normlab.studies.deep_linear.problem import draw_problem, draw_weights
 from normlab.studies.deep_linear.rows import CellRows
-from normlab.studies.deep_linear.study import descend, diverged_at
+from normlab.studies.deep_linear.study import Descent, descend, diverged_at
 
 
 def scan_rates(spec: DlnSpec, scan: DlnScanSpec, norm_layer: str) -> pd.DataFrame:
@@ -22,12 +21,9 @@ def scan_rates(spec: DlnSpec, scan: DlnScanSpec, norm_layer: str) -> pd.DataFram
     network = Network(norm_layer, spec.depth, spec.features, spec.affine, spec.eps)  # type: ignore[arg-type]
     rates = torch.tensor(scan.learning_rate, dtype=torch.float64)
     start = network.pack(draw_weights(spec.seeds, spec.depth, spec.features))[:, None].expand(-1, len(rates), -1)
-    losses = torch.empty(scan.steps + 1, len(spec.seeds), len(rates), dtype=torch.float64)
-
-    def visit(step: int, params: Tensor, loss: Tensor, gradient: Tensor) -> None:
-        losses[step] = loss
-
-    descend(network, problem, start, rates, scan.steps, visit)
+    descent = Descent(start, scan.steps)
+    descend(network, problem, descent, rates)
+    losses = descent.losses
     steps = [*range(0, scan.steps, scan.loss_every), scan.steps]
     frames = []
     for index, rate in enumerate(scan.learning_rate):

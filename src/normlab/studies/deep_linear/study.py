@@ -16,12 +16,14 @@ A seed that diverges keeps inf and NaN from then on; the others share nothing wi
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from normlab import seeding
+from normlab.runs.resume import ResumePoints
 from normlab.specs.dln import DlnSpec
 from normlab.studies.deep_linear.activations import DeepLinearTrack
 from normlab.studies.deep_linear.curvature import directional_curvature, hessian, top_eigenvalue
@@ -45,33 +47,75 @@ class State:
     gradient: Tensor
 
 
+class Descent:
+    """V runs of gradient descent for each of S seeds: where they stand, and what they came through.
+
+    Args:
+        params: (S, V, P), initial weights.
+        steps: number of updates.
+
+    Attributes:
+        step: updates made.
+        params: (S, V, P), the weights after them.
+        losses: (steps+1, S, V), up to and with `step` - 1.
+        norms: the same of the gradients' norms.
+    """
+
+    def __init__(self, params: Tensor, steps: int) -> None:
+        self.step, self.params = 0, params
+        self.losses, self.norms = torch.empty(2, steps + 1, *params.shape[:2], dtype=torch.float64)
+
+    def update(self, learning_rates: Tensor, loss: Tensor, gradient: Tensor) -> None:
+        """Keep loss (S, V) and the norm of the gradient (S, V, P) of this step, and move the weights."""
+        self.losses[self.step] = loss
+        self.norms[self.step] = torch.linalg.vector_norm(gradient, dim=-1)
+        self.params = self.params - learning_rates[:, None] * gradient
+        self.step += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything up to the last update."""
+        curves = {"losses": self.losses[: self.step].clone(), "norms": self.norms[: self.step].clone()}
+        return {"step": self.step, "params": self.params, **curves}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after the last update of `state`."""
+        self.step, self.params = state["step"], state["params"]
+        self.losses[: self.step], self.norms[: self.step] = state["losses"], state["norms"]
+
+
 def descend(
     network: Network,
     problem: Problem,
-    params: Tensor,
+    descent: Descent,
     learning_rates: Tensor,
-    steps: int,
-    on_step: Callable[[int, Tensor, Tensor, Tensor], None],
+    on_step: Callable[[int, Tensor, Tensor, Tensor], None] = lambda *state: None,
+    resume: ResumePoints | None = None,
 ) -> None:
-    """Full-batch gradient descent of V runs for each of S seeds.
+    """Full-batch gradient descent of V runs for each of S seeds, from where `descent` stands.
 
     Args:
         network: the network.
         problem: the S problems.
-        params: (S, V, P), initial weights.
+        descent: where it starts; afterwards it holds all losses.
         learning_rates: (V,).
-        steps: number of updates.
         on_step: called with t, params (S, V, P), loss (S, V), gradient (S, V, P) for t = 0 .. steps, `steps` included.
+        resume: leaves the state of its parts now and then.
     """
-    for step in range(steps + 1):
+    for step in range(descent.step, len(descent.losses)):
         with torch.no_grad():
-            loss, gradient = network.evaluate(problem, params)
-        on_step(step, params, loss, gradient)
-        params = params - learning_rates[:, None] * gradient
+            loss, gradient = network.evaluate(problem, descent.params)
+        on_step(step, descent.params, loss, gradient)
+        descent.update(learning_rates, loss, gradient)
+        if resume is not None:
+            resume.save_if_due(descent.step)
 
 
 def run_cell(
-    spec: DlnSpec, norm_layer: str, learning_rate: float, on_step: Callable[[int], None] = lambda step: None
+    spec: DlnSpec,
+    norm_layer: str,
+    learning_rate: float,
+    on_step: Callable[[int], None] = lambda step: None,
+    resume: ResumePoints | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train and measure one cell.
 
@@ -80,6 +124,7 @@ def run_cell(
         norm_layer: none, batch, l1, l2 or linf.
         learning_rate: of gradient descent on the loss summed over samples.
         on_step: called after each step.
+        resume: where the cell goes on if it was stopped, and leaves its state now and then.
 
     Returns:
         The measurements and the histograms.
@@ -88,17 +133,18 @@ def run_cell(
     network = Network(norm_layer, spec.depth, spec.features, spec.affine, spec.eps)  # type: ignore[arg-type]
     rows = CellRows(norm_layer, learning_rate, spec.seeds)
     probes = Probes(spec, network, problem, learning_rate, rows)
-    losses, norms = torch.empty(2, spec.steps + 1, len(spec.seeds), dtype=torch.float64)
+    descent = Descent(network.pack(draw_weights(spec.seeds, spec.depth, spec.features))[:, None], spec.steps)
+    if resume is not None:
+        resume.add(descent=descent, rows=rows, track=probes.track)
+        resume.restore()
 
     def visit(step: int, params: Tensor, loss: Tensor, gradient: Tensor) -> None:
-        losses[step] = loss[:, 0]
-        norms[step] = torch.linalg.vector_norm(gradient[:, 0], dim=-1)
         if step % spec.probe_every == 0:
             probes.measure(State(step, params[:, 0], loss[:, 0], gradient[:, 0]))
         on_step(step)
 
-    start = network.pack(draw_weights(spec.seeds, spec.depth, spec.features))[:, None]
-    descend(network, problem, start, torch.tensor([learning_rate], dtype=torch.float64), spec.steps, visit)
+    descend(network, problem, descent, torch.tensor([learning_rate], dtype=torch.float64), visit, resume)
+    losses, norms = descent.losses[:, :, 0], descent.norms[:, :, 0]
     for step in range(spec.steps + 1):
         if step < FIRST_STEPS or step % spec.loss_every == 0 or step == spec.steps:
             rows.add("history", step, {"loss": losses[step], "grad_norm": norms[step]})
