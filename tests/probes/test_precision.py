@@ -33,7 +33,7 @@ def test_float32_is_float32_inside_and_switches_are_as_before_outside(setting: s
     elif setting == "inherited":
         torch.backends.fp32_precision = "tf32"
     before = switches()
-    with full_precision(nn.Linear(1, 1)):
+    with full_precision():
         assert switches() == ["ieee"] * len(SWITCHES)
         if setting != "inherited":  # torch refuses to read the older switches while they contradict the newer
             assert torch.get_float32_matmul_precision() == "highest"
@@ -48,7 +48,7 @@ def test_autocast_is_off_inside() -> None:
     layer, x = nn.Linear(4, 4), torch.ones(2, 4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert layer(x).dtype == torch.bfloat16
-        with full_precision(layer):
+        with full_precision():
             assert layer(x).dtype == torch.float32
         assert layer(x).dtype == torch.bfloat16
 

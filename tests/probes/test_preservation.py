@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from normlab.probes.preservation import RandomState, preserved
+from normlab.probes.memory import RandomState
+from normlab.probes.preservation import preserved
 from tests.reference.traces import no_trace
 
 

@@ -12,14 +12,16 @@ from torch import Tensor, nn
 
 
 def _bits(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().numpy().tobytes()
+    return tensor.detach().cpu().contiguous().clone().numpy().tobytes()  # numpy would fix the size of its memory
 
 
 def _collect(model: nn.Module, optimizer: torch.optim.Optimizer | None, batch: Any) -> dict[str, Any]:
     """Everything that must be equal afterwards; identities as `id`, values as bytes."""
     seen: dict[str, Any] = {}
     for name, p in model.named_parameters(remove_duplicate=False):
-        seen[f"parameter {name}"] = (id(p), p.data_ptr(), p._version, p.requires_grad, _bits(p), p.stride())
+        seen[f"parameter {name}"] = (id(p), p.data_ptr(), p.requires_grad, _bits(p), p.stride())
+        # a graph of the caller's stays valid; what a forward pass writes into frozen ones counts as a version of theirs
+        seen[f"version {name}"] = p._version if p.requires_grad else 0
         seen[f"grad {name}"] = None if p.grad is None else (id(p.grad), _bits(p.grad))
     for name, b in model.named_buffers(remove_duplicate=False):
         seen[f"buffer {name}"] = (id(b), b.requires_grad, _bits(b))

@@ -67,7 +67,13 @@ class DirectionalCurvature:
 
 
 def hessian_vector_product(
-    model: nn.Module, loss_fn: LossFn, batch: Batch, vector: Sequence[Tensor], *, mode: str = "train"
+    model: nn.Module,
+    loss_fn: LossFn,
+    batch: Batch,
+    vector: Sequence[Tensor],
+    *,
+    mode: str = "train",
+    also: Sequence[nn.Module] = (),
 ) -> list[Tensor]:
     """Hv with H = ∇²L(w), by double backward.
 
@@ -81,6 +87,7 @@ def hessian_vector_product(
         batch: one batch.
         vector: v, a list of tensors shaped like the trainable parameters, in their order.
         mode: "train" (batch statistics; default) or "eval".
+        also: modules outside of the model whose state the loss changes, where `loss_fn` does not show them.
 
     Returns:
         Hv, shaped like v, detached, on the CPU; zero for parameters that the loss does not use or uses linearly.
@@ -90,14 +97,14 @@ def hessian_vector_product(
         ValueError: a vector of other shapes, and what `landscape` refuses.
         RuntimeError: torch has no second derivative of some layer (the message of torch says which).
     """
-    with objective_at(model, loss_fn, batch, mode=mode) as objective:
+    with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
         v = check_vector(vector, objective.parameters, "vector")
         with hessian_of(objective) as hessian:
             return [h.cpu() for h in hessian.times(v)]
 
 
 def directional_curvature(
-    model: nn.Module, loss_fn: LossFn, batch: Batch, *, mode: str = "train"
+    model: nn.Module, loss_fn: LossFn, batch: Batch, *, mode: str = "train", also: Sequence[nn.Module] = ()
 ) -> DirectionalCurvature:
     """Curvature of the loss along its own gradient g = ∇L(w).
 
@@ -114,12 +121,13 @@ def directional_curvature(
         loss_fn: `loss_fn(model, batch)` → scalar tensor.
         batch: one batch.
         mode: "train" (batch statistics; default) or "eval".
+        also: modules outside of the model whose state the loss changes, where `loss_fn` does not show them.
 
     Raises:
         TypeError, ValueError: as `landscape`.
     """
     notes: tuple[str, ...] = ()
-    with objective_at(model, loss_fn, batch, mode=mode) as objective, hessian_of(objective) as hessian:
+    with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective, hessian_of(objective) as hessian:
         g = hessian.gradient
         norm = l2_norm(g)
         if norm == 0:
@@ -146,6 +154,7 @@ def top_eigenvalues(
     generator: torch.Generator | None = None,
     tol: float = 1e-3,
     max_products: int = 100,
+    also: Sequence[nn.Module] = (),
 ) -> Eigenvalues:
     """The k largest (algebraic) eigenvalues of H = ∇²L(w); for k = 1 the sharpness.
 
@@ -168,6 +177,7 @@ def top_eigenvalues(
             global CPU state, which is not consumed.
         tol: relative tolerance: converged means ‖Hv − θv‖₂ ≤ tol·|θ| for all k.
         max_products: limit on the Hessian-vector products; at least k.
+        also: modules outside of the model whose state the loss changes, where `loss_fn` does not show them.
 
     Raises:
         TypeError: a bfloat16 or half model.
@@ -179,7 +189,7 @@ def top_eigenvalues(
             raise TypeError(f"{name} must be an integer, got {value!r}")
     if not (tol >= 0 and math.isfinite(tol)):
         raise ValueError(f"tol must be a finite number of at least 0, got {tol!r}")
-    with objective_at(model, loss_fn, batch, mode=mode) as objective:
+    with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
         n = sum(p.numel() for p in objective.parameters)
         if not 1 <= k <= n:
             raise ValueError(f"k must be between 1 and {n}, the number of trainable parameters, got {k}")
@@ -194,8 +204,8 @@ def top_eigenvalues(
         with hessian_of(objective) as hessian, torch.no_grad():
             found = largest_eigenvalues(hessian.times_flat, hessian.start(draw()), draw, k, tol, max_products)
         return Eigenvalues(
-            values=torch.tensor(found.values, dtype=objective.dtype),
-            residuals=torch.tensor(found.residuals, dtype=objective.dtype),
+            values=torch.tensor(found.values, dtype=objective.dtype, device="cpu"),
+            residuals=torch.tensor(found.residuals, dtype=objective.dtype, device="cpu"),
             converged=found.converged,
             products=found.products,
             mode=mode,

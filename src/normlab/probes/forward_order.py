@@ -27,13 +27,16 @@ class ForwardOrder(TorchFunctionMode):
 
     Time is counted in uses. A use counts for a parameter while some module is being called; one outside of all modules
     (a penalty in the loss function) only where there is no other.
+
+    Attributes:
+        owned: every module's own trainable parameters, as they are before the pass (which may replace them).
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self._owned = {module: own_parameters(module) for module in model.modules()}
+        self.owned = {module: own_parameters(module) for module in model.modules()}
         self._owners: dict[int, list[nn.Module]] = {}
-        for module, parameters in self._owned.items():
+        for module, parameters in self.owned.items():
             for p in parameters:
                 self._owners.setdefault(id(p), []).append(module)
         self._clock = 0
@@ -44,7 +47,7 @@ class ForwardOrder(TorchFunctionMode):
         self._hooks = ExitStack()
 
     def __enter__(self) -> "ForwardOrder":
-        for module in self._owned:
+        for module in self.owned:
             before = module.register_forward_pre_hook(self._enter_module, prepend=True)
             self._hooks.callback(before.remove)
             after = module.register_forward_hook(self._leave_module, always_call=True)
@@ -83,7 +86,7 @@ class ForwardOrder(TorchFunctionMode):
         """Time at which the module first uses a parameter of its own during its own call."""
         if module in self._layer_uses:
             return self._layer_uses[module]
-        own = [self.of_parameter(p) for p in self._owned[module]]
+        own = [self.of_parameter(p) for p in self.owned[module]]
         return self._called[module] if module in self._called else min(own, default=math.inf)
 
     def _record(self, parameter: Tensor) -> None:

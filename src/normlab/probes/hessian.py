@@ -46,7 +46,9 @@ class Hessian:
         gradient = torch.cat([g.reshape(-1).to(gaussian) for g in self.gradient])
         norm = l2_norm(self.gradient)
         gaussian = gaussian / torch.linalg.vector_norm(gaussian)
-        return gaussian + gradient / norm if 0 < norm < math.inf else gaussian
+        both = gaussian + gradient / norm if 0 < norm < math.inf else gaussian
+        # with one parameter the two can be opposite
+        return both if torch.linalg.vector_norm(both) > 1e-3 else gaussian
 
     def times_flat(self, vector: Tensor) -> Tensor:
         """Hv for a vector (n,) that holds all parameters in order."""

@@ -83,7 +83,7 @@ class _KrylovSpace:
     def __init__(self, start: Tensor) -> None:
         self.dimension = start.numel()
         self.basis: list[Tensor] = []
-        self.projected = torch.zeros(0, 0, dtype=torch.float64)
+        self.projected = torch.zeros(0, 0, dtype=torch.float64, device="cpu")
         self.tails: dict[int, Tensor] = {}  # column j -> the part of H·v_j that is orthogonal to the basis
         self.asymmetry = 0.0
         self._mirror: tuple[int, float] | None = None  # (j, ⟨last, H·v_j⟩), to be found again as ⟨v_j, H·last⟩
@@ -105,7 +105,7 @@ class _KrylovSpace:
         if self._mirror is not None:
             column, expected = self._mirror
             self.asymmetry = max(self.asymmetry, abs(coefficients[column].item() - expected))
-        grown = torch.zeros(size, size, dtype=torch.float64)
+        grown = torch.zeros(size, size, dtype=torch.float64, device="cpu")
         grown[: size - 1, : size - 1] = self.projected
         grown[-1, :] = grown[:, -1] = coefficients
         self.projected = grown
@@ -161,7 +161,7 @@ class _KrylovSpace:
 
     def _split(self, vector: Tensor) -> tuple[Tensor, Tensor]:
         """Coefficients on the basis (float64) and the remainder, by two passes of Gram-Schmidt."""
-        coefficients = torch.zeros(self.size, dtype=torch.float64)
+        coefficients = torch.zeros(self.size, dtype=torch.float64, device="cpu")
         rest = vector.clone()
         for _ in range(2):
             for index, v in enumerate(self.basis):

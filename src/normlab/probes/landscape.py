@@ -103,6 +103,7 @@ def landscape(
     mode: str = "train",
     gradients: bool = True,
     generator: torch.Generator | None = None,
+    also: Sequence[nn.Module] = (),
 ) -> LandscapeProbe:
     """Walk w_k = w − step_size_k · d and measure loss and gradient there, on one batch, at one point of training.
 
@@ -116,7 +117,8 @@ def landscape(
     at `betas` before reading it as smoothness.
 
     Cost: one forward and backward pass for g and one a step size (K + 1 loss evaluations); with `gradients=False`
-    one forward and backward pass and K forwards, and with a given direction K + 1 forwards.
+    one forward and backward pass and K forwards, and with a given direction K + 1 forwards. One forward more at the
+    end sees whether the base point still has its loss; `notes` says so if not.
 
     Args:
         model: any module; trainable parameters are those with `requires_grad`, tied ones once.
@@ -128,6 +130,8 @@ def landscape(
         mode: "train" (batch statistics; default) or "eval".
         gradients: False for the loss alone, without a graph at the K steps.
         generator: source of the random direction; by default torch's global CPU state, which is not consumed.
+        also: modules outside of the model whose state the loss changes and which `loss_fn` does not show (those that
+            it closes over, is bound to or names are found).
 
     Returns:
         The walk; inf and NaN at a step are results and stay in it.
@@ -139,7 +143,7 @@ def landscape(
     """
     steps = _checked_steps(step_sizes)
     kind = _direction_kind(direction)
-    with objective_at(model, loss_fn, batch, mode=mode) as objective:
+    with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
         d = check_vector(direction, objective.parameters, "direction") if kind == "given" else None
         gradient: list[Tensor] | None = None
         if d is not None and not gradients:
@@ -151,24 +155,25 @@ def landscape(
                 d = gradient if kind == "gradient" else _random_direction(objective, grad_norm, generator)
         length = l2_norm(d) if kind == "given" else grad_norm
         rows = [_visit(objective, d, length, step, gradient if gradients else None) for step in steps]
+        objective.recheck()
         dtype = objective.dtype
 
     losses, distances, cosines, betas = (list(column) for column in zip(*rows, strict=True))
 
     def array(values: list[float]) -> Tensor | None:
-        return torch.tensor(values, dtype=dtype) if gradients else None
+        return torch.tensor(values, dtype=dtype, device="cpu") if gradients else None
 
     return LandscapeProbe(
         loss=loss,
         grad_norm=grad_norm,
-        step_sizes=torch.tensor(steps, dtype=torch.float64),
-        losses=torch.tensor(losses, dtype=dtype),
+        step_sizes=torch.tensor(steps, dtype=torch.float64, device="cpu"),
+        losses=torch.tensor(losses, dtype=dtype, device="cpu"),
         gradient_distances=array(distances),
         gradient_cosines=array(cosines),
         betas=array(betas),
         mode=mode,
         direction=kind,
-        notes=_notes(loss, grad_norm, steps, rows, gradients),
+        notes=(*_notes(grad_norm, steps, rows, gradients), *objective.notes),
     )
 
 
@@ -219,9 +224,7 @@ def _direction_kind(direction: Any) -> str:
     return direction
 
 
-def _notes(
-    loss: float, grad_norm: float, steps: list[float], rows: Sequence[tuple[float, ...]], gradients: bool
-) -> tuple[str, ...]:
+def _notes(grad_norm: float, steps: list[float], rows: Sequence[tuple[float, ...]], gradients: bool) -> tuple[str, ...]:
     notes = []
     if not gradients:
         notes.append("forward-only: the gradient's distances, cosines and betas were not measured")
@@ -231,8 +234,6 @@ def _notes(
         notes.append("the gradient at the base point is not finite")
     if 0 in steps:
         notes.append("step size 0: beta is undefined (no distance moved) and left out of effective_beta")
-        if any(row[0] != loss for row, step in zip(rows, steps, strict=True) if step == 0 and math.isfinite(loss)):
-            notes.append("the loss at step size 0 differs from the base point: the evaluation is not deterministic")
     unmoved = [s for s, row in zip(steps, rows, strict=True) if s and math.isnan(row[3]) and math.isfinite(row[1])]
     if unmoved and grad_norm:
         notes.append(f"the walk does not move the weights at step sizes {unmoved}: beta is undefined there")

@@ -96,8 +96,7 @@ def activation_moments(
                 raise ValueError(f"unknown layer {name!r}: modules are {', '.join(filter(None, modules))}")
         draw = generator or objective.state.random.generator()
         taps = {modules[name]: _Tap(name, units, draw) for name in layers}
-        with torch.no_grad():
-            objective.run(lambda inner: run(inner, batch), _tapped(taps))
+        objective.without_graph(lambda: objective.run(lambda inner: run(inner, batch), _tapped(taps)))
         return {name: taps[modules[name]].moments(mode) for name in layers}
 
 
@@ -132,7 +131,7 @@ class _Tap:
 
     def _choose(self, channels: int) -> Tensor:
         if channels <= self.limit:
-            return torch.arange(channels)
+            return torch.arange(channels, device="cpu")
         order = torch.randperm(channels, generator=self.generator, device=self.generator.device)
         return order[: self.limit].sort().values.cpu()
 
@@ -175,10 +174,10 @@ def _histogram(values: Tensor) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     if low == high:
         margin = max(0.5, math.ulp(low) * BINS)
         low, high = low - margin, high + margin
-    edges = torch.linspace(low, high, BINS + 1, dtype=torch.float64)
+    edges = torch.linspace(low, high, BINS + 1, dtype=torch.float64, device="cpu")
     edges[-1] = high
     bins = torch.bucketize(values.contiguous(), edges, right=True).sub_(1).clamp_(0, BINS - 1)
-    histogram = torch.zeros(len(values), BINS, dtype=torch.int64).scatter_add_(1, bins, finite.long())
+    histogram = torch.zeros(len(values), BINS, dtype=torch.int64, device="cpu").scatter_add_(1, bins, finite.long())
     return edges, histogram, notes
 
 

@@ -5,7 +5,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from normlab.probes.objective import Batch, LossFn, unwrapped
+from normlab.probes.accepted import unwrapped
+from normlab.probes.objective import Batch, LossFn
 from normlab.probes.preservation import preserved
 
 
@@ -80,7 +81,7 @@ class Monitor:
             return {}
         numbers: dict[str, float] = {}
         for name, probe in self.probes.items():
-            with preserved(unwrapped(self.model), batch):
+            with preserved(unwrapped(self.model), batch, [self.loss_fn, probe]):
                 result = probe(self.model, self.loss_fn, batch)
             _flatten(name, result, numbers)
         return numbers

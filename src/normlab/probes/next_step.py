@@ -12,6 +12,10 @@ from torch import Tensor
 
 from normlab.probes.objective import Objective
 
+NO_STEP = (
+    "the optimizer's step changes no weight (it accumulates gradients, a scaler skips it, or its learning rate is 0): "
+    "the next step is unknown"
+)
 _STEP_HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 
 
@@ -26,18 +30,18 @@ def plain_step(objective: Objective, gradient: Sequence[Tensor], learning_rate: 
     return [torch.add(w, g, alpha=-float(learning_rate)) for w, g in zip(objective.weights, gradient, strict=True)]
 
 
-def optimizer_step(
-    objective: Objective, raw_gradient: Sequence[Tensor | None], optimizer: torch.optim.Optimizer
-) -> list[Tensor]:
+def optimizer_step(objective: Objective, raw_gradient: Sequence[Tensor | None], optimizer: Any) -> list[Tensor]:
     """W⁺ of the optimizer's next `step()`, from a copy of its state; parameters outside of it keep their values.
 
     A parameter that the loss does not use has no gradient, so the optimizer leaves it alone, as in training after
-    `zero_grad()`. The copy has no hooks and no scheduler, so nothing of the caller's is called.
+    `zero_grad()`. The copy has no hooks and no scheduler, so nothing of the caller's is called. Of Lightning's and
+    Accelerate's wrappers the optimizer inside counts.
 
     Raises:
         TypeError: not a torch optimizer.
-        ValueError: the optimizer needs a closure (LBFGS).
+        ValueError: the optimizer needs a closure (LBFGS, SAM), or cannot step outside of its training loop.
     """
+    optimizer = _bare(optimizer)
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {type(optimizer).__name__}")
     gradients = dict(zip(map(id, objective.parameters), raw_gradient, strict=True))
@@ -47,18 +51,31 @@ def optimizer_step(
         grad = gradients.get(id(parameter))
         twin.grad = None if grad is None else grad.detach().clone()
         copies[id(parameter)] = twin
-    twin_optimizer = _copy(optimizer, copies)
     try:
+        twin_optimizer = _copy(optimizer, copies)
         # the class's step: an instance's own `step` is a scheduler's wrapper, which would step the original
         type(twin_optimizer).step(twin_optimizer)
-    except TypeError as error:
+    except Exception as error:
+        reason = "needs a closure for its step, which a probe cannot give"
         if "closure" not in str(error):
-            raise
-        raise ValueError(
-            f"{type(optimizer).__name__} needs a closure for its step, which a probe cannot give; use learning_rate="
-        ) from error
+            reason = f"cannot step on a copy outside of its training loop ({type(error).__name__}: {error})"
+        raise ValueError(f"{type(optimizer).__name__} {reason}; use learning_rate=") from error
     pairs = zip(objective.parameters, objective.weights, strict=True)
     return [copies[id(p)].detach() if id(p) in copies else w for p, w in pairs]
+
+
+def stands_still(objective: Objective, gradient: Sequence[Tensor], new: Sequence[Tensor]) -> bool:
+    """Whether an optimizer has left every weight where it was although there is a gradient."""
+    unmoved = all(w is n or torch.equal(w, n) for w, n in zip(objective.weights, new, strict=True))
+    return unmoved and any(bool(g.any()) for g in gradient)
+
+
+def _bare(optimizer: Any) -> Any:
+    """The optimizer inside Lightning's `LightningOptimizer` and Accelerate's `AcceleratedOptimizer`, known by what
+    only they have: their own `step` belongs to a training loop."""
+    while any(hasattr(type(optimizer), mark) for mark in ("toggle_model", "step_was_skipped")):
+        optimizer = optimizer.optimizer
+    return optimizer
 
 
 def _copy(optimizer: torch.optim.Optimizer, copies: dict[int, Tensor]) -> torch.optim.Optimizer:

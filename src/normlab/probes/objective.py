@@ -8,6 +8,7 @@ was, bit for bit, also after an exception or Ctrl-C (`normlab.probes.preservatio
 losses differ because their weights differ, and Dropout or noisy BatchNorm is not read as curvature.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -15,11 +16,9 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.instancenorm import _InstanceNorm
-from torch.nn.parameter import is_lazy
 
-from normlab.probes.precision import floating_dtype, full_precision, refuse_low_precision
+from normlab.probes.accepted import batch_coupled_names, check_model, check_state, checked_modules, unwrapped
+from normlab.probes.precision import full_precision, refuse_low_precision
 from normlab.probes.preservation import ModelState, preserved
 from normlab.probes.vectors import l2_distance, l2_norm
 
@@ -28,7 +27,7 @@ LossFn: TypeAlias = Callable[[nn.Module, Batch], Tensor]
 
 
 class Objective:
-    """L at the weights that the model holds now; made by `objective_at` and valid inside its block only.
+    """L at the weights that were put in place; made by `objective_at` and valid inside its block only.
 
     Attributes:
         model: the model itself (unwrapped from torch.compile or a DataParallel over at most one device).
@@ -36,25 +35,31 @@ class Objective:
         weights: their values at entry, the base point w.
         dtype: floating type of the results.
         state: what is restored; `state.random.generator()` continues the caller's random stream without consuming it.
+        notes: remarks on all evaluations so far.
     """
 
     def __init__(self, model: nn.Module, loss_fn: LossFn, batch: Batch, dtype: torch.dtype, state: ModelState) -> None:
         self.model = model
         self.dtype = dtype
         self.state = state
-        self.parameters = [p for p, _, requires_grad, _ in state.parameters if requires_grad]
-        self.weights = [value for _, value, requires_grad, _ in state.parameters if requires_grad]
+        self.parameters = state.trainable
+        self.weights = state.weights.values
+        self.notes: list[str] = []
         self._loss_fn = loss_fn
         self._batch = batch
+        self._slots = _slots(model, self.parameters)
+        self._point: tuple[Sequence[Tensor], float] | Sequence[Tensor] = self.weights
         self._checked = False
+        self._needs_graph = False
+        self._base: float | None = None
+        self._rechecked = False
         self._weight_norm: float | None = None
 
     def loss(self) -> float:
-        """L at the present weights, without a graph; one forward pass."""
+        """L at the present weights, without a graph (unless the model differentiates inside); one forward pass."""
         if not self._checked:  # only a graph shows that the loss depends on the parameters
             return self.loss_with_graph().item()
-        with torch.no_grad():
-            return self._evaluate().item()
+        return self.without_graph(self._evaluate).item()
 
     def loss_with_graph(self, around: AbstractContextManager[object] | None = None) -> Tensor:
         """L at the present weights, attached to its graph; `around` is entered for the forward pass alone."""
@@ -67,7 +72,47 @@ class Objective:
         if not self._checked:
             refuse_low_precision(loss)
             self._checked = True
+        if self._point is self.weights:
+            self._compare_base(loss.item())
         return loss
+
+    def without_graph(self, evaluate: Callable[[], Any]) -> Any:
+        """`evaluate()` under no_grad; with a graph where the model needs one (it differentiates, as a PINN does)."""
+        if not self._needs_graph:
+            try:
+                with torch.no_grad():
+                    return evaluate()
+            except RuntimeError as error:
+                if "require grad" not in str(error):
+                    raise
+                self._needs_graph = True
+        return evaluate()
+
+    def recheck(self) -> None:
+        """See that the base point still has its loss, and note if not; one forward pass, or none if it was seen.
+
+        Within a call every evaluation starts from the same state, as far as it can be reached. What differs then is
+        state that the probe does not see, or a computation that is not deterministic.
+        """
+        if not self._rechecked:
+            self.place(self.weights)
+            self.loss_with_graph()
+
+    def _compare_base(self, loss: float) -> None:
+        """Take note of a loss at the base point; all of them should be equal."""
+        if self._base is None:
+            self._base = loss
+            return
+        exact = all(p.device.type == "cpu" for p in self.parameters)
+        allowed = 0.0 if exact else 1e2 * torch.finfo(self.dtype).eps * abs(self._base)  # atomic sums of a GPU
+        same = loss == self._base or abs(loss - self._base) <= allowed or (math.isnan(loss) and math.isnan(self._base))
+        if not same and not self._rechecked:
+            self.notes.append(
+                f"the base point evaluated once more gives another loss ({loss!r} for {self._base!r}): loss_fn or the "
+                "model changes a state that the probe does not see, or is not deterministic, so losses differ not by "
+                "the weights alone; name modules outside of the model with also=[…]"
+            )
+        self._rechecked = True
 
     def gradient(self) -> tuple[float, list[Tensor]]:
         """L and ∇L at the present weights, zeros for unused parameters; one forward and one backward pass."""
@@ -75,8 +120,28 @@ class Objective:
         return loss.item(), self.dense(self.raw_gradient(loss))
 
     def raw_gradient(self, loss: Tensor, parameters: Sequence[Tensor] | None = None) -> list[Tensor | None]:
-        """∇L as autograd gives it: None where a parameter is unused, sparse where the layer says so."""
-        return list(torch.autograd.grad(loss, self.parameters if parameters is None else parameters, allow_unused=True))
+        """∇L as autograd gives it: None where a parameter is unused, sparse where the layer says so.
+
+        Where the forward pass has put another parameter in a parameter's place, the gradient is that of the name.
+        """
+        wanted = self.parameters if parameters is None else parameters
+        replaced = {index: p for index, old in enumerate(wanted) if (p := self._in_place_of(old)) is not None}
+        # a forward pass may freeze a parameter: it has no gradient then
+        sources = [*enumerate(wanted), *replaced.items()]
+        sources = [(index, p) for index, p in sources if p.requires_grad]
+        found: list[Tensor | None] = [None] * len(wanted)
+        gradients = torch.autograd.grad(loss, [p for _, p in sources], allow_unused=True) if sources else ()
+        for (index, _), gradient in zip(sources, gradients, strict=True):
+            own = found[index]
+            found[index] = gradient if own is None else own if gradient is None else own + gradient
+        return found
+
+    def _in_place_of(self, parameter: Tensor) -> Tensor | None:
+        """The parameter that the forward pass has put in this one's place, if it can have a gradient of its shape."""
+        owner, key = self._slots[id(parameter)]
+        now = owner._parameters.get(key)
+        usable = now is not None and now is not parameter and now.requires_grad and now.shape == parameter.shape
+        return now if usable else None
 
     def dense(self, gradient: Sequence[Tensor | None], parameters: Sequence[Tensor] | None = None) -> list[Tensor]:
         """A raw gradient with zeros for None and strided tensors for sparse ones."""
@@ -87,16 +152,15 @@ class Objective:
         ]
 
     def walk(self, direction: Sequence[Tensor], step_size: float) -> None:
-        """Put w_k = w − step_size·direction into the model."""
-        if step_size == 0:  # 0·inf is NaN, but no step is no step
-            self.place(self.weights)
-            return
-        with torch.no_grad():
-            for parameter, weight, d in zip(self.parameters, self.weights, direction, strict=True):
-                torch.add(weight, d, alpha=-step_size, out=parameter.data)
+        """The next evaluations are at w_k = w − step_size·direction."""
+        self._point = (direction, step_size) if step_size else self.weights  # 0·inf is NaN, but no step is no step
+
+    def place(self, weights: Sequence[Tensor]) -> None:
+        """The next evaluations are at these weights; one tensor a trainable parameter."""
+        self._point = weights
 
     def distance(self, expected: float) -> float:
-        """‖w_k − w‖₂ for the weights w_k in the model, which should be about `expected`.
+        """‖w_k − w‖₂ for the weights of the next evaluation, which should be about `expected`.
 
         Rounding of w_k changes the distance by at most about ε‖w‖, at a right angle to it on average: a distance far
         above that is as expected, and only a short one is measured (it may be 0 where w_k rounds to w).
@@ -105,16 +169,24 @@ class Objective:
             self._weight_norm = l2_norm(self.weights)
         if expected > 1e3 * torch.finfo(self.dtype).eps * self._weight_norm:
             return expected
-        return l2_distance([p.detach() for p in self.parameters], self.weights)
+        self._write()
+        return l2_distance(self.state.weights.aliases, self.weights)
 
-    def place(self, weights: Sequence[Tensor]) -> None:
-        """Put these weights into the model; one tensor a trainable parameter."""
-        for parameter, weight in zip(self.parameters, weights, strict=True):
-            parameter.data.copy_(weight)
+    def _write(self) -> None:
+        """Put the weights of the present point into the model's memory."""
+        targets = self.state.weights.aliases
+        with torch.no_grad():
+            if isinstance(self._point, tuple):
+                direction, step_size = self._point
+                for target, weight, d in zip(targets, self.weights, direction, strict=True):
+                    torch.add(weight, d, alpha=-step_size, out=target)
+            elif targets:
+                torch._foreach_copy_(targets, list(self._point))
 
     def run(self, call: Callable[[nn.Module], Any], around: AbstractContextManager[object] | None = None) -> Any:
         """`call(model)` under the rules of one evaluation; `around` is entered after everything is rewound."""
         self.state.rewind()
+        self._write()
         try:
             with around or nullcontext():
                 return call(self.model)
@@ -144,6 +216,7 @@ def objective_at(
     batch: Batch,
     *,
     mode: str = "train",
+    also: Sequence[nn.Module] = (),
     trainable: bool = True,
 ) -> Iterator[Objective]:
     """Enter the objective of a model on one batch; on leaving, however, everything is as it was.
@@ -154,11 +227,14 @@ def objective_at(
         batch: one batch, whatever `loss_fn` understands. A list of several batches is not accumulated: batch
             statistics belong to one batch, so their average over chunks is not the statistic of the union.
         mode: "train" (batch statistics, Dropout on) or "eval"; set on every submodule, frozen ones included.
+        also: modules outside of the model whose state the loss changes; they keep their mode.
         trainable: refuse a model without trainable parameters.
 
     Raises:
-        TypeError: not a module, not callable, bfloat16 or half, a data-parallel wrapper over several devices.
-        ValueError: an unknown mode, an iterator as batch, no trainable parameter, parameters not yet initialized.
+        TypeError: not a module, not callable, bfloat16 or half, ScriptModules, a data-parallel wrapper over several
+            devices.
+        ValueError: an unknown mode, an iterator as or in the batch, no trainable parameter, parameters not yet
+            initialized, without values (meta) or over one memory.
     """
     if mode not in ("train", "eval"):
         raise ValueError(f"mode must be 'train' or 'eval', got {mode!r}")
@@ -167,53 +243,31 @@ def objective_at(
     if isinstance(batch, Iterator):
         raise ValueError(f"batch must be one batch, got an iterator ({type(batch).__name__}); pass next(iterator)")
     model = unwrapped(model)
-    for name, parameter in model.named_parameters():
-        if is_lazy(parameter):
-            raise ValueError(f"parameter {name!r} is not initialized yet; run the model once before probing it")
-    dtype = floating_dtype(model)
-    if trainable and not any(p.requires_grad for p in model.parameters()):
-        raise ValueError("the model has no trainable parameter: at least one must have requires_grad=True")
+    also = checked_modules(also)
+    dtype = check_model(model, trainable)
     if mode == "eval" and (coupled := batch_coupled_names(model)):
         warnings.warn(
             f"mode='eval': {len(coupled)} batch-coupled normalizers ({coupled[0]!r}, …) are measured with their "
             "running statistics, not with the batch statistics that training uses",
             stacklevel=4,
         )
-    with preserved(model, batch) as state, full_precision(model), torch.inference_mode(False), torch.enable_grad():
-        for module in model.modules():
-            module.training = mode == "train"  # not model.train(): a caller's override could leave layers out
-        yield Objective(model, loss_fn, batch, dtype, state)
+    with (
+        preserved(model, batch, [loss_fn], also, mode) as state,
+        full_precision(),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):
+        check_state(state)
+        objective = Objective(model, loss_fn, batch, dtype, state)
+        if not state.reach.complete:
+            objective.notes.append("model, batch and loss_fn reach too many objects: the farthest were not remembered")
+        yield objective
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The module inside torch.compile and one-device DataParallel wrappers.
-
-    Raises:
-        TypeError: not a module, or replicas on several devices, whose batch statistics are those of their own chunk.
-    """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    for name, module in model.named_modules():
-        kind = type(module).__name__
-        several = isinstance(module, nn.DataParallel) and len(module.device_ids) > 1
-        if several or kind in ("DistributedDataParallel", "FullyShardedDataParallel"):
-            raise TypeError(
-                f"{kind} at {name or 'the top'!r}: each replica has the batch statistics of its own chunk; probe the "
-                "wrapped module (model.module) on one device"
-            )
-    while isinstance(model, nn.DataParallel) or type(model).__name__ == "OptimizedModule":
-        model = model.get_submodule("module" if isinstance(model, nn.DataParallel) else "_orig_mod")
-    return model
-
-
-def batch_coupled_names(model: nn.Module) -> list[str]:
-    """Names of the normalizers whose training output couples the samples of a batch (or that keep running
-    statistics of it): every torch BatchNorm, InstanceNorm with running statistics, and any module with a true
-    attribute `batch_coupled`, as normlab's own have."""
-    return [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, _BatchNorm)
-        or (isinstance(module, _InstanceNorm) and module.track_running_stats)
-        or getattr(module, "batch_coupled", False) is True
-    ]
+def _slots(model: nn.Module, parameters: Sequence[Tensor]) -> dict[int, tuple[nn.Module, str]]:
+    """id of a parameter → the module that holds it and its name there (the first, for a tied one)."""
+    slots: dict[int, tuple[nn.Module, str]] = {}
+    for module in model.modules():
+        for key, parameter in module._parameters.items():
+            slots.setdefault(id(parameter), (module, key))
+    return slots

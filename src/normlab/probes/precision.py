@@ -4,14 +4,17 @@ A probe subtracts nearly equal losses and gradients, so the ten mantissa bits of
 autocast region that the caller happens to be in would be read as roughness of the landscape.
 """
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
+
+from normlab.probes.interrupts import closed_undisturbed
 
 ACCEPTED_DTYPES = (torch.float32, torch.float64)
 _LOW_PRECISION = tuple(
@@ -73,17 +76,20 @@ def refuse_low_precision(loss: Tensor) -> None:
 
 
 @contextmanager
-def full_precision(model: nn.Module) -> Iterator[None]:
-    """TF32, reduced-precision CPU kernels, autocast and the inference-only attention path off; compiled code eager.
+def full_precision() -> Iterator[None]:
+    """TF32, reduced-precision CPU kernels, autocast and the inference-only attention path off; compiled code eager;
+    no anomaly detection, which makes an error of a gradient that is not finite (a result, here).
 
     Everything is put back as it was, a switch that inherits its value included.
     """
-    with ExitStack() as stack:
+    with closed_undisturbed() as stack:
         stack.enter_context(_float32_is_float32())
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
-        if _is_compiled(model):
+        if torch.is_anomaly_enabled():
+            stack.enter_context(torch.autograd.set_detect_anomaly(False))
+        if "torch._dynamo" in sys.modules:  # else nothing can be compiled, neither model nor loss function
             # compiled graphs have no second derivative and may fuse (round) differently from call to call
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         fastpath = torch.backends.mha.get_fastpath_enabled()
@@ -98,7 +104,7 @@ def full_precision(model: nn.Module) -> Iterator[None]:
 def twice_differentiable(model: nn.Module) -> Iterator[None]:
     """Kernels whose second derivative exists and is right: attention and weight normalization by their formulas,
     recurrent layers without cuDNN and oneDNN."""
-    with ExitStack() as stack:
+    with closed_undisturbed() as stack:
         stack.enter_context(_WeightNormByFormula())
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         if any(isinstance(module, nn.RNNBase) for module in model.modules()):
@@ -126,21 +132,11 @@ def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
     return v * (g / torch.linalg.vector_norm(v, dim=axes, keepdim=dim != -1))
 
 
-def _is_compiled(model: nn.Module) -> bool:
-    """Whether torch.compile was used anywhere in the model."""
-    return any(
-        hasattr(module, "_torchdynamo_orig_callable")
-        or getattr(module, "_compiled_call_impl", None) is not None
-        or type(module).__name__ == "OptimizedModule"
-        for module in model.modules()
-    )
-
-
 @contextmanager
 def _float32_is_float32() -> Iterator[None]:
     read, write = torch._C._get_fp32_precision_getter, torch._C._set_fp32_precision_setter
     saved: dict[tuple[str, str], str] = {}
-    with ExitStack() as stack:
+    with closed_undisturbed() as stack:
         for key in _PRECISION_PARENTS:
             # a parent is cleared as soon as it is read, so that the next ones read as themselves
             saved[key] = read(*key)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.parametrize import ParametrizationList
 
+from normlab.probes.accepted import batch_coupled_names
 from normlab.probes.forward_order import ForwardOrder, own_parameters
-from normlab.probes.next_step import optimizer_step, plain_step
-from normlab.probes.objective import Batch, LossFn, Objective, batch_coupled_names, objective_at
+from normlab.probes.next_step import NO_STEP, optimizer_step, plain_step, stands_still
+from normlab.probes.objective import Batch, LossFn, Objective, objective_at
 from normlab.probes.vectors import compare
 
 _NORMALIZERS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
@@ -50,6 +51,7 @@ def covariate_shift(
     learning_rate: float | None = None,
     optimizer: torch.optim.Optimizer | None = None,
     mode: str = "train",
+    also: Sequence[nn.Module] = (),
 ) -> dict[str, ShiftProbe]:
     """Internal covariate shift of each layer k between this step and the next (the paper's Definition 2.1).
 
@@ -72,8 +74,10 @@ def covariate_shift(
             kernel (two or more dimensions) that is not a normalizer. Normalizers may be named.
         learning_rate: for W⁺ = W − learning_rate·G (plain SGD).
         optimizer: for its real next step from its present state, groups and weight decay, taken on a copy; parameters
-            outside of it stay, and the hooks of its `step` are not run. Give exactly one of the two.
+            outside of it stay, and the hooks of its `step` are not run. Give exactly one of the two. Where its step
+            changes nothing (gradient accumulation) the shifts are NaN, and `notes` says so.
         mode: "train" (batch statistics; default) or "eval".
+        also: modules outside of the model whose state the loss changes, where `loss_fn` does not show them.
 
     Returns:
         Name of the module → its shift, in the order of `layers` (default: the order of `model.named_modules()`). The
@@ -89,25 +93,31 @@ def covariate_shift(
             "give exactly one of learning_rate (plain SGD) and optimizer (its real next step), got "
             + ("neither" if optimizer is None else "both")
         )
-    with objective_at(model, loss_fn, batch, mode=mode) as objective:
+    with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
         chosen = _choose(objective.model, layers)
         order = ForwardOrder(objective.model)
         raw = objective.raw_gradient(objective.loss_with_graph(order))
-        gradient = dict(zip(map(id, objective.parameters), objective.dense(raw), strict=True))
+        dense = objective.dense(raw)
+        gradient = dict(zip(map(id, objective.parameters), dense, strict=True))
         if optimizer is None:
-            new = plain_step(objective, [gradient[id(p)] for p in objective.parameters], learning_rate)
+            new = plain_step(objective, dense, learning_rate)
         else:
             new = optimizer_step(objective, raw, optimizer)
+            if stands_still(objective, dense, new):
+                return {name: ShiftProbe(math.nan, math.nan, math.nan, mode, (NO_STEP,)) for name in chosen}
         unused = {id(p) for p, g in zip(objective.parameters, raw, strict=True) if g is None}
-        return {
-            name: _measure(objective, module, gradient, _mixed(objective, module, new, order), mode, unused)
-            for name, module in chosen.items()
-        }
+        found = {}
+        for name, module in chosen.items():
+            weights = _mixed(objective, module, new, order)
+            found[name] = _measure(objective, order.owned[module], gradient, weights, mode, unused)
+        objective.recheck()
+        notes = tuple(objective.notes)
+    return {name: replace(probe, notes=probe.notes + notes) for name, probe in found.items()} if notes else found
 
 
 def _mixed(objective: Objective, module: nn.Module, new: list[Tensor], order: ForwardOrder) -> list[Tensor] | None:
     """Weights with new values before the module and old ones from it on; None if no value differs."""
-    own = {id(p) for p in own_parameters(module)}
+    own = {id(p) for p in order.owned[module]}
     time = order.of_module(module)
     mixed = [
         value if id(p) not in own and order.of_parameter(p) < time else old
@@ -120,13 +130,12 @@ def _mixed(objective: Objective, module: nn.Module, new: list[Tensor], order: Fo
 
 def _measure(
     objective: Objective,
-    module: nn.Module,
+    own: list[nn.Parameter],
     gradient: dict[int, Tensor],
     weights: list[Tensor] | None,
     mode: str,
     unused: set[int],
 ) -> ShiftProbe:
-    own = own_parameters(module)
     old = [gradient[id(p)] for p in own]
     if weights is None:
         new = old
@@ -134,7 +143,6 @@ def _measure(
         objective.place(weights)
         raw = objective.raw_gradient(objective.loss_with_graph(), own)
         new = objective.dense(raw, own)
-        objective.place(objective.weights)
     change = compare(old, new)
     notes = []
     if all(id(p) in unused for p in own):
