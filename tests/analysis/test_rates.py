@@ -1,6 +1,10 @@
+import math
+from functools import partial
+
 from tests.analysis.synthetic import Kind, study
 
-from normlab.analysis.rates import best_rate, largest_usable_rate
+from normlab.analysis.rates import best_rate, largest_usable_rate, smoothness_and_speed
+from normlab.analysis.walks import beta_up_to_rate
 
 USABLE, DEAD = Kind(reach=20.0), Kind(reach=400.0, final=0.3)
 
@@ -21,3 +25,16 @@ def test_largest_usable_rate_is_bracketed_by_the_grid() -> None:
     assert (bounds["value"], bounds["low"], bounds["high"]) == (0.3, 0.3, 1.0)
     below = largest_usable_rate(cells.rates("batch"), 0.9, 1).values.loc[0]
     assert (below["low"], below["high"]) == (0.0, 0.1)
+
+
+def test_smoothness_and_speed_have_a_row_a_cell() -> None:
+    cells = study({("none", 0.1): Kind(reach=[30.0, 50, 40], near_beta=[1.0, 2, 3]), ("batch", 0.5): DEAD}, seeds=3)
+    early = partial(beta_up_to_rate, phase=(0.0, 0.4))
+    table = smoothness_and_speed(list(cells.all.values()), early, 0.9, 1)
+    assert table.to_dict("list") == {
+        "norm_layer": ["none", "batch"],
+        "learning_rate": [0.1, 0.5],
+        "smoothness": [2.0, 5.0],
+        "steps": [40.0, math.inf],
+        "seeds": [3, 3],
+    }

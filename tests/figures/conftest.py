@@ -2,7 +2,11 @@
 
 import pandas as pd
 import pytest
+from tests.analysis.synthetic import SPEC
 from tests.figures import runs
+
+from normlab.analysis.cells import Cells
+from normlab.tables.frames import as_categories
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +28,12 @@ def one_rate(vgg: pd.DataFrame) -> pd.DataFrame:
 @pytest.fixture
 def dln(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["study"] == "dln"]
+
+
+@pytest.fixture(scope="session")
+def cells(table: pd.DataFrame) -> Cells:
+    """The cells of both studies."""
+    return Cells(as_categories(table), pd.DataFrame(), SPEC)
 
 
 @pytest.fixture(scope="session")

@@ -56,28 +56,22 @@ def test_non_finite_histograms_are_left_out_and_counted(histograms: pd.DataFrame
     ],
 )
 def test_histogram_figures_have_the_paper_s_layers_and_normalizers(histograms, draw, shape, layers) -> None:
-    figure = draw(histograms)
+    figure = draw(histograms, 0.1)
     assert len(figure.axes) == shape[0] * shape[1]
     titles = [ax.get_title() for ax in figure.axes]
     assert all(any(title.endswith(layer) for title in titles) for layer in layers)
 
 
 def test_figure_9_shows_the_deep_linear_layers() -> None:
-    figure = activations.figure_9(runs.histograms(kinds=("none", "batch"), study="dln"))
+    figure = activations.figure_9(runs.histograms(kinds=("none", "batch"), study="dln"), 1e-6)
     assert [ax.get_title() for ax in figure.axes][::2] == [f"none (plain), layer #{n}" for n in (1, 11, 24)]
 
 
 def test_figure_8_has_ours_and_the_paper_s_layer_9(vgg: pd.DataFrame) -> None:
-    figure = activations.figure_8(vgg[vgg["probe"] == "activations"])
+    figure = activations.figure_8(vgg[vgg["probe"] == "activations"], 0.1)
     assert len(figure.axes) == 16
     first = figure.axes[0]  # |Δμ| of the layer nearest to #2 of 13: 1 of 8
     np.testing.assert_allclose(named(first, "line-noisy_batch").get_ydata()[0], 5.0, rtol=1e-12)
     assert first.get_yscale() == "log"
     assert figure.axes[8].get_yscale() == "linear"  # drifts are signed
     assert "paper-noisy_batch-mean_drift" in names(figure.axes[11])
-
-
-def test_stability_by_layer_is_the_mean_over_steps(one_rate: pd.DataFrame) -> None:
-    ax = activations.plot_moments_by_layer(one_rate, Figure().subplots(), "wasserstein")
-    typical = np.mean([8 / (1 + step / 30) for step in runs.PROBED])
-    np.testing.assert_allclose(named(ax, "line-none").get_ydata(), typical / np.arange(1, 9), rtol=1e-12)

@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -48,7 +49,7 @@ def test_beta_has_the_levels_that_the_measurement_itself_produces(walks: pd.Data
 
 
 def test_figure_4_has_ours_above_and_the_paper_below(vgg: pd.DataFrame) -> None:
-    figure = landscape.figure_4(vgg[vgg["probe"] == "landscape"])
+    figure = landscape.figure_4(vgg[vgg["probe"] == "landscape"], 0.1, eta_min_factor=0.5)
     assert len(figure.axes) == 6
     assert "Figure 4c" in figure.axes[5].get_title()
     curve = paper_curve(4, "none", "effective_beta", 0.1)
@@ -58,20 +59,20 @@ def test_figure_4_has_ours_above_and_the_paper_below(vgg: pd.DataFrame) -> None:
 
 def test_figure_4_lays_the_paper_over_a_run_of_its_length(vgg: pd.DataFrame) -> None:
     walks = vgg[vgg["probe"] == "landscape"]
-    figure = landscape.figure_4(walks.assign(step=walks["step"] * 250))
+    figure = landscape.figure_4(walks.assign(step=walks["step"] * 250), 0.1, eta_min_factor=0.5)
     assert len(figure.axes) == 3
     assert "paper-batch-loss_high" in names(figure.axes[0])
     assert "paper-batch-gradient_distance_low" in names(figure.axes[1])
 
 
 def test_figure_12_shows_every_normalizer_measured(vgg: pd.DataFrame) -> None:
-    figure = landscape.figure_12(vgg[vgg["probe"] == "landscape"])
+    figure = landscape.figure_12(vgg[vgg["probe"] == "landscape"], 0.1, eta_min_factor=0.5)
     assert {"band-none", "band-batch", "band-l1"} <= names(figure.axes[0])
     assert "band-noisy_batch" not in everything(figure)
 
 
 def test_figure_11_has_one_curve_a_probed_step(vgg: pd.DataFrame) -> None:
-    figure = landscape.figure_11(vgg[vgg["probe"] == "landscape"])
+    figure = landscape.figure_11(vgg[vgg["probe"] == "landscape"], 0.1)
     ours, theirs = figure.axes[1], figure.axes[3]
     assert {f"step-{step}" for step in runs.PROBED} <= names(ours)
     line = named(ours, "step-10")
@@ -83,6 +84,29 @@ def test_figure_11_has_one_curve_a_probed_step(vgg: pd.DataFrame) -> None:
     assert set(published.loc[published["network"] == "vgg", "step_size"]) == {0.05, 0.1, 0.2, 0.4}
 
 
+def test_the_rate_of_the_analysis_is_shown_not_the_paper_s(vgg: pd.DataFrame) -> None:
+    walks = vgg[vgg["probe"] == "landscape"]
+    figure = landscape.figure_4(walks, 0.5, eta_min_factor=0.5)
+    assert figure.axes[0].get_title() == "loss along −g, learning rate 0.5"
+    expected = [runs.effective_beta("batch", 0.5, 1, step) for step in runs.PROBED]
+    np.testing.assert_allclose(named(figure.axes[2], "line-batch").get_ydata(), expected, rtol=1e-12)
+    for draw in (partial(landscape.figure_4, eta_min_factor=0.5), landscape.figure_11):
+        assert "0.3 is not in the grid" in draw(walks, 0.3).axes[0].texts[0].get_text()
+
+
+def test_a_summary_by_step(walks: pd.DataFrame) -> None:
+    ax = landscape.plot_summary(walks, Figure().subplots(), "gradient_distance_high")
+    assert set(named(ax, "line-none").get_ydata()) == {4 * 3.0 * 1.1}
+    assert ax.get_yscale() == "log"
+    first = landscape.plot_summary(walks, Figure().subplots(), "effective_beta", steps=[0, 1, 10])
+    expected = [runs.effective_beta("none", 0.1, 1, step) for step in (0, 1, 10)]
+    np.testing.assert_allclose(named(first, "line-none").get_ydata(), expected, rtol=1e-12)
+
+
 def test_nothing_measured_is_said(vgg: pd.DataFrame) -> None:
-    for draw in (landscape.figure_4, landscape.figure_11, landscape.figure_12):
-        assert "not measured" in draw(vgg[:0]).axes[0].texts[0].get_text()
+    for draw in (
+        partial(landscape.figure_4, eta_min_factor=0.5),
+        landscape.figure_11,
+        partial(landscape.figure_12, eta_min_factor=0.5),
+    ):
+        assert "not measured" in draw(vgg[:0], 0.1).axes[0].texts[0].get_text()

@@ -63,14 +63,7 @@ def test_layers_come_from_input_to_output() -> None:
     assert style.nearest_layers(resnet, (13,), "resnet20") == ["stage2.block0.conv1"]
 
 
-def test_the_learning_rate_shown_is_the_paper_s_if_measured() -> None:
-    rates = pd.DataFrame({"learning_rate": [0.05] * 3 + [0.1] * 2})
-    assert style.main_learning_rate(rates) == 0.1
-    assert style.main_learning_rate(rates[rates["learning_rate"] < 0.1]) == 0.05
-    with pytest.raises(ValueError, match="no runs"):
-        style.main_learning_rate(rates[:0])
-
-
-def test_close_rates_are_one_rate_also_where_they_are_tiny() -> None:
-    assert style.same(1e-6 * (1 + 1e-9), 1e-6)
-    assert not style.same(1e-7, 1e-6)
+def test_rows_at_one_rate_are_found_through_rounding_and_its_absence_is_said() -> None:
+    rows = pd.DataFrame({"learning_rate": [0.1 * (1 + 1e-9), 0.5], "value": [1.0, 2.0]})
+    assert style.at_rate(rows, 0.1)["value"].tolist() == [1.0]
+    assert "learning rate 0.3 is not in the grid" in style.not_in_the_grid(0.3).axes[0].texts[0].get_text()

@@ -17,7 +17,7 @@ def test_accuracy_is_shown_in_percent_with_its_unit(one_rate: pd.DataFrame) -> N
 
 
 def test_a_short_study_has_the_paper_beside_it(vgg: pd.DataFrame) -> None:
-    figure = training.figure_1(vgg, window=5)
+    figure = training.figure_1(vgg, 0.1, window=5)
     assert len(figure.axes) == 6  # two quantities, two rates and the paper
     assert {"line-none", "line-batch", "raw-batch"} <= names(figure.axes[0])
     assert not [name for name in names(figure.axes[0]) if name.startswith("paper")]
@@ -29,7 +29,7 @@ def test_a_short_study_has_the_paper_beside_it(vgg: pd.DataFrame) -> None:
 
 def test_a_long_study_has_the_paper_laid_over(vgg: pd.DataFrame) -> None:
     stretched = vgg.assign(step=vgg["step"] * 200)
-    figure = training.figure_1(stretched)
+    figure = training.figure_1(stretched, 0.1)
     assert len(figure.axes) == 4
     assert "paper-batch-train_accuracy" in names(figure.axes[0])
     assert max(named(figure.axes[0], "paper-batch-train_accuracy").get_xdata()) <= stretched["step"].max()
@@ -37,12 +37,12 @@ def test_a_long_study_has_the_paper_laid_over(vgg: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize(("draw", "kinds"), [(training.figure_2, {"noisy_batch"}), (training.figure_5a, {"l1"})])
 def test_figures_show_their_normalizers(vgg: pd.DataFrame, draw, kinds: set[str]) -> None:
-    figure = draw(vgg)
+    figure = draw(vgg, 0.1)
     assert {f"line-{kind}" for kind in kinds | {"none", "batch"}} <= everything(figure)
 
 
 def test_nothing_measured_is_said(vgg: pd.DataFrame) -> None:
-    figure = training.figure_1(vgg[:0])
+    figure = training.figure_1(vgg[:0], 0.1)
     assert "not measured" in figure.axes[0].texts[0].get_text()
     ax = training.plot_training(vgg[:0], Figure().subplots(), "loss")
     assert "not measured" in ax.texts[0].get_text()
@@ -64,3 +64,9 @@ def test_a_diverged_run_is_marked_in_the_panel(one_rate: pd.DataFrame) -> None:
 )
 def test_comparable_means_the_same_rate_and_a_tenth_of_the_steps(rate, last, study, expected) -> None:
     assert training.is_comparable(pd.DataFrame({"step": [0, last]}), rate, study) is expected
+
+
+def test_the_rate_of_the_analysis_comes_first_then_the_paper_s_second_one(vgg: pd.DataFrame) -> None:
+    other = pd.concat([vgg, vgg[vgg["learning_rate"] == 0.1].assign(learning_rate=0.03)])
+    assert training.shown_learning_rates(other, 0.03) == [0.03, 0.5]
+    assert training.shown_learning_rates(other, 0.03, at_most=1) == [0.03]

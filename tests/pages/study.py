@@ -9,7 +9,15 @@ from tests.figures import runs
 from normlab.pages.shell import PAGES
 
 PARAMS = f"""
-analyze: {{network: vgg11, window: 5}}
+analyze:
+  studies: [training]
+  network: vgg11
+  learning_rate: 0.1
+  dln_learning_rate: 1.0e-6
+  window: 5
+  confidence: 0.95
+  resamples: 200
+  seed: 0
 probe: {{step_sizes: [0.5, 1.0, 2.0, 4.0]}}
 dln: {{step_sizes: [0.01, 0.1, 1.0, 10.0, 31.6]}}
 report: {{preset: tiny, notebooks: [{", ".join(PAGES)}]}}

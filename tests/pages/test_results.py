@@ -1,9 +1,12 @@
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from tests.figures import runs
 from tests.pages.study import CLAIMS
 
+from normlab.analysis.statistics import first_reached
 from normlab.pages.results import Results
 from normlab.specs.strict import InputError
 
@@ -28,7 +31,17 @@ def test_the_main_network_is_the_one_that_claims_are_decided_on(results: Results
 
 
 def test_settings_come_from_the_parameters(results: Results) -> None:
-    assert (results.window, results.eta_min_factor, results.dln_eta_min_factor) == (5, 0.5, 0.01)
+    assert (results.spec.window, results.spec.learning_rate) == (5, 0.1)
+    assert (results.grid("probe"), results.grid("dln")[0]) == ((0.5, 1.0, 2.0, 4.0), 0.01)
+
+
+def test_cells_are_those_that_the_claims_see(results: Results) -> None:
+    compared = results.cells("vgg", probe="history").compared()
+    assert [cell.name for cell in compared] == [f"vgg11-{kind}-0.1" for kind in ("batch", "l1", "noisy_batch", "none")]
+    table = results.quantities["steps_to_50_percent"].measure(compared[0]).values["value"]
+    values = np.array([runs.accuracy("batch", 0.1, 1, step) for step in range(runs.STEPS)])
+    assert table[1] == first_reached(values, 0.5, 5)
+    assert len(results.cells("reparametrization").of_study("reparametrization")) == 2
 
 
 def test_claims_of_a_page(results: Results) -> None:

@@ -5,7 +5,7 @@ from normlab.pages import verdicts
 
 
 def test_the_table_drops_no_claim_and_links_each_to_its_page() -> None:
-    markup = verdicts.claims_table(CLAIMS)
+    markup = verdicts.claims_table(CLAIMS, "90 %")
     for entry in CLAIMS:
         assert f'<th scope="row">{entry["id"]}</th>' in markup
         assert f'href="{entry["page"]}#{entry["id"]}"' in markup
@@ -14,19 +14,19 @@ def test_the_table_drops_no_claim_and_links_each_to_its_page() -> None:
 
 def test_the_table_shows_a_reasons_first_part_and_folds_the_others() -> None:
     reason = "a refuted: [1, 2] decides (supported if at least 3; refuted if at most 2); b supported: [4, 5]; c"
-    markup = verdicts.claims_table([{**CLAIMS[0], "reason": reason}])
+    markup = verdicts.claims_table([{**CLAIMS[0], "reason": reason}], "90 %")
     assert "refuted if at most 2)<details><summary>2 more</summary>b supported: [4, 5]<br>c</details>" in markup
-    assert "<details>" not in verdicts.claims_table([{**CLAIMS[0], "reason": "one part; "[:-2]}])
+    assert "<details>" not in verdicts.claims_table([{**CLAIMS[0], "reason": "one part; "[:-2]}], "90 %")
 
 
 def test_text_is_escaped() -> None:
-    for markup in (verdicts.claims_table(CLAIMS), verdicts.cards(CLAIMS)._repr_html_()):
+    for markup in (verdicts.claims_table(CLAIMS, "90 %"), verdicts.cards(CLAIMS, "90 %")._repr_html_()):
         assert "a &lt; b &amp; c" in markup
         assert "a < b" not in markup
 
 
 def test_a_card_has_the_anchor_the_numbers_and_every_part() -> None:
-    markup = verdicts.cards(CLAIMS[:1])._repr_html_()
+    markup = verdicts.cards(CLAIMS[:1], "90 %")._repr_html_()
     assert 'id="C1"' in markup
     assert "1.52 [1.4, –], n = 3 (high end is infinite)" in markup.replace("\u00a0", " ")
     assert "ratio of steps" in markup
@@ -56,6 +56,12 @@ def test_the_tally_counts_every_verdict() -> None:
 
 
 def test_a_page_without_claims_says_so() -> None:
-    assert "No claim" in verdicts.cards([])._repr_html_()
+    assert "No claim" in verdicts.cards([], "90 %")._repr_html_()
     assert "none on this page" in verdicts.verdict_line([])._repr_html_()
     assert '<a href="#C9">C9</a>' in verdicts.verdict_line([claim(9, "x", "refuted")])._repr_html_()
+
+
+def test_the_level_of_the_intervals_is_the_one_that_is_given() -> None:
+    for markup in (verdicts.claims_table(CLAIMS, "90 %"), verdicts.cards(CLAIMS, "90 %")._repr_html_()):
+        assert "90 % interval" in markup
+        assert "95 %" not in markup

@@ -43,7 +43,7 @@ def test_case_08_variation_along_the_gradient_is_named_apart_from_a_spread_over_
     low = frame({0: [1.0, 0.9], 1: [1.1, 0.8]}).assign(probe="landscape", quantity="loss_low")
     high = low.assign(quantity="loss_high", value=low["value"] + 1)
     rest = [high.assign(quantity=q) for q in ("gradient_distance_low", "gradient_distance_high", "effective_beta")]
-    figure = landscape_figure(pd.concat([low, high, *rest]), ["batch"], paper_figure=4)
+    figure = landscape_figure(pd.concat([low, high, *rest]), 0.1, ["batch"], paper_figure=4, eta_min_factor=0.5)
     assert "loss along −g, learning rate 0.1" in figure.axes[0].get_title()
     # a walk is made from one set of weights: there is no way to hand it several runs
     assert set(landscape(nn.Linear(2, 3), classification, (torch.ones(4, 2), torch.zeros(4).long()), [0.1]).scalars())

@@ -23,7 +23,9 @@ def results(tmp_path: Path) -> Path:
     manifest = tiny.write_data(tmp_path / "data" / "prepared") / "manifest.json"
     kept = {"title": "Colors", "official": False, "counts": {"train": 60, "test": 30}, "digest": "ab"}
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | kept))
-    (tmp_path / "params.yaml").write_text("train: {steps: 6}\nanalyze: {network: vgg11}\nreport: {preset: tiny}\n")
+    sections = ["train: {steps: 6}", "probe: {step_sizes: [0.5, 1.0]}", "report: {preset: tiny}"]
+    analyze = "analyze: {network: vgg11, learning_rate: 0.1}"
+    (tmp_path / "params.yaml").write_text("\n".join([*sections, analyze]))
     frames = []
     points = [("vgg", "none"), ("vgg", "batch"), ("reparametrization", "none")]
     for study, kind in points:  # the last probes a network of the first again, at the same steps

@@ -10,7 +10,7 @@ import pandas as pd
 from normlab.analysis.estimates import NotRunError
 from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.variant import suffix
-from normlab.tables.frames import EVERY, select
+from normlab.tables.frames import EVERY, same, select
 
 _CELL = ["study", "network", "norm_layer", "learning_rate"]
 _CELL_STUDIES = ("vgg", "resnet", "dln")
@@ -58,10 +58,12 @@ class Cell:
 
     @cached_property
     def horizons(self) -> pd.Series:
-        """Planned updates by seed; a study that writes no `summary` rows ended at its last step."""
+        """Planned updates by seed; a study without `summary` rows ended at its last step, or at its last probe."""
         if self.has("summary", "steps"):
             return self.rows("summary", "steps").set_index("seed")["value"]
-        return self._probes["history"].groupby("seed")["step"].max() + 1.0
+        if "history" in self._probes:
+            return self._probes["history"].groupby("seed")["step"].max() + 1.0
+        return pd.concat(self._probes.values()).groupby("seed")["step"].max().astype(float)
 
     @cached_property
     def diverged(self) -> pd.Series:
@@ -120,6 +122,17 @@ class Cells:
         found = [cell for (net, norm, _), cell in self.all.items() if (net, norm) == (network, norm_layer)]
         return sorted(found, key=lambda cell: cell.learning_rate)
 
+    def compared(self, network: str | None = None) -> list[Cell]:
+        """The cells of a network (`analyze.network` unless given) at the one rate at which normalizers are compared."""
+        network = network or self.spec.network
+        rate = self.spec.dln_learning_rate if network == "dln" else self.spec.learning_rate
+        return [cell for (net, _, lr), cell in self.all.items() if net == network and same(lr, rate)]
+
+    def of_study(self, study: str) -> list[Cell]:
+        """All cells of one study, such as `dln_scan` or `reparametrization`, which take no part in `all`."""
+        groups = select(self.measurements, study=study).groupby(_CELL, observed=True)
+        return [Cell(net, norm, rate, frame) for (_, net, norm, rate), frame in groups]
+
     def _find(self, network: str, norm_layer: str, learning_rate: float) -> Cell:
         same_net = {key: cell for key, cell in self.all.items() if key[0] == network}
         if not same_net:
@@ -128,6 +141,6 @@ class Cells:
         if not same_norm:
             raise NotRunError(f"no cell with norm_layer {norm_layer} ({network})")
         for (_, _, rate), cell in same_norm.items():
-            if np.isclose(rate, learning_rate, rtol=1e-6, atol=0):
+            if same(rate, learning_rate):
                 return cell
         raise NotRunError(f"no cell with learning_rate {learning_rate} ({network}, {norm_layer})")

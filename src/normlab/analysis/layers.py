@@ -31,6 +31,25 @@ def mean_over_steps(curve: pd.DataFrame) -> pd.Series:
     return curve.mul(weights, axis=0).sum(min_count=1) / curve.notna().mul(weights, axis=0).sum()
 
 
+def typical_layer(cell: Cell, probe: str, quantity: str, *, later: bool = False) -> PerSeed:
+    """Median over the layers of their means over the run; `later` leaves out the first one, which has none before it.
+
+    Raises:
+        NotRunError: no layer was measured.
+    """
+    layers = common_layers([cell], probe, quantity)[int(later) :]
+    if not layers:
+        raise NotRunError(f"no layer of {cell.name} that has one before it")
+    return exact(layer_means(cell, probe, quantity, layers).median(axis=1, skipna=False))
+
+
+def layer_fold(top: Cell, bottom: Cell, probe: str, quantity: str, *, later: bool = False) -> PerSeed:
+    """Geometric mean over the common layers of the ratio of the two cells' means over the run; `later` as above."""
+    ratios = layer_ratios(top, bottom, probe, quantity)
+    first = common_layers([top, bottom], probe, quantity)[0]
+    return geometric_mean(ratios.drop(columns=first) if later else ratios)
+
+
 def layer_ratios(top: Cell, bottom: Cell, probe: str, quantity: str) -> pd.DataFrame:
     """Seed by seed and layer by layer, the ratio of the two cells' means over the run.
 

@@ -4,71 +4,53 @@ A number that is not finite is null, and the key `<name>_reason` beside it says 
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from normlab.analysis.catalog import Quantity, named
 from normlab.analysis.cells import Cell, Cells
-from normlab.analysis.estimates import NotRunError, PerSeed
-from normlab.analysis.quantities import (
-    final_loss,
-    final_test_accuracy,
-    final_train_accuracy,
-    mean_train_accuracy,
-    phase_median,
-    steps_to_accuracy,
-)
+from normlab.analysis.estimates import NotRunError
 from normlab.analysis.rules import VERDICTS
-from normlab.analysis.walks import beta_up_to_rate, range_up_to_rate
 
-ACCURACIES = (0.5, 0.6, 0.8, 0.9)
-PHASES = {"early": (0.0, 0.4), "late": (0.4, 1.0)}
-WALK = {
-    "loss_range": "loss_range",
-    "gradient_distance": "gradient_distance_high",
-    "effective_beta": "effective_beta",
-}
+_WALKS = ("loss_range", "gradient_distance", "effective_beta", "loss_range_up_to_rate", "beta_up_to_rate", "stretch")
+OF_TRAINING = ("final_test_accuracy", "final_train_accuracy", "mean_train_accuracy")
+REACHED = ("50_percent", "60_percent", "80_percent", "90_percent")
+OF_ALL = ("final_loss", *(f"{phase}_{walk}" for phase in ("early", "late") for walk in _WALKS))
 
 
-def cell_metrics(cell: Cell, window: int) -> dict[str, Any]:
-    """All scalars of a cell, over its seeds: means of accuracies, medians of everything that may be infinite."""
+def cell_metrics(cell: Cell, quantities: Mapping[str, Quantity]) -> dict[str, Any]:
+    """All scalars of a cell, over its seeds: means of accuracies, medians of everything that may be infinite.
+
+    Args:
+        cell: the cell.
+        quantities: by name, from `normlab.analysis.catalog.named`.
+    """
     values: dict[str, Any] = {"seeds": len(cell.seeds), "diverged_seeds": int(cell.diverged.sum())}
     if cell.has("history", "train_accuracy"):
-        _add(values, "final_test_accuracy", np.mean, partial(final_test_accuracy, cell))
-        _add(values, "final_train_accuracy", np.mean, partial(final_train_accuracy, cell, window))
-        _add(values, "mean_train_accuracy", np.mean, partial(mean_train_accuracy, cell))
-        for accuracy in ACCURACIES:
-            percent = round(100 * accuracy)
-            steps = partial(steps_to_accuracy, cell, accuracy, window)
-            _add(values, f"steps_to_{percent}_percent", np.median, steps)
-            values[f"reached_{percent}_percent"] = int(np.isfinite(steps().values["value"]).sum())
-    _add(values, "final_loss", np.median, partial(final_loss, cell))
-    for name, phase in PHASES.items():
-        for short, quantity in WALK.items():
-            walk = partial(phase_median, cell, "landscape", quantity, phase, step_size=None)
-            _add(values, f"{name}_{short}", np.median, walk)
-        _add(values, f"{name}_loss_range_up_to_rate", np.median, partial(range_up_to_rate, cell, phase))
-        _add(values, f"{name}_beta_up_to_rate", np.median, partial(beta_up_to_rate, cell, phase))
-        _add(values, f"{name}_stretch", np.median, partial(phase_median, cell, "curvature", "stretch", phase))
+        for name in OF_TRAINING:
+            values |= _entry(name, cell, quantities)
+        for level in REACHED:
+            values |= _entry(f"steps_to_{level}", cell, quantities)
+            steps = quantities[f"steps_to_{level}"].measure(cell).values["value"]
+            values[f"reached_{level}"] = int(np.isfinite(steps).sum())
+    for name in OF_ALL:
+        values |= _entry(name, cell, quantities)
     return values
 
 
-def _add(
-    values: dict[str, Any], name: str, reduce: Callable[[np.ndarray], float], measure: Callable[[], PerSeed]
-) -> None:
+def _entry(name: str, cell: Cell, quantities: Mapping[str, Quantity]) -> dict[str, Any]:
+    """The scalar of one quantity; null with its reason where there is none."""
+    quantity = quantities[name]
     try:
-        found = measure().values["value"].to_numpy()
+        found = quantity.measure(cell).values["value"].to_numpy()
     except NotRunError as error:
-        values[name], values[f"{name}_reason"] = None, str(error)
-        return
-    number = float(reduce(found))
+        return {name: None, f"{name}_reason": str(error)}
+    number = float(np.mean(found) if quantity.center == "mean" else np.median(found))
     if math.isfinite(number):
-        values[name] = float(f"{number:.8g}")
-    else:
-        values[name] = None
-        values[f"{name}_reason"] = _reason(found)
+        return {name: float(f"{number:.8g}")}
+    return {name: None, f"{name}_reason": _reason(found)}
 
 
 def _reason(found: np.ndarray) -> str:
@@ -94,9 +76,9 @@ def claim_metrics(claims: Sequence[Mapping[str, Any]], confidence: float) -> dic
 
 def all_metrics(cells: Cells, claims: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The content of metrics.json: `claims`, and `cells` by name."""
+    quantities = named(cells.spec.window)
+    every = [cell for of in cells.variants for cell in of.all.values()]
     return {
         "claims": claim_metrics(claims, cells.spec.confidence),
-        "cells": {
-            cell.name: cell_metrics(cell, cells.spec.window) for of in cells.variants for cell in of.all.values()
-        },
+        "cells": {cell.name: cell_metrics(cell, quantities) for cell in every},
     }

@@ -1,8 +1,9 @@
-"""The learning rates of a sweep: which one suits a normalizer best, and which is the largest that it can use."""
+"""Cells at several learning rates: which rate suits a normalizer best, which it can use, and is the smooth one fast."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import pandas as pd
 
 from normlab.analysis.cells import Cell, Cells
@@ -49,3 +50,23 @@ def largest_usable_rate(swept: Sequence[Cell], accuracy: float, window: int) -> 
         else:
             rows[seed] = {"value": math.nan, "low": 0.0, "high": rates[0]}
     return PerSeed(pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"]))
+
+
+def smoothness_and_speed(
+    cells: Sequence[Cell], smoothness: Callable[[Cell], PerSeed], accuracy: float, window: int
+) -> pd.DataFrame:
+    """One row a cell: the medians over its seeds of a smoothness and of the steps to `accuracy`.
+
+    Columns norm_layer, learning_rate, smoothness, steps (inf where most seeds never reach it) and seeds. A cell whose
+    seeds all diverged before the phase of the smoothness has no row.
+    """
+    rows = []
+    for cell in cells:
+        try:
+            smooth = smoothness(cell).values["value"].median()
+        except NotRunError:
+            continue
+        if not math.isnan(smooth):
+            steps = steps_to_accuracy(cell, accuracy, window).values["value"].to_numpy()
+            rows.append((cell.norm_layer, cell.learning_rate, float(smooth), float(np.median(steps)), len(cell.seeds)))
+    return pd.DataFrame(rows, columns=["norm_layer", "learning_rate", "smoothness", "steps", "seeds"])

@@ -42,6 +42,23 @@ def beta_up_to_rate(cell: Cell, phase: Phase, probe: str = "landscape") -> PerSe
     return largest_up_to_rate(cell, "beta", phase, probe)
 
 
+def by_step_size(cell: Cell, quantity: str, phase: Phase, probe: str = "landscape") -> dict[float, PerSeed]:
+    """By step size (absolute; the distance in a walk of equal distances), the median over a phase of a quantity there.
+
+    `loss_change` is |loss − loss at the base point|.
+    """
+    recorded = "loss" if quantity == "loss_change" else quantity
+    rows = in_phase(settled(cell, probe, recorded), cell, phase)
+    if quantity == "loss_change":
+        base = rows[rows["step_size"].isna()].set_index(["seed", "step"])["value"]
+        start = base.reindex(pd.MultiIndex.from_frame(rows[["seed", "step"]])).to_numpy()
+        rows = rows.assign(value=(rows["value"] - start).abs())
+    sizes = rows[rows["step_size"].notna()].groupby("step_size")
+    if not len(sizes):
+        raise NotRunError(f"no {probe} measurement of {recorded} at a step size in {cell.name}")
+    return {float(size): median_over_steps(cell, found) for size, found in sizes}
+
+
 def beta_over(cell: Cell, step_sizes: Sequence[float]) -> pd.DataFrame:
     """max β over the given step sizes (in learning rates) at every probed step: columns seed, step, value.
 

@@ -7,21 +7,24 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from normlab.figures.bands import draw_band, overlay_published
+from normlab.figures.bands import (
+    draw_normalizers,
+    overlay_published,
+)
 from normlab.figures.style import (
+    PAPER_RATE,
+    at_rate,
     axis_label,
     color,
     empty_figure,
-    in_network_order,
     label,
     layer_label,
     layer_number,
     legend,
-    main_learning_rate,
     nearest_layers,
+    not_in_the_grid,
     order,
     page_figure,
-    same,
     say_nothing_to_draw,
 )
 from normlab.figures.training import is_comparable
@@ -83,14 +86,16 @@ def _range(rows: pd.DataFrame) -> tuple[float, float]:
 
 
 def histogram_figure(
-    frame: pd.DataFrame, norm_layers: Sequence[str], numbers: Sequence[int], *, depth: int = 13, preferred: float = 0.1
+    frame: pd.DataFrame, learning_rate: float, norm_layers: Sequence[str], numbers: Sequence[int], *, depth: int = 13
 ) -> Figure:
     """Rows: layers at the relative depth of the paper's `numbers`; columns: normalizers. The lowest seed is drawn."""
     frame = frame[frame["norm_layer"].isin(list(norm_layers))]
     if frame.empty:
         return empty_figure()
-    rate = main_learning_rate(frame, preferred)
-    frame = frame[same(frame["learning_rate"], rate) & (frame["seed"] == frame["seed"].min())]
+    frame = at_rate(frame, learning_rate)
+    if frame.empty:
+        return not_in_the_grid(learning_rate)
+    frame = frame[frame["seed"] == frame["seed"].min()]
     layers = nearest_layers(frame["layer"].unique(), numbers, str(frame["network"].iloc[0]), depth)
     kinds = order(frame["norm_layer"])
     figure, axes = page_figure(len(layers), len(kinds), height=2.9)
@@ -106,25 +111,25 @@ def histogram_figure(
     return figure
 
 
-def figure_1c(histograms: pd.DataFrame) -> Figure:
+def figure_1c(histograms: pd.DataFrame, learning_rate: float) -> Figure:
     """Figure 1(c): activations at the paper's layers #3 and #11, plain and BatchNorm."""
-    return histogram_figure(histograms, ["none", "batch"], (3, 11))
+    return histogram_figure(histograms, learning_rate, ["none", "batch"], (3, 11))
 
 
-def figure_2_histograms(histograms: pd.DataFrame) -> Figure:
+def figure_2_histograms(histograms: pd.DataFrame, learning_rate: float) -> Figure:
     """Figure 2 (right): activations at layers #2, #9, #13, plain, BatchNorm and noisy BatchNorm."""
-    return histogram_figure(histograms, ["none", "batch", "noisy_batch"], (2, 9, 13))
+    return histogram_figure(histograms, learning_rate, ["none", "batch", "noisy_batch"], (2, 9, 13))
 
 
-def figure_6(histograms: pd.DataFrame) -> Figure:
+def figure_6(histograms: pd.DataFrame, learning_rate: float) -> Figure:
     """Figure 6: activations at layer #11 under plain, batch, ℓ1, ℓ2 and ℓ∞ normalization."""
-    return histogram_figure(histograms, ["none", "batch", "l1", "l2", "linf"], (11,))
+    return histogram_figure(histograms, learning_rate, ["none", "batch", "l1", "l2", "linf"], (11,))
 
 
-def figure_9(histograms: pd.DataFrame) -> Figure:
+def figure_9(histograms: pd.DataFrame, learning_rate: float) -> Figure:
     """Figure 9: activations of the deep linear network at layers #1, #11, #24."""
     kinds = ["none", "batch", "l1", "l2", "linf"]
-    return histogram_figure(histograms, kinds, (1, 11, 24), depth=25, preferred=1e-6)
+    return histogram_figure(histograms, learning_rate, kinds, (1, 11, 24), depth=25)
 
 
 def plot_moments(
@@ -132,23 +137,18 @@ def plot_moments(
 ) -> Axes:
     """One statistic of one layer (mean over its followed units) against the step, band over seeds (8a, 8b)."""
     rows = frame[frame["quantity"] == quantity]
-    ax.set_xlabel("training step")
-    ax.set_ylabel(axis_label(quantity))
-    if rows.empty:
-        return say_nothing_to_draw(ax)
-    kinds = order(rows["norm_layer"])
-    for kind in kinds:
-        draw_band(ax, rows[rows["norm_layer"] == kind], kind)
+    kinds = draw_normalizers(ax, rows, axis_label(quantity), log=log)
+    if not kinds:
+        return ax
     if paper_layer is not None:
         rate, last = float(rows["learning_rate"].iloc[0]), float(rows["step"].max())
         overlay_published(ax, 8, kinds, quantity, learning_rate=rate, layer=paper_layer, last_step=last)
-    if log:
-        ax.set_yscale("log", nonpositive="mask")
     return ax
 
 
 def figure_8(
     frame: pd.DataFrame,
+    learning_rate: float,
     *,
     quantities: Sequence[str] = ("mean_abs_change", "variance_abs_change", "mean_drift", "variance_drift"),
     norm_layers: Sequence[str] = ("none", "batch", "noisy_batch"),
@@ -160,12 +160,13 @@ def figure_8(
     frame = frame[frame["norm_layer"].isin(list(norm_layers))]
     if frame.empty:
         return empty_figure()
-    rate = main_learning_rate(frame)
-    frame = frame[same(frame["learning_rate"], rate)]
+    frame = at_rate(frame, learning_rate)
+    if frame.empty:
+        return not_in_the_grid(learning_rate)
     network = str(frame["network"].iloc[0])
     layers = nearest_layers(frame["layer"].unique(), (2, 9, 13), network)
     exact = [layer_number(layer) for layer in layers] == [2, 9, 13]
-    overlay = is_comparable(frame, rate) and exact
+    overlay = is_comparable(frame, learning_rate) and exact
     figure, axes = page_figure(len(quantities), len(layers) + (not overlay), height=2.5, width=12.0)
     for row, quantity in enumerate(quantities):
         log = "drift" not in quantity
@@ -176,7 +177,7 @@ def figure_8(
             ax.set_title(f"{network}, {layer_label(layer)}")
         if not overlay:
             ax = axes[row, -1]
-            if overlay_published(ax, 8, list(norm_layers), quantity, learning_rate=0.1, layer=9):
+            if overlay_published(ax, 8, list(norm_layers), quantity, learning_rate=PAPER_RATE["vgg"], layer=9):
                 ax.set_yscale("log" if log else "linear")
                 ax.set_title("Paper, Figure 8, layer #9")
                 ax.set_xlabel("training step")
@@ -184,19 +185,3 @@ def figure_8(
                 say_nothing_to_draw(ax, "not in the paper")
     legend(figure, frame["norm_layer"], paper=True)
     return figure
-
-
-def plot_moments_by_layer(frame: pd.DataFrame, ax: Axes, quantity: str) -> Axes:
-    """Mean over the probed steps of one statistic against the layer, one line a normalizer, band over seeds."""
-    rows = frame[(frame["quantity"] == quantity) & np.isfinite(frame["value"])]
-    ax.set_xlabel("layer (place in the network)")
-    ax.set_ylabel(f"{axis_label(quantity)},\nmean over steps")
-    if rows.empty:
-        return say_nothing_to_draw(ax)
-    places = {name: place + 1 for place, name in enumerate(in_network_order(rows["layer"].unique()))}
-    typical = rows.groupby(["norm_layer", "seed", "layer"], observed=True)["value"].mean().reset_index()
-    typical["place"] = typical["layer"].map(places).astype(int)
-    for kind in order(typical["norm_layer"]):
-        draw_band(ax, typical[typical["norm_layer"] == kind], kind, x="place")
-    ax.set_yscale("log", nonpositive="mask")
-    return ax

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from normlab.figures.style import MARKERS, PAPER_COLOR, color, label
+from normlab.figures.style import MARKERS, PAPER_COLOR, color, label, order, say_nothing_to_draw
 from normlab.paper.curves import paper_curve
 
 BAND = "Lines are medians over seeds, bands reach from the least to the greatest seed."
@@ -81,6 +81,45 @@ def draw_band(
         drawn.set(marker=MARKERS.get(norm_layer, ""), markersize=4.5, markevery=max(1, len(line) // 8))
     mark_non_finite(ax, line.loc[line["non_finite"] > 0, x].to_numpy(), norm_layer)
     return drawn
+
+
+def draw_normalizers(
+    ax: Axes,
+    rows: pd.DataFrame,
+    ylabel: str,
+    *,
+    x: str = "step",
+    xlabel: str = "training step",
+    window: int = 1,
+    factor: float = 1.0,
+    log: bool = False,
+) -> list[str]:
+    """Name the axes and draw `draw_band` for every normalizer; an empty panel says so.
+
+    Args:
+        ax: the panel.
+        rows: one quantity and one learning rate, columns norm_layer, seed, x and value.
+        ylabel: of the vertical axis, with the unit.
+        x: the column on the horizontal axis.
+        xlabel: of the horizontal axis.
+        window: rows of the moving average, as in `draw_band`.
+        factor: of the values, 100 for percent.
+        log: logarithmic vertical axis.
+
+    Returns:
+        The normalizers drawn, in the order of all figures; none if there are no rows.
+    """
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    if rows.empty:
+        say_nothing_to_draw(ax)
+        return []
+    kinds = order(rows["norm_layer"])
+    for kind in kinds:
+        draw_band(ax, rows[rows["norm_layer"] == kind], kind, x=x, window=window, factor=factor)
+    if log:
+        ax.set_yscale("log", nonpositive="mask")
+    return kinds
 
 
 def mark_non_finite(ax: Axes, positions: np.ndarray, norm_layer: str) -> None:

@@ -12,11 +12,13 @@ from normlab.figures.landscape import landscape_figure
 from normlab.figures.style import (
     DLN_LOSS,
     MARKERS,
+    PAPER_RATE,
+    at_rate,
     color,
     empty_figure,
     label,
     legend,
-    main_learning_rate,
+    not_in_the_grid,
     number,
     order,
     page_figure,
@@ -27,10 +29,10 @@ from normlab.figures.style import (
 from normlab.figures.training import is_comparable, plot_published, plot_training
 
 KINDS = ("none", "batch", "l1", "l2", "linf")
-RATE = 1e-6
+RATE = PAPER_RATE["dln"]
 
 
-def figure_5b(frame: pd.DataFrame, *, learning_rate: float | None = None) -> Figure:
+def figure_5b(frame: pd.DataFrame, learning_rate: float) -> Figure:
     """Figure 5(b) and 13(a): training loss of the deep linear network; the loss is a sum over the samples.
 
     The paper's curves lie over ours when the learning rate and the range of steps agree, else in a panel of their own.
@@ -39,14 +41,13 @@ def figure_5b(frame: pd.DataFrame, *, learning_rate: float | None = None) -> Fig
     frame = frame[frame["norm_layer"].isin(KINDS)]
     if frame.empty:
         return empty_figure()
-    rate = main_learning_rate(frame, RATE) if learning_rate is None else learning_rate
-    frame = frame[same(frame["learning_rate"], rate)]
+    frame = at_rate(frame, learning_rate)
     if frame.empty:
-        return empty_figure(f"learning rate {number(rate)} is not in the grid of this preset")
-    overlay = is_comparable(frame, rate, "dln") and bool(same(rate, RATE))
+        return not_in_the_grid(learning_rate)
+    overlay = is_comparable(frame, learning_rate, "dln") and bool(same(learning_rate, RATE))
     figure, axes = page_figure(1, 1 if overlay else 2)
     ax = plot_training(frame, axes[0, 0], "loss", log=True, paper_figure=5 if overlay else None)
-    ax.set_title(f"learning rate {number(rate)}")
+    ax.set_title(f"learning rate {number(learning_rate)}")
     end_where_finite_runs_end(ax, frame[frame["quantity"] == "loss"])
     if not overlay:
         plot_published(axes[0, 1], 5, "b", "loss", KINDS, (RATE,), log=True, study="dln")
@@ -54,41 +55,30 @@ def figure_5b(frame: pd.DataFrame, *, learning_rate: float | None = None) -> Fig
     return figure
 
 
-def figure_10(frame: pd.DataFrame, *, eta_min_factor: float = 0.01, learning_rate: float | None = None) -> Figure:
+def figure_10(frame: pd.DataFrame, learning_rate: float, *, eta_min_factor: float) -> Figure:
     """Figure 10: the landscape of the deep linear network, plain and BatchNorm, logarithmic axes."""
-    return landscape_figure(
-        frame,
-        ["none", "batch"],
-        paper_figure=10,
-        eta_min_factor=eta_min_factor,
-        paper_rate=RATE,
-        learning_rate=learning_rate,
-    )
+    return landscape_figure(frame, learning_rate, ["none", "batch"], paper_figure=10, eta_min_factor=eta_min_factor)
 
 
-def figure_13(frame: pd.DataFrame, *, eta_min_factor: float = 0.01, learning_rate: float | None = None) -> Figure:
+def figure_13(frame: pd.DataFrame, learning_rate: float, *, eta_min_factor: float) -> Figure:
     """Figure 13(b–d): as Figure 10 with all five normalizers; its panel a is Figure 5(b)."""
-    return landscape_figure(
-        frame,
-        KINDS,
-        paper_figure=13,
-        panels="bcd",
-        eta_min_factor=eta_min_factor,
-        paper_rate=RATE,
-        learning_rate=learning_rate,
-    )
+    return landscape_figure(frame, learning_rate, KINDS, paper_figure=13, panels="bcd", eta_min_factor=eta_min_factor)
 
 
-def plot_final_loss(frame: pd.DataFrame, ax: Axes, *, kinds: Sequence[str] = KINDS) -> Axes:
-    """The last recorded loss of every seed, paired seeds joined by a thin line, medians as bars; log axis.
+def plot_final_loss(table: pd.DataFrame, ax: Axes, *, kinds: Sequence[str] = KINDS) -> Axes:
+    """The final loss of every seed, paired seeds joined by a thin line, medians as bars; log axis.
 
     A seed whose loss is not finite is a triangle on the upper edge.
+
+    Args:
+        table: one number a run at one learning rate; columns norm_layer, seed, value.
+        ax: the panel.
+        kinds: the normalizers, from left to right.
     """
-    rows = frame[frame["quantity"] == "loss"]
     ax.set_ylabel(f"final {DLN_LOSS}")
-    if rows.empty:
+    if table.empty:
         return say_nothing_to_draw(ax)
-    last = _last_losses(rows).astype({"norm_layer": str}).pivot(index="seed", columns="norm_layer", values="value")
+    last = table.pivot(index="seed", columns="norm_layer", values="value")
     shown = [kind for kind in kinds if kind in last.columns]
     finite = last[shown].where(np.isfinite(last[shown]))
     for _, pair in finite.iterrows():
@@ -107,24 +97,19 @@ def plot_final_loss(frame: pd.DataFrame, ax: Axes, *, kinds: Sequence[str] = KIN
     return ax
 
 
-def _last_losses(rows: pd.DataFrame) -> pd.DataFrame:
-    """The last recorded loss of every run, infinite where it is not finite."""
-    # not groupby().last(): it skips NaN, and shows a diverged run at its last finite loss
-    ends = rows.sort_values("step").drop_duplicates(["norm_layer", "learning_rate", "seed"], keep="last")
-    return ends.assign(value=ends["value"].where(np.isfinite(ends["value"]), np.inf))
+def plot_rates(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Final loss (median over seeds) against the learning rate, one line a normalizer; both axes logarithmic.
 
-
-def plot_rates(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Final loss (median over seeds) against the learning rate, one line a normalizer; both axes logarithmic."""
-    rows = frame[frame["quantity"] == "loss"]
+    Args:
+        table: one number a run; columns norm_layer, learning_rate, seed, value.
+        ax: the panel.
+    """
     ax.set_xlabel("learning rate")
     ax.set_ylabel(f"final {DLN_LOSS}")
-    if rows.empty:
+    if table.empty:
         return say_nothing_to_draw(ax)
-    last = _last_losses(rows)
-    for kind in order(last["norm_layer"]):
-        mine = last[last["norm_layer"] == kind]
-        middle = mine.groupby("learning_rate")["value"].median()
+    for kind in order(table["norm_layer"]):
+        middle = table[table["norm_layer"] == kind].groupby("learning_rate")["value"].median()
         finite = middle[np.isfinite(middle)]
         ax.plot(
             finite.index,
@@ -136,6 +121,6 @@ def plot_rates(frame: pd.DataFrame, ax: Axes) -> Axes:
         )
         mark_non_finite(ax, middle.index[~np.isfinite(middle)].to_numpy(), kind)
     ax.set_xscale("log")
-    plain_ticks(ax, last["learning_rate"].unique())
+    plain_ticks(ax, table["learning_rate"].unique())
     ax.set_yscale("log", nonpositive="mask")
     return ax

@@ -9,7 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from normlab.figures.bands import (
-    draw_band,
+    draw_normalizers,
     guide,
     mark_non_finite,
     over_seeds,
@@ -17,12 +17,14 @@ from normlab.figures.bands import (
     paper_title,
 )
 from normlab.figures.style import (
+    PAPER_RATE,
+    at_rate,
     axis_label,
     color,
     empty_figure,
     label,
     legend,
-    main_learning_rate,
+    not_in_the_grid,
     number,
     order,
     page_figure,
@@ -86,13 +88,9 @@ def plot_effective_beta(
     """Effective β over the paper's grid (4c), with the two artefact levels 2/learning rate and 1/η_min."""
     rows = at_step(frame)
     rows = rows[rows["quantity"] == "effective_beta"]
-    ax.set_xlabel("training step")
-    ax.set_ylabel(axis_label("effective_beta"))
-    if rows.empty:
-        return say_nothing_to_draw(ax)
-    kinds = order(rows["norm_layer"])
-    for kind in kinds:
-        draw_band(ax, rows[rows["norm_layer"] == kind], kind)
+    kinds = draw_normalizers(ax, rows, axis_label("effective_beta"), log=log)
+    if not kinds:
+        return ax
     rate = float(rows["learning_rate"].iloc[0])
     if paper_figure is not None:
         overlay_published(
@@ -105,8 +103,14 @@ def plot_effective_beta(
     else:
         guide(ax, 2 / rate, "2/learning rate")
         guide(ax, 1 / eta_min, "1/η_min")
-    if log:
-        ax.set_yscale("log", nonpositive="mask")
+    return ax
+
+
+def plot_summary(frame: pd.DataFrame, ax: Axes, quantity: str, *, steps: Sequence[int] | None = None) -> Axes:
+    """A summary of the walk, such as `gradient_distance_high`, at each probed step (of `steps`); logarithmic axis."""
+    rows = at_step(frame)
+    rows = rows[(rows["quantity"] == quantity) & (True if steps is None else rows["step"].isin(list(steps)))]
+    draw_normalizers(ax, rows, axis_label(quantity.removesuffix("_high")), log=True)
     return ax
 
 
@@ -133,26 +137,33 @@ def plot_published_edges(
 
 def landscape_figure(
     frame: pd.DataFrame,
+    learning_rate: float,
     norm_layers: Sequence[str],
     *,
     paper_figure: int,
+    eta_min_factor: float,
     panels: str = "abc",
-    eta_min_factor: float = 0.5,
-    paper_rate: float = 0.1,
-    learning_rate: float | None = None,
 ) -> Figure:
     """Three panels of ours — loss band, gradient-change band, effective β — and below them the paper's own three.
 
     The paper's curves are also laid over ours where the axes are comparable; the lower row is then left out.
+
+    Args:
+        frame: rows of probe `landscape` of one network.
+        learning_rate: the rate that is shown.
+        norm_layers: the normalizers.
+        paper_figure: the paper's figure with the same panels.
+        eta_min_factor: the smallest step size of the grid in units of the learning rate.
+        panels: the paper's letters of the three panels.
     """
     frame = frame[frame["norm_layer"].isin(norm_layers)]
     if frame.empty:
         return empty_figure()
     study = str(frame["study"].iloc[0])
-    rate = main_learning_rate(frame, paper_rate) if learning_rate is None else learning_rate
-    frame = frame[same(frame["learning_rate"], rate)]
+    rate, paper_rate = learning_rate, PAPER_RATE.get(study, PAPER_RATE["vgg"])
+    frame = at_rate(frame, rate)
     if frame.empty:
-        return empty_figure(f"learning rate {number(rate)} is not in the grid of this preset")
+        return not_in_the_grid(rate)
     overlay = is_comparable(frame, rate, study) and bool(same(rate, paper_rate))
     figure, axes = page_figure(1 if overlay else 2, 3, height=3.0)
     over = paper_figure if overlay else None
@@ -176,17 +187,15 @@ def landscape_figure(
     return figure
 
 
-def figure_4(frame: pd.DataFrame, *, eta_min_factor: float = 0.5, learning_rate: float | None = None) -> Figure:
+def figure_4(frame: pd.DataFrame, learning_rate: float, *, eta_min_factor: float) -> Figure:
     """Figure 4: loss variation, gradient predictiveness and effective β of the VGG, with and without BatchNorm."""
-    return landscape_figure(
-        frame, ["none", "batch"], paper_figure=4, eta_min_factor=eta_min_factor, learning_rate=learning_rate
-    )
+    return landscape_figure(frame, learning_rate, ["none", "batch"], paper_figure=4, eta_min_factor=eta_min_factor)
 
 
-def figure_12(frame: pd.DataFrame, *, eta_min_factor: float = 0.5) -> Figure:
+def figure_12(frame: pd.DataFrame, learning_rate: float, *, eta_min_factor: float) -> Figure:
     """Figure 12(b–d): as Figure 4 with all normalizers; its panel a is Figure 5(a)."""
     kinds = ["none", "batch", "l1", "l2", "linf"]
-    return landscape_figure(frame, kinds, paper_figure=12, panels="bcd", eta_min_factor=eta_min_factor)
+    return landscape_figure(frame, learning_rate, kinds, paper_figure=12, panels="bcd", eta_min_factor=eta_min_factor)
 
 
 def plot_distance_by_step_size(frame: pd.DataFrame, ax: Axes, *, log: bool = True) -> Axes:
@@ -226,16 +235,15 @@ def plot_distance_by_step_size(frame: pd.DataFrame, ax: Axes, *, log: bool = Tru
     return ax
 
 
-def figure_11(frame: pd.DataFrame, *, learning_rate: float | None = None) -> Figure:
+def figure_11(frame: pd.DataFrame, learning_rate: float) -> Figure:
     """Figure 11: gradient change against step size, plain and BatchNorm; ours above, the paper's curves below."""
     frame = frame[frame["norm_layer"].isin(["none", "batch"])]
     if frame.empty:
         return empty_figure()
     study = str(frame["study"].iloc[0])
-    rate = main_learning_rate(frame, 0.1 if study == "vgg" else 1e-6) if learning_rate is None else learning_rate
-    frame = frame[same(frame["learning_rate"], rate)]
+    frame = at_rate(frame, learning_rate)
     if frame.empty:
-        return empty_figure(f"learning rate {number(rate)} is not in the grid of this preset")
+        return not_in_the_grid(learning_rate)
     figure, axes = page_figure(2, 2)
     published = load_figure(11)
     published = published[published["network"] == ("dln" if study == "dln" else "vgg")]

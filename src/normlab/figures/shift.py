@@ -6,18 +6,22 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from normlab.figures.bands import draw_band, guide, overlay_published
+from normlab.figures.bands import (
+    draw_normalizers,
+    guide,
+    overlay_published,
+)
 from normlab.figures.style import (
+    PAPER_RATE,
+    at_rate,
     axis_label,
     empty_figure,
-    in_network_order,
     layer_label,
     layer_number,
     legend,
-    main_learning_rate,
     nearest_layers,
+    not_in_the_grid,
     number,
-    order,
     page_figure,
     same,
     say_nothing_to_draw,
@@ -26,6 +30,7 @@ from normlab.figures.training import is_comparable
 
 PAPER_LAYERS = {"vgg": (5, 10), "dln": (9, 17)}
 PAPER_DEPTH = {"vgg": 13, "dln": 25}
+PAPER_RATES = {"vgg": (0.01, 0.1), "dln": (1e-6, 1e-7)}  # that its Figure 3 shows
 
 
 def plot_shift(frame: pd.DataFrame, ax: Axes, quantity: str, *, paper_layer: int | None = None) -> Axes:
@@ -35,21 +40,15 @@ def plot_shift(frame: pd.DataFrame, ax: Axes, quantity: str, *, paper_layer: int
     With `paper_layer` the paper's curves of that layer are overlaid.
     """
     rows = frame[frame["quantity"] == quantity]
-    ax.set_xlabel("training step")
-    ax.set_ylabel(axis_label(quantity))
-    if rows.empty:
-        return say_nothing_to_draw(ax)
-    kinds = order(rows["norm_layer"])
-    for kind in kinds:
-        draw_band(ax, rows[rows["norm_layer"] == kind], kind)
+    kinds = draw_normalizers(ax, rows, axis_label(quantity), log=quantity != "cosine")
+    if not kinds:
+        return ax
     if paper_layer is not None:
         rate, last = float(rows["learning_rate"].iloc[0]), float(rows["step"].max())
         overlay_published(ax, 3, kinds, quantity, learning_rate=rate, layer=paper_layer, last_step=last)
     if quantity == "cosine":
         ax.set_ylim(-1.05, 1.05)
         guide(ax, 0.0, "uncorrelated")
-    else:
-        ax.set_yscale("log", nonpositive="mask")
     return ax
 
 
@@ -70,9 +69,9 @@ def plot_published_shift(ax: Axes, quantity: str, layer: int, learning_rate: flo
 
 def figure_3(
     frame: pd.DataFrame,
+    learning_rate: float,
     *,
     norm_layers: Sequence[str] = ("none", "batch"),
-    learning_rate: float | None = None,
     quantities: Sequence[str] = ("l2", "relative_l2", "cosine"),
 ) -> Figure:
     """Figure 3: the shift of two layers (columns), ours first, the paper's own beside it if not overlaid.
@@ -83,17 +82,15 @@ def figure_3(
     if frame.empty:
         return empty_figure()
     study = "dln" if str(frame["study"].iloc[0]) == "dln" else "vgg"
-    paper_rate = 1e-6 if study == "dln" else 0.1
-    rate = main_learning_rate(frame, paper_rate) if learning_rate is None else learning_rate
-    frame = frame[same(frame["learning_rate"], rate)]
+    frame = at_rate(frame, learning_rate)
     if frame.empty:
-        return empty_figure(f"learning rate {number(rate)} is not in the grid of this preset")
+        return not_in_the_grid(learning_rate)
     network = str(frame["network"].iloc[0])
     layers = nearest_layers(frame["layer"].unique(), PAPER_LAYERS[study], network, PAPER_DEPTH[study])
     exact = [layer_number(layer) for layer in layers] == list(PAPER_LAYERS[study])
-    overlay = is_comparable(frame, rate, study) and exact
-    if any(same(rate, (0.01, 0.1, 1e-6, 1e-7))):
-        paper_rate = rate
+    overlay = is_comparable(frame, learning_rate, study) and exact
+    drawn = [rate for rate in PAPER_RATES[study] if same(rate, learning_rate)]
+    paper_rate = drawn[0] if drawn else PAPER_RATE[study]
     figure, axes = page_figure(len(quantities), len(layers) + (0 if overlay else 2), height=2.6, width=12.0)
     for row, quantity in enumerate(quantities):
         for column, layer in enumerate(layers):
@@ -101,7 +98,7 @@ def figure_3(
             unlabeled = quantity == "l2" and layer_number(layer) in (10, 17)
             paper = layer_number(layer) if overlay and not unlabeled else None
             ax = plot_shift(cell, axes[row, column], quantity, paper_layer=paper)
-            ax.set_title(f"{network}, {layer_label(layer)}, rate {number(rate)}")
+            ax.set_title(f"{network}, {layer_label(layer)}, rate {number(learning_rate)}")
         if overlay:
             continue
         for column, paper_layer in enumerate(PAPER_LAYERS[study]):
@@ -112,22 +109,3 @@ def figure_3(
                 plot_published_shift(ax, quantity, paper_layer, paper_rate)
     legend(figure, frame["norm_layer"], paper=True)
     return figure
-
-
-def plot_shift_by_layer(frame: pd.DataFrame, ax: Axes, quantity: str, *, first_step: int = 1) -> Axes:
-    """Median over steps ≥ `first_step` of one quantity against the layer's place in the network, band over seeds."""
-    rows = frame[(frame["quantity"] == quantity) & (frame["step"] >= first_step)]
-    ax.set_xlabel("layer (place in the network)")
-    ax.set_ylabel(f"{axis_label(quantity)},\nmedian over steps")
-    if rows.empty:
-        return say_nothing_to_draw(ax)
-    places = {name: place + 1 for place, name in enumerate(in_network_order(rows["layer"].unique()))}
-    typical = rows.groupby(["norm_layer", "seed", "layer"], observed=True)["value"].median().reset_index()
-    typical["place"] = typical["layer"].map(places).astype(int)
-    for kind in order(typical["norm_layer"]):
-        draw_band(ax, typical[typical["norm_layer"] == kind], kind, x="place")
-    if quantity == "cosine":
-        ax.set_ylim(-1.05, 1.05)
-    else:
-        ax.set_yscale("log", nonpositive="mask")
-    return ax

@@ -29,41 +29,37 @@ ASSUMPTIONS = {
 FORMS = {"holds_printed": ("#D55E00", "X", "as printed"), "holds_corrected": ("#0072B2", "o", "corrected")}
 
 
-def shares(table: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Share of cases by statement, quantity and step over all sizes, layers and seeds.
+def plot_statements(found: pd.DataFrame, ax: Axes) -> Axes:
+    """How many random cases are counterexamples to each statement, as printed (cross) and as corrected (circle).
 
-    Columns statement, quantity, step, cases, share, low, high; `low` and `high` are the least and greatest share of a
-    single row of the table (one size or layer of one seed).
+    One counterexample refutes a statement about all numbers. Their number says how the cases were drawn, so it is a
+    count on an axis with a logarithmic part, not a rate.
+
+    Args:
+        found: from `normlab.analysis.shares.shares_of_all`, of random cases.
+        ax: the panel.
     """
-    rows = table[(table["source"] == source) & (table["count"] > 0) & table["fraction"].notna()]
-    rows = rows.assign(true=rows["fraction"] * rows["count"])
-    groups = rows.groupby(["statement", "quantity", "step"], observed=True)
-    summary = groups.agg(
-        true=("true", "sum"), cases=("count", "sum"), low=("fraction", "min"), high=("fraction", "max")
-    )
-    summary["share"] = summary["true"] / summary["cases"]
-    return summary.drop(columns="true").reset_index()
-
-
-def plot_statements(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Share of random cases in which each statement holds, as printed (cross) and as corrected (circle), in percent."""
-    found = shares(table, "random") if len(table) else table
     if found.empty:
         return say_nothing_to_draw(ax)
     names = [name for name in STATEMENTS if name in set(found["statement"])]
     for quantity, (shade, marker, text) in FORMS.items():
         rows = found[found["quantity"] == quantity].set_index("statement").reindex(names)
         places = np.arange(len(names)) + (0.14 if quantity == "holds_corrected" else -0.14)
-        ax.hlines(places, 100 * rows["low"], 100 * rows["high"], color=shade, linewidth=2, alpha=0.5)
-        ax.plot(100 * rows["share"], places, marker, color=shade, markersize=7, label=text, gid=quantity, clip_on=False)
-    _name_rows(ax, [STATEMENTS[name] for name in names], "random cases in which the statement holds (%)")
+        ax.plot(rows["failures"], places, marker, color=shade, markersize=7, label=text, gid=quantity, clip_on=False)
+    ax.set_xscale("symlog", linthresh=1)
+    most = int(found["cases"].max())
+    _name_rows(ax, [STATEMENTS[name] for name in names], f"counterexamples among up to {most} random cases", most)
     ax.legend(fontsize=9, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return ax
 
 
-def plot_assumptions(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Share of units of trained networks for which each assumption is true, in percent, one marker a checkpoint."""
-    found = shares(table, "checkpoint") if len(table) else table
+def plot_assumptions(found: pd.DataFrame, ax: Axes) -> Axes:
+    """Share of units of trained networks for which each assumption is true, in percent, one marker a checkpoint.
+
+    Args:
+        found: from `normlab.analysis.shares.shares_of_all`, of checkpoints.
+        ax: the panel.
+    """
     if found.empty:
         return say_nothing_to_draw(ax)
     found = found.set_index(["statement", "quantity"])
@@ -84,13 +80,13 @@ def plot_assumptions(table: pd.DataFrame, ax: Axes) -> Axes:
             gid=f"step-{step}",
             clip_on=False,
         )
-    _name_rows(ax, [ASSUMPTIONS[key] for key in keys], "units for which it is true (%)")
+    _name_rows(ax, [ASSUMPTIONS[key] for key in keys], "units for which it is true (%)", 100)
     ax.legend(fontsize=9, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     return ax
 
 
-def _name_rows(ax: Axes, names: list[str], axis: str) -> None:
+def _name_rows(ax: Axes, names: list[str], axis: str, end: float) -> None:
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.set_xlim(-2, 102)
+    ax.set_xlim(-0.02 * end if end == 100 else -0.2, 1.02 * end)
     ax.set_xlabel(axis)

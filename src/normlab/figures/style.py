@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from normlab.tables.frames import same
+
 # Okabe and Ito's colors, which stay apart under the common color-vision deficiencies, then three of Tol's.
 COLORS = {
     "none": "#D55E00",
@@ -79,12 +81,8 @@ AXES = {
 DLN_LOSS = "training loss, ½ Σ ‖·‖²"
 PERCENT = frozenset({"train_accuracy", "test_accuracy"})
 PAPER_COLOR = "#444444"
+PAPER_RATE = {"vgg": 0.1, "dln": 1e-6}  # at which the paper compares normalizers
 DEPTHS = {"vgg11": 8, "vgg13": 10, "vgg16": 13, "vgg19": 16, "dln": 25}
-
-
-def same(values: float | Sequence[float] | pd.Series, wanted: float | Sequence[float]) -> np.ndarray:
-    """Which values equal `wanted` (learning rates and step sizes that were rounded differently count as equal)."""
-    return np.isclose(values, wanted, rtol=1e-6, atol=0.0)
 
 
 def order(norm_layers: Iterable[str]) -> list[str]:
@@ -162,17 +160,14 @@ def nearest_layers(layers: Iterable[str], numbers: Sequence[int], network: str, 
     return list(dict.fromkeys(chosen))
 
 
-def main_learning_rate(frame: pd.DataFrame, preferred: float = 0.1) -> float:
-    """The learning rate shown where one is shown: the paper's if measured, else the one that most runs have.
+def at_rate(frame: pd.DataFrame, learning_rate: float) -> pd.DataFrame:
+    """The rows at one learning rate."""
+    return frame[same(frame["learning_rate"], learning_rate)]
 
-    Raises:
-        ValueError: the frame is empty.
-    """
-    rates = frame["learning_rate"].value_counts()
-    if rates.empty:
-        raise ValueError("no runs to choose a learning rate from")
-    near = [rate for rate in rates.index if same(rate, preferred)]
-    return float(near[0]) if near else float(rates.index[rates == rates.max()].min())
+
+def not_in_the_grid(learning_rate: float) -> Figure:
+    """A small figure that says that nothing was run at this rate."""
+    return empty_figure(f"learning rate {number(learning_rate)} is not in the grid of this preset")
 
 
 def page_figure(rows: int, columns: int, *, height: float = 3.1, width: float = 10.0) -> tuple[Figure, np.ndarray]:

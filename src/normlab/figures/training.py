@@ -6,20 +6,24 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from normlab.figures.bands import draw_band, overlay_published, paper_title
+from normlab.figures.bands import (
+    draw_normalizers,
+    overlay_published,
+    paper_title,
+)
 from normlab.figures.style import (
+    PAPER_RATE,
     axis_label,
     empty_figure,
     legend,
     number,
-    order,
     page_figure,
     same,
-    say_nothing_to_draw,
     scale,
 )
 
 PAPER_LAST_STEP = {"vgg": 15000, "dln": 10000}
+PAPER_SECOND_RATE = 0.5  # of its Figure 1, where the plain network does not train
 
 
 def plot_training(
@@ -44,19 +48,11 @@ def plot_training(
     # a landscape walk has a loss, too
     rows = frame[(frame["quantity"] == quantity) & frame["probe"].isin(["history", "test"])]
     study = str(rows["study"].iloc[0]) if len(rows) else "vgg"
-    ax.set_xlabel("training step")
-    ax.set_ylabel(axis_label(quantity, study))
-    if rows.empty:
-        return say_nothing_to_draw(ax)
-    kinds = order(rows["norm_layer"])
-    for kind in kinds:
-        draw_band(ax, rows[rows["norm_layer"] == kind], kind, window=window, factor=scale(quantity))
-    if paper_figure is not None:
+    kinds = draw_normalizers(ax, rows, axis_label(quantity, study), window=window, factor=scale(quantity), log=log)
+    if kinds and paper_figure is not None:
         rate = float(rows["learning_rate"].iloc[0])
         last = float(rows["step"].max())
         overlay_published(ax, paper_figure, kinds, quantity, learning_rate=rate, last_step=last, factor=scale(quantity))
-    if log:
-        ax.set_yscale("log", nonpositive="mask")
     return ax
 
 
@@ -85,10 +81,10 @@ def plot_published(
     return ax
 
 
-def shown_learning_rates(frame: pd.DataFrame, at_most: int = 2, preferred: Sequence[float] = (0.1, 0.5)) -> list[float]:
-    """The learning rates that get a panel: the paper's first, then those that most normalizers have."""
+def shown_learning_rates(frame: pd.DataFrame, main: float, at_most: int = 2) -> list[float]:
+    """The learning rates that get a panel: `main` first, then the paper's other one, then those of most normalizers."""
     coverage = frame.groupby("learning_rate")["norm_layer"].nunique().sort_values(ascending=False, kind="stable")
-    rates = [float(rate) for rate in preferred if any(same(rate, coverage.index))]
+    rates = [float(rate) for rate in (main, PAPER_SECOND_RATE) if any(same(rate, coverage.index))]
     rates += [float(rate) for rate in coverage.index if not any(same(rate, rates))]
     return sorted(rates[:at_most])
 
@@ -101,19 +97,20 @@ def is_comparable(frame: pd.DataFrame, learning_rate: float, study: str = "vgg")
 
 def accuracy_figure(
     frame: pd.DataFrame,
+    learning_rate: float,
     norm_layers: Sequence[str],
     *,
     quantities: Sequence[str] = ("train_accuracy",),
     window: int = 1,
     paper: tuple[int, Sequence[str]] = (1, "ab"),
-    paper_rates: Sequence[float] = (0.1,),
+    paper_rates: Sequence[float] = (PAPER_RATE["vgg"],),
     at_most: int = 2,
 ) -> Figure:
     """Rows: quantities; columns: learning rates, and the paper's panel where no overlay is possible."""
     frame = frame[frame["norm_layer"].isin(norm_layers)]
     if frame.empty:
         return empty_figure()
-    rates = shown_learning_rates(frame, at_most)
+    rates = shown_learning_rates(frame, learning_rate, at_most)
     overlay = any(is_comparable(frame[frame["learning_rate"] == rate], rate) for rate in rates)
     figure, axes = page_figure(len(quantities), len(rates) + (not overlay))
     for row, (quantity, panel) in enumerate(zip(quantities, paper[1], strict=True)):
@@ -132,23 +129,28 @@ def accuracy_figure(
     return figure
 
 
-def figure_1(frame: pd.DataFrame, *, window: int = 1) -> Figure:
+def figure_1(frame: pd.DataFrame, learning_rate: float, *, window: int = 1) -> Figure:
     """Figure 1(a, b): train and test accuracy with and without BatchNorm, at two learning rates."""
     return accuracy_figure(
         frame,
+        learning_rate,
         ["none", "batch"],
         quantities=("train_accuracy", "test_accuracy"),
         window=window,
         paper=(1, "ab"),
-        paper_rates=(0.1, 0.5),
+        paper_rates=(PAPER_RATE["vgg"], PAPER_SECOND_RATE),
     )
 
 
-def figure_2(frame: pd.DataFrame, *, window: int = 1) -> Figure:
+def figure_2(frame: pd.DataFrame, learning_rate: float, *, window: int = 1) -> Figure:
     """Figure 2 (left): train accuracy with noisy BatchNorm; also the noise block on the plain network."""
-    return accuracy_figure(frame, ["none", "batch", "noisy_batch", "noise"], window=window, paper=(2, "a"), at_most=1)
+    return accuracy_figure(
+        frame, learning_rate, ["none", "batch", "noisy_batch", "noise"], window=window, paper=(2, "a"), at_most=1
+    )
 
 
-def figure_5a(frame: pd.DataFrame, *, window: int = 1) -> Figure:
+def figure_5a(frame: pd.DataFrame, learning_rate: float, *, window: int = 1) -> Figure:
     """Figure 5(a): train accuracy of the VGG with plain, batch, ℓ1, ℓ2 and ℓ∞ normalization."""
-    return accuracy_figure(frame, ["none", "batch", "l1", "l2", "linf"], window=window, paper=(5, "a"), at_most=1)
+    return accuracy_figure(
+        frame, learning_rate, ["none", "batch", "l1", "l2", "linf"], window=window, paper=(5, "a"), at_most=1
+    )

@@ -3,40 +3,43 @@
 import numpy as np
 import pandas as pd
 
-from normlab.figures.speed import steps_to
+from normlab.analysis.cells import Cells
+from normlab.analysis.quantities import steps_to_accuracy
+from normlab.analysis.rates import best_rate, largest_usable_rate
 from normlab.figures.style import label, number, order
+from normlab.pages.comparisons import spread
 from normlab.pages.pictures import Html, table
-from normlab.pages.sentences import spread
 
 
-def rates_table(frame: pd.DataFrame, accuracy: float, window: int) -> Html:
-    """One row a normalizer that was trained at several rates.
+def rates_table(cells: Cells, accuracy: float) -> Html:
+    """One row a normalizer of `analyze.network` that was trained at several rates.
 
-    The best rate has the fewest steps to `accuracy` (median over seeds); the test split takes no part. At the lowest or
-    highest rate of the sweep it is only the best one tried, and the table says so. Where no rate gets there in half of
-    the seeds there is none. A rate is usable in a seed if the run reaches `accuracy`.
+    The best rate is that of `normlab.analysis.rates.best_rate`; the test split takes no part. At the lowest or highest
+    rate of the sweep it is only the best one tried, and the table says so. Where no rate gets there in half of the
+    seeds there is none. A rate is usable in a seed if the run reaches `accuracy`.
 
     Args:
-        frame: training rows of one network.
-        accuracy: train accuracy, mean of the last `window` steps, in [0, 1].
-        window: steps.
+        cells: the cells of all rates.
+        accuracy: train accuracy, mean of the last `analyze.window` steps, in [0, 1].
     """
-    steps = steps_to(frame, accuracy, window)
+    window = cells.spec.window
     rows = []
-    for kind in order(frame["norm_layer"]):
-        by_rate = steps[steps["norm_layer"] == kind].pivot(index="seed", columns="learning_rate", values="value")
-        if by_rate.shape[1] < 2:
+    for kind in order([norm for network, norm, _ in cells.all if network == cells.spec.network]):
+        swept = cells.rates(kind)
+        if len(swept) < 2:
             continue
-        best = by_rate.median().idxmin()
-        reached = np.isfinite(by_rate[best].median())
-        usable = by_rate.apply(lambda seed: max(seed.index[np.isfinite(seed)], default=np.nan), axis=1)
+        rates = [cell.learning_rate for cell in swept]
+        best = best_rate(cells, kind, accuracy)
+        steps = steps_to_accuracy(best, accuracy, window).values["value"]
+        reached = np.isfinite(steps.median())
+        usable = largest_usable_rate(swept, accuracy, window).values["value"]
         rows.append(
             [
                 label(kind),
-                ", ".join(number(rate) for rate in by_rate),
-                _best(best, list(by_rate)) if reached else "none",
-                spread(by_rate[best].dropna()) if reached else "–",
-                _largest(usable, by_rate.columns.max()),
+                ", ".join(map(number, rates)),
+                _best(best.learning_rate, rates) if reached else "none",
+                spread(steps.dropna()) if reached else "–",
+                _largest(usable, max(rates)),
             ]
         )
     if not rows:

@@ -10,7 +10,11 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from normlab.specs.strict import InputError, load_params
+from normlab.analysis.catalog import Quantity, named
+from normlab.analysis.cells import Cells
+from normlab.specs.analyze import AnalyzeSpec
+from normlab.specs.strict import InputError, load_params, load_section
+from normlab.tables.frames import as_categories
 
 TEXT = ("study", "network", "norm_layer", "probe", "layer", "quantity")
 
@@ -51,12 +55,18 @@ class Results:
         Args:
             studies: `vgg`, `resnet`, `dln`, `reparametrization`.
             probe: one probe or several; none means all but `summary`, which holds no measurements.
-            network: a network, or "*" for all; None is `main_network`, where it has rows.
+            network: a network, or "*" for all; None is `analyze.network`, where it has rows.
         """
         probes = [probe] if isinstance(probe, str) else list(probe)
         frame = self._read("measurements", studies, probes)
         frame = frame if probes else frame[frame["probe"] != "summary"]
         return self._of_network(frame, network)
+
+    def cells(self, *studies: str, probe: str | Sequence[str] = ()) -> Cells:
+        """The cells of these studies and probes (all if none is named), on which quantities are computed."""
+        probes = [probe] if isinstance(probe, str) else list(probe)
+        frame = self._read("measurements", studies, [*probes, "summary"] if probes else [])
+        return Cells(as_categories(frame), self.theory(), self.spec)
 
     def histograms(self, *studies: str, network: str | None = None) -> pd.DataFrame:
         """Histogram rows of these studies, of the main network as for `measurements`."""
@@ -86,20 +96,19 @@ class Results:
         """The claims whose verdict is shown on `page` (a notebook's name, such as 02-landscape)."""
         return [claim for claim in self.claims if str(claim.get("page", "")).removesuffix(".html") == page]
 
-    @property
-    def main_network(self) -> str | None:
-        """The network that claims are decided on (`analyze.network`)."""
-        return self.params.get("analyze", {}).get("network")
+    @cached_property
+    def spec(self) -> AnalyzeSpec:
+        """Section `analyze`: the network and rates that are compared, the window of means, the level of intervals."""
+        return load_section(self.params_path, "analyze", AnalyzeSpec)
 
-    @property
-    def window(self) -> int:
-        """Rows of the moving average of training curves: `analyze.window`, the one that the claims use."""
-        return int(self.params.get("analyze", {}).get("window", 1))
+    @cached_property
+    def quantities(self) -> dict[str, Quantity]:
+        """The named quantities, by the names they have in metrics.json."""
+        return named(self.spec.window)
 
-    @property
-    def eta_min_factor(self) -> float:
-        """The smallest step of the landscape's grid in units of the learning rate."""
-        return float(min(self.params.get("probe", {}).get("step_sizes", [0.5])))
+    def grid(self, section: str) -> tuple[float, ...]:
+        """The paper's step sizes of a walk in units of the learning rate: of section `probe`, or of `dln`."""
+        return tuple(map(float, self.params[section]["step_sizes"]))
 
     @property
     def penalty_sentence(self) -> str:
@@ -107,11 +116,6 @@ class Results:
         decay = float(self.params.get("train", {}).get("weight_decay", 0.0))
         penalty = decay or float(self.params.get("probe", {}).get("penalty", 0.0))
         return f"λ = {penalty:g}; training {'had it, too' if decay else 'itself had no weight decay'}."
-
-    @property
-    def dln_eta_min_factor(self) -> float:
-        """The same for the deep linear study (section `dln`)."""
-        return float(min(self.params.get("dln", {}).get("step_sizes", [0.01])))
 
     def _read(self, table: str, studies: Sequence[str], probes: Sequence[str]) -> pd.DataFrame:
         # pages compare runs with the shared settings, measured on training's own batch
@@ -124,7 +128,7 @@ class Results:
     def _of_network(self, frame: pd.DataFrame, network: str | None) -> pd.DataFrame:
         if network == "*" or frame.empty:
             return frame
-        wanted = network or self.main_network
+        wanted = network or self.spec.network
         present = list(frame["network"].unique())
         chosen = frame[frame["network"] == (wanted if wanted in present else present[0])]
         return chosen.reset_index(drop=True)

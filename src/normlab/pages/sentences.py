@@ -8,97 +8,10 @@ import pandas as pd
 from normlab.figures.bands import NON_FINITE, non_finite_note
 from normlab.figures.statements import STATEMENTS
 from normlab.figures.style import label, number, order
-from normlab.pages.pictures import Html, bullets, table
+from normlab.pages.pictures import Html, bullets
 from normlab.pages.results import Results
-from normlab.pages.verdicts import number as short
 
-OVER_SEEDS = "Median over seeds [least – greatest seed]; ∞: never reached, or not finite."
 FEW_SEEDS = {"vgg": 5, "resnet": 5, "dln": 10, "reparametrization": 5}
-
-
-def spread(values: pd.Series) -> str:
-    """`1.52 [1.40 – 1.66]`: median and range over seeds; ∞ counts, NaN is counted apart; one seed has no range."""
-    known = values.dropna()
-    if known.empty:
-        return "undefined" if len(values) else "–"
-    with np.errstate(invalid="ignore"):
-        text = short(float(np.median(known)))
-    if known.nunique() > 1:
-        text += f" [{short(float(known.min()))} – {short(float(known.max()))}]"
-    lost = len(values) - len(known)
-    return text + (f" ({lost} of {len(values)} seeds undefined)" if lost else "")
-
-
-def comparison(
-    measures: dict[str, pd.DataFrame],
-    caption: str = OVER_SEEDS,
-) -> Html:
-    """A table: one row a measure (its frame from `per_seed`), one column a normalizer."""
-    kinds = order([kind for frame in measures.values() for kind in frame.columns])
-    if not kinds:
-        return table(["measure"], [["nothing measured"]])
-    rows = [
-        [name, *(spread(frame[kind].dropna()) if kind in frame else "–" for kind in kinds)]
-        for name, frame in measures.items()
-    ]
-    return table(["", *map(label, kinds)], rows, caption)
-
-
-def ratio(frame: pd.DataFrame, over: str = "none", under: str = "batch") -> pd.Series:
-    """`over` divided by `under` for every seed that has both; NaN for ∞/∞ and 0/0."""
-    if over not in frame or under not in frame:
-        return pd.Series(dtype=float)
-    both = frame[[over, under]].dropna()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return both[over] / both[under]
-
-
-def ratio_sentence(
-    name: str, frame: pd.DataFrame, *, over: str = "none", under: str = "batch", even: float = 1.1
-) -> str:
-    """One sentence: how many times `over` is of `under`, paired by seed, and in which direction the seeds point.
-
-    Ratios within a factor `even` of 1 are called about equal.
-    """
-    if over not in frame or under not in frame:
-        return f"{name}: {label(over)} and {label(under)} were not both measured."
-    values = ratio(frame, over, under)
-    known = values.dropna()
-    if known.empty:
-        ends = " and ".join(f"{spread(frame[kind].dropna())} for {label(kind)}" for kind in (over, under))
-        return f"{name}: no ratio is defined; {ends}."
-    middle = float(np.median(known))
-    if 1 / even <= middle <= even:
-        reading = "about equal"
-    else:
-        agree = int(((known > 1) == (middle > 1)).sum())
-        seeds = f"{agree} of {len(known)} seeds" if len(known) > 1 else "one seed"
-        reading = f"{'larger' if middle > 1 else 'smaller'} for {label(over)} in {seeds}"
-    lost = len(values) - len(known)
-    ending = f"; undefined for {lost} more" if lost else ""
-    return f"{name}: {label(over)} ÷ {label(under)} = {spread(known)}, {reading}{ending}."
-
-
-def ratio_table(measures: dict[str, pd.DataFrame], kinds: Sequence[str], *, under: str = "batch") -> Html:
-    """Every measure (its frame from `per_seed`) of `kinds` divided by that of `under`, paired by seed."""
-    shown = [kind for kind in kinds if any(kind in frame for frame in measures.values())]
-    rows = [[name, *(spread(ratio(frame, kind, under)) for kind in shown)] for name, frame in measures.items()]
-    caption = "Ratio within each seed, median over seeds [least – greatest seed]; 1 means equal."
-    return table([f"÷ {label(under)}", *map(label, shown)], rows, caption)
-
-
-def difference_sentence(
-    name: str, frame: pd.DataFrame, *, over: str = "batch", under: str = "none", even: float = 0.05
-) -> str:
-    """As `ratio_sentence`, for values that may be negative: `over` minus `under`, paired by seed."""
-    if over not in frame or under not in frame:
-        return f"{name}: {label(over)} and {label(under)} were not both measured."
-    known = (frame[over] - frame[under]).dropna()
-    if known.empty:
-        return f"{name}: no seed has a defined value for both {label(over)} and {label(under)}."
-    middle = float(np.median(known))
-    reading = "about equal" if abs(middle) <= even else f"{'higher' if middle > 0 else 'lower'} for {label(over)}"
-    return f"{name}: {label(over)} − {label(under)} = {spread(known)}, {reading}."
 
 
 def about(results: Results, study: str, frame: pd.DataFrame) -> Html:
@@ -151,37 +64,27 @@ def caveats(results: Results, study: str, frame: pd.DataFrame, *further: str) ->
     )
 
 
-def fitted_sentence(steps: pd.DataFrame, accuracy: float) -> str:
-    """From which step on a network has fitted its training data, by normalizer; empty if none has.
+def theory_sentences(found: pd.DataFrame) -> list[str]:
+    """One sentence a statement: how many counterexamples the random cases hold to it as printed and as corrected.
 
     Args:
-        steps: steps to `accuracy`, one number a run (from `steps_per_seed`; inf if never).
-        accuracy: train accuracy in [0, 1].
+        found: from `normlab.analysis.shares.shares_of_all`, of random cases.
     """
-    middle = steps.median()
-    reached = [f"{label(kind)} from step {middle[kind]:.0f} on" for kind in order(steps) if np.isfinite(middle[kind])]
-    if not reached:
-        return ""
-    return (
-        f"Train accuracy is at least {100 * accuracy:g} % for {', for '.join(reached)} (medians over seeds): after "
-        "that loss and gradient vanish with the errors, and what is small then says little about the network."
-    )
-
-
-def theory_sentences(found: pd.DataFrame) -> list[str]:
-    """One sentence a statement from the shares of random cases: how often it holds as printed and as corrected."""
     if found.empty:
         return ["The theory study is not part of this preset."]
-    wide = found.pivot_table(index="statement", columns="quantity", values=["share", "cases"], aggfunc="first")
+    by_form = found.set_index(["statement", "quantity"])
     sentences = []
     for statement, name in STATEMENTS.items():
-        if statement not in wide.index:
+        if (statement, "holds_printed") not in by_form.index:
             continue
-        printed, corrected = (wide.loc[statement, ("share", f"holds_{form}")] for form in ("printed", "corrected"))
-        cases = int(wide.loc[statement, ("cases", "holds_printed")])
-        shares = f"as printed in {100 * printed:.1f} % of {cases} cases, as corrected in {100 * corrected:.1f} %"
-        sentences.append(f"{name}: true {shares}.")
+        printed, corrected = (by_form.loc[(statement, f"holds_{form}")] for form in ("printed", "corrected"))
+        sentences.append(f"{name}: as printed {_counterexamples(printed)}; as corrected {_counterexamples(corrected)}.")
     return sentences
+
+
+def _counterexamples(row: pd.Series) -> str:
+    failures, cases = round(row["failures"]), int(row["cases"])
+    return f"false in {failures} of {cases} random cases" if failures else f"no counterexample in {cases} random cases"
 
 
 def finite_caption(frame: pd.DataFrame, quantities: Sequence[str] | None = None) -> str:

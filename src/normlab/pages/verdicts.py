@@ -52,16 +52,21 @@ def verdict_line(claims: Sequence[dict[str, Any]]) -> Html:
     return Html(f"<p>Verdicts below: {items or 'none on this page'}.</p>", plain)
 
 
-def cards(claims: Sequence[dict[str, Any]]) -> Html:
-    """One card a claim: statement, the paper's number, ours, the rule's parts, the verdict and its reason."""
+def cards(claims: Sequence[dict[str, Any]], level: str) -> Html:
+    """One card a claim: statement, the paper's number, ours, the rule's parts, the verdict and its reason.
+
+    Args:
+        claims: entries of claims.json.
+        level: of their intervals, such as `95 %`.
+    """
     if not claims:
         return Html("<p>No claim of the paper is decided on this page.</p>", "no claim")
-    markup = "\n".join(_card(claim) for claim in claims)
+    markup = "\n".join(_card(claim, level) for claim in claims)
     plain = "\n".join(f"{c['id']} {c['verdict']}: {c['statement']} ({c.get('reason', '')})" for c in claims)
     return Html(markup, plain)
 
 
-def _card(claim: dict[str, Any]) -> str:
+def _card(claim: dict[str, Any], level: str) -> str:
     paper = claim.get("paper", {})
     parts = "".join(
         f'<tr><th scope="row">{html.escape(str(part.get("quantity", part.get("name", ""))))}'
@@ -72,7 +77,7 @@ def _card(claim: dict[str, Any]) -> str:
     )
     details = (
         f"<details><summary>all measured parts ({len(claim['parts'])})</summary><div class='scroll'><table><thead><tr>"
-        f"<th>quantity</th><th>median over seeds, 95 % interval</th><th>verdict</th><th>reason</th></tr></thead>"
+        f"<th>quantity</th><th>median over seeds, {level} interval</th><th>verdict</th><th>reason</th></tr></thead>"
         f"<tbody>{parts}</tbody></table></div></details>"
         if parts
         else ""
@@ -90,7 +95,7 @@ def _card(claim: dict[str, Any]) -> str:
     )
 
 
-def claims_table(claims: Sequence[dict[str, Any]]) -> str:
+def claims_table(claims: Sequence[dict[str, Any]], level: str) -> str:
     """The table of all claims: claim · paper says · we measure · verdict · link. None is left out."""
     rows = []
     for claim in claims:
@@ -111,7 +116,8 @@ def claims_table(claims: Sequence[dict[str, Any]]) -> str:
         )
     return (
         '<table class="claims"><thead><tr><th></th><th>claim</th><th>paper says</th>'
-        "<th>we measure: median over seeds [95 % interval]</th><th>verdict and reason</th><th>page</th></tr></thead>"
+        f"<th>we measure: median over seeds [{level} interval]</th><th>verdict and reason</th><th>page</th></tr>"
+        "</thead>"
         "<tbody>\n" + "\n".join(rows) + "\n</tbody></table>"
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from normlab.figures.bands import BAND
 from normlab.figures.landscape import figure_4
+from normlab.pages.comparisons import level
 from normlab.pages.pictures import Picture
 from normlab.pages.results import Results
 from normlab.pages.sentences import data_sentence, finite_caption
@@ -21,7 +22,7 @@ def body(results: Results, spec: ReportSpec) -> str:
     landscape = results.measurements("vgg", probe="landscape")
     bands = landscape[landscape["norm_layer"].isin(["none", "batch"])]
     picture = Picture(
-        figure_4(landscape, eta_min_factor=results.eta_min_factor),
+        figure_4(landscape, results.spec.learning_rate, eta_min_factor=min(results.grid("probe"))),
         f"Left and middle: band between the least and greatest value over the paper's step sizes. {BAND} "
         f"{finite_caption(bands)} Dashed: the paper, one run.",
         "The landscape along the gradient, with and without BatchNorm",
@@ -36,7 +37,7 @@ def body(results: Results, spec: ReportSpec) -> str:
         "<h1>How does Batch Normalization help optimization? The paper, measured</h1>\n"
         f"<p>{html.escape(tally(results.claims))} Preset <code>{html.escape(spec.preset)}</code>. "
         f"{html.escape(data_sentence(results))}</p>\n"
-        f"{claims_table(results.claims)}\n"
+        f"{claims_table(results.claims, level(results.spec))}\n"
         f"<details><summary>what the verdicts mean</summary><ul>{legend}</ul></details>\n"
         f"<h2>The picture</h2>\n{picture._repr_html_()}\n<h2>Pages</h2>\n<ul>\n{pages}\n</ul>"
     )

@@ -52,7 +52,8 @@ def main(argv: list[str] | None = None) -> None:
         data = {key: manifest[key] for key in ("title", "official", "counts", "digest")}
         settings = {"data": data, **{section: params[section] for section in SETTINGS if section in params}}
         (folder / "settings.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
-        figure_4(shown).savefig(folder / "landscape.png", dpi=110, metadata={"Software": None})
+        picture = figure_4(shown, params["analyze"]["learning_rate"], eta_min_factor=min(params["probe"]["step_sizes"]))
+        picture.savefig(folder / "landscape.png", dpi=110, metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
 """Claim C23: does early smoothness go with speed, across normalizers, rates and noise? (not tested in the paper)"""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from normlab.analysis.cells import Cell, Cells
-from normlab.analysis.estimates import NotRunError, PerSeed, TooFewError, scaled
-from normlab.analysis.quantities import phase_median, steps_to_accuracy
+from normlab.analysis.estimates import PerSeed, TooFewError, scaled
+from normlab.analysis.quantities import phase_median
+from normlab.analysis.rates import smoothness_and_speed
 from normlab.analysis.statistics import Interval, spearman_interval
 from normlab.analysis.verdicts import Parts
 from normlab.analysis.walks import beta_up_to_rate
@@ -40,8 +38,7 @@ def smooth_is_fast(cells: Cells, *, accuracy: float, phase: Sequence[float], min
         return associate(_cells(cells), measure, accuracy, cells.spec.window, min_cells)
 
     def at_one_rate() -> Association:
-        chosen = [c for c in _cells(cells) if math.isclose(c.learning_rate, cells.spec.learning_rate, rel_tol=1e-6)]
-        return associate(chosen, lambda c: beta_up_to_rate(c, phase), accuracy, cells.spec.window, min_cells)
+        return associate(cells.compared(), lambda c: beta_up_to_rate(c, phase), accuracy, cells.spec.window, min_cells)
 
     return {
         "all_cells": lambda: everything(lambda cell: beta_up_to_rate(cell, phase)),
@@ -66,16 +63,7 @@ def associate(
     Raises:
         TooFewError: fewer than `min_cells` cells.
     """
-    x, y, seeds = [], [], []
-    for cell in chosen:
-        try:
-            smooth = measure(cell).values["value"].median()
-        except NotRunError:
-            smooth = math.nan
-        if not np.isnan(smooth):
-            x.append(float(smooth))
-            y.append(float(np.median(steps_to_accuracy(cell, accuracy, window).values["value"])))
-            seeds.append(len(cell.seeds))
-    if len(x) < min_cells:
-        raise TooFewError(f"{len(x)} of {min_cells} cells")
-    return Association(x, y, min(seeds))
+    table = smoothness_and_speed(chosen, measure, accuracy, window)
+    if len(table) < min_cells:
+        raise TooFewError(f"{len(table)} of {min_cells} cells")
+    return Association(table["smoothness"].tolist(), table["steps"].tolist(), int(table["seeds"].min()))
