@@ -92,7 +92,7 @@ def _check_size(path: Path, name: str, size: int) -> None:
 
 def _folder(path: Path) -> Iterator[Member]:
     files = []
-    for root, directories, names in os.walk(path):
+    for root, directories, names in os.walk(path, onerror=_raise):  # by itself it passes over what it may not read
         directories.sort()
         if linked := next((name for name in directories if (Path(root) / name).is_symlink()), None):
             raise InputError(f"{Path(root) / linked}: a link to a folder; only plain folders are accepted")
@@ -106,6 +106,10 @@ def _folder(path: Path) -> Iterator[Member]:
             _check_size(path, name, file.stat().st_size)
             yield name, file.read_bytes()
             bar.update()
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 class _Bounded:

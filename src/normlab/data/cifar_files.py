@@ -1,6 +1,8 @@
 """The files of CIFAR copies: pickled batches, binary batches, parquet tables."""
 
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,27 +82,40 @@ def read_parquet_table(content: bytes, label_columns: tuple[str, ...], where: st
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
         names = file.schema_arrow.names
-        image = next(name for name in ("img", "image") if name in names)
-        label = next(name for name in label_columns if name in names)
+        image = next((name for name in ("img", "image") if name in names), None)
+        label = next((name for name in label_columns if name in names), None)
+        if image is None or label is None:
+            raise InputError(f"{where}: expected columns img and {label_columns[0]}, got {', '.join(names)[:200]}")
         if file.metadata.num_rows > ROW_LIMIT:
             raise InputError(f"{where}: {file.metadata.num_rows} rows, at most {ROW_LIMIT} are accepted")
-        table = file.read(columns=[image, label])
-        labels = table.column(label).to_numpy()
-    except StopIteration:
-        raise InputError(f"{where}: expected columns img and {label_columns[0]}, got {', '.join(names)}") from None
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{where}: not a readable parquet table: {' '.join(str(error).split())}") from None
+        labels = file.read(columns=[label]).column(label).to_numpy()
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # damaged files fail in any way: ArrowInvalid, OSError, ValueError, UnicodeDecodeError
+        raise InputError(f"{where}: not a readable parquet table: {' '.join(str(error).split())[:200]}") from None
     if labels.dtype.kind not in "iu":
         raise InputError(f"{where}: column {label} must hold integers, got {labels.dtype}")
     images = np.empty((len(labels), 3, 32, 32), dtype=np.uint8)
     jpeg = False
-    cells = tqdm(table.column(image), desc="decode images", file=sys.stderr, disable=None, delay=1)
-    for row, cell in enumerate(cells):
-        value = cell.as_py()
+    cells = tqdm(_cells(file, image, where), "decode images", len(labels), file=sys.stderr, disable=None, delay=1)
+    for row, value in enumerate(cells):
         encoded = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(encoded, bytes):
             raise InputError(f"{where}: row {row} holds no encoded image")
-        pixels, is_jpeg = decode_picture(encoded, f"{where}: row {row}")
-        jpeg |= is_jpeg
-        images[row] = np.frombuffer(pixels, dtype=np.uint8).reshape(32, 32, 3).transpose(2, 0, 1)
+        picture = decode_picture(encoded, f"{where}: row {row}")
+        if picture.size != (32, 32):
+            raise InputError(f"{where}: row {row}: expected 32×32 pixels, got {picture.size[0]}×{picture.size[1]}")
+        jpeg |= picture.jpeg
+        images[row] = np.frombuffer(picture.pixels, dtype=np.uint8).reshape(32, 32, 3).transpose(2, 0, 1)
     return (images, labels.astype(np.int64)), jpeg
+
+
+def _cells(file: Any, column: str, where: str) -> Iterator[Any]:
+    """The values of a column, a few rows at a time: equal cells are stored once and take their full size when read."""
+    try:
+        for batch in file.iter_batches(batch_size=64, columns=[column]):
+            yield from batch.column(0).to_pylist()
+    except (GeneratorExit, InputError, MemoryError):
+        raise
+    except Exception as error:
+        raise InputError(f"{where}: not a readable parquet table: {' '.join(str(error).split())[:200]}") from None

@@ -33,6 +33,7 @@ class Dataset:
         official: the bytes were those of the official files, by their published digests.
         jpeg: some images came as JPEG, so their pixels are not the originals.
         held_out: images and labels taken from the train split and set apart, or None.
+        notes: a line each for what was not taken as it is.
     """
 
     train: Split
@@ -42,14 +43,16 @@ class Dataset:
     official: bool = False
     jpeg: bool = False
     held_out: Split | None = None
+    notes: tuple[str, ...] = ()
 
 
-def read_dataset(paths: Iterable[Path], family: Family | None) -> Dataset:
+def read_dataset(paths: Iterable[Path], family: Family | None, resize: bool = True) -> Dataset:
     """The data set in the given folder or archive, or in several files that belong together.
 
     Args:
         paths: usually one; the parquet mirrors have one file a split.
         family: the CIFAR data set that is expected, or None for any image folder.
+        resize: take in images of another size than 32 × 32, resampled.
 
     Raises:
         InputError: unreadable or damaged, no known layout or several of them, a missing file, a missing or empty
@@ -57,7 +60,7 @@ def read_dataset(paths: Iterable[Path], family: Family | None) -> Dataset:
     """
     paths = tuple(paths)
     where = ", ".join(map(str, paths))
-    pictures = Pictures(where, depths=(2, 3) if family and family.name == "cifar100" else (2,))
+    pictures = Pictures(where, depths=(2, 3) if family and family.name == "cifar100" else (2,), resize=resize)
     files: dict[str, dict[str, bytes]] = {}
     for name, content in (member for path in paths for member in _members(path)):
         layout = _layout_of_file(PurePosixPath(name).name, family) if content is not None else None
@@ -115,7 +118,7 @@ def _from_pictures(pictures: Pictures, where: str, family: Family | None) -> Dat
     if train != test:
         raise InputError(f"{where}: train and test have different classes: {_differ(set(train), set(test))}")
     arrays = {split: pictures.arrays(split, train) for split in SPLITS}
-    return Dataset(arrays["train"], arrays["test"], train, "images", jpeg=pictures.jpeg)
+    return Dataset(arrays["train"], arrays["test"], train, "images", jpeg=pictures.jpeg, notes=pictures.notes)
 
 
 def _differ(expected: set[str], found: set[str]) -> str:

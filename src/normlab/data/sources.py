@@ -39,7 +39,8 @@ def prepare(
         catalog: of the CIFAR data sets; by default the built-in one.
 
     Returns:
-        the manifest; where images are held out, `held_out` has their positions in the training split (after the cap).
+        the manifest; where images are held out, `held_out` has their positions in the training split (after the cap);
+        `notes`, if there are any, say what was passed over or resampled.
 
     Raises:
         InputError: the data cannot be had, or cannot be used.
@@ -54,6 +55,8 @@ def prepare(
     manifest = describe(dataset, _title(spec, dataset, catalog), spec.source, settings)
     if spec.held_out:
         manifest["held_out"] = apart.tolist()
+    if dataset.notes:
+        manifest["notes"] = list(dataset.notes)
     write_dataset(folder, dataset, manifest)
     return manifest
 
@@ -66,7 +69,7 @@ def _obtain(spec: DataSpec, downloads: Path, environ: Mapping[str, str], catalog
     local = environ.get(VARIABLE) or spec.path
     family = catalog.get(spec.source)
     if local:
-        return _read_local(Path(local).expanduser(), family, spec.sha256)
+        return _read_local(Path(local).expanduser(), family, spec.sha256, spec.other_sizes == "resize")
     if spec.sha256:
         raise InputError(f"data.sha256: is for a local archive, but neither data.path nor {VARIABLE} names one")
     if family is None:
@@ -74,13 +77,13 @@ def _obtain(spec: DataSpec, downloads: Path, environ: Mapping[str, str], catalog
     return _download(family, spec.mirrors, downloads)
 
 
-def _read_local(path: Path, family: Family | None, sha256: str) -> Dataset:
+def _read_local(path: Path, family: Family | None, sha256: str, resize: bool) -> Dataset:
     if sha256:
         if not path.is_file():
             raise InputError(f"data.sha256: {path} is not an archive file, so it has no checksum")
         if (found := file_digest(path, "sha256")) != sha256:
             raise InputError(f"data.sha256: {path} has wrong checksum {found}, expected {sha256}")
-    dataset = read_dataset([path], family)
+    dataset = read_dataset([path], family, resize)
     if family is not None and path.is_file() and has_checksum(path, tuple(family.archives.values())):
         dataset = replace(dataset, official=True)
     return dataset

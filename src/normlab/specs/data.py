@@ -22,6 +22,8 @@ class DataSpec:
         held_out: how many of the training images are set apart, a share of each class; no training and no probe sees
             them, each run is tested on them as well, and a learning rate may be chosen by them. 0 for none.
         sha256: the expected SHA-256 of a local archive, in hexadecimal; empty to accept any.
+        other_sizes: what is done with images that are not 32 × 32: resize (resampled, stretched if they are not square)
+            or refuse.
         mirrors: download addresses tried before the built-in list (same archive, checked by the official checksum).
     """
 
@@ -32,6 +34,7 @@ class DataSpec:
     test_per_class: int = 0
     held_out: int = 0
     sha256: str = ""
+    other_sizes: Literal["resize", "refuse"] = "resize"
     mirrors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

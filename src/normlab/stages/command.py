@@ -57,7 +57,7 @@ def _debugging() -> bool:
 
 def failure(error: BaseException) -> tuple[str, int] | None:
     """One line and the exit status for bad input (2), the machine's refusal (1) or Ctrl-C (130); None for the rest."""
-    text = " ".join(str(error).split())
+    text = _printable(" ".join(str(error).split()))
     if isinstance(error, InputError):
         return f"error: {text}", 2
     if isinstance(error, KeyboardInterrupt):
@@ -66,9 +66,14 @@ def failure(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or "allocate memory" in text:
         return f"error: out of memory: {text[:300] or 'the system gave no more'}", 1
     if isinstance(error, OSError):  # disk full, file-size limit, read-only folder, a file that vanished
-        named = f"{error.filename}: " if error.filename else ""
+        named = f"{_printable(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
         return f"error: {named}{error.strerror or text}", 1
     return None
+
+
+def _printable(text: str) -> str:
+    """Names of files may hold anything: control characters, and bytes that are no text, are shown as escapes."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Stage `data`: the images that all other stages read, and a manifest that says what they are."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from normlab.data.sources import prepare
@@ -19,6 +20,8 @@ def main(argv: list[str] | None = None) -> None:
     spec = load_section(args.params, "data", DataSpec)
     with command.new_folder(args.out) as folder:
         manifest = prepare(spec, folder, downloads=args.downloads)
+    for note in manifest.get("notes", ()):
+        print(f"note: {note}", file=sys.stderr)
     counts, classes = manifest["counts"], len(manifest["classes"])
     print(f"{manifest['title']}: {counts['train']} train and {counts['test']} test images, {classes} classes")
 
