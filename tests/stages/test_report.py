@@ -89,6 +89,27 @@ def test_a_failing_cell_is_one_line_and_leaves_the_old_page(repository, tmp_path
     assert [path.name for path in out.parent.iterdir()] == ["broken.html"]
 
 
+def test_a_killed_kernel_is_one_line(repository, tmp_path) -> None:
+    notebook = write_notebook(
+        tmp_path / "dead.ipynb", "depth = 1", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = render(repository, notebook, tmp_path / "page.html")
+    assert done.returncode == 1
+    assert done.stderr == f"error: {notebook}: its kernel died, probably out of memory\n"
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_long_temporary_folder_is_no_hindrance(repository, tmp_path, monkeypatch) -> None:
+    # the name of a local socket may have 107 bytes
+    deep = tmp_path / ("p" * 40) / ("q" * 40)
+    deep.mkdir(parents=True)
+    monkeypatch.setenv("TMPDIR", str(deep))
+    notebook = write_notebook(tmp_path / "fine.ipynb", "depth = 1", "print(depth)")
+    done = render(repository, notebook, tmp_path / "page.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not list(deep.iterdir())
+
+
 def test_a_file_that_is_no_notebook(repository, tmp_path) -> None:
     path = tmp_path / "text.ipynb"
     path.write_text("{}")

@@ -25,6 +25,8 @@ def run(main: Callable[[list[str] | None], None]) -> None:
     SIGTERM ends the program in an orderly way, so that what it had begun to write is removed.
     """
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    for stream in (sys.stdout, sys.stderr):  # a terminal that has no letter for × or … is shown an escape
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         main(arguments)
@@ -146,18 +148,20 @@ def _clear_leftovers(path: Path) -> None:
 
 
 @contextmanager
-def temporary_folder(prefix: str) -> Iterator[Path]:
+def temporary_folder(prefix: str, within: Path | None = None) -> Iterator[Path]:
     """A temporary folder outside the project, gone after the block; those of killed processes are removed first.
 
     Args:
         prefix: starts the folder's name and tells our abandoned folders from everybody else's.
+        within: the folder to make it in; by default the system's, which TMPDIR names.
     """
     import tempfile  # with what it needs, a tenth of a second of every program
 
-    for entry in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+    place = within or Path(tempfile.gettempdir())
+    for entry in place.glob(f"{prefix}*"):
         if time.time() - entry.lstat().st_mtime > ABANDONED_AFTER_SECONDS:
             _remove_abandoned(entry)
-    with tempfile.TemporaryDirectory(prefix=prefix) as name:
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=place) as name:
         descriptor = os.open(name, os.O_RDONLY)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         try:

@@ -4,6 +4,7 @@ The only module that imports papermill and nbconvert.
 """
 
 import argparse
+import logging
 import os
 import re
 import sys
@@ -24,6 +25,9 @@ from normlab.pages.mathml import to_mathml
 from normlab.pages.shell import page, write_page
 from normlab.specs.strict import InputError
 from normlab.stages import command
+
+PREFIX = "normlab-page-"  # of temporary folders
+LONGEST_SOCKET_NAME = 100  # bytes; Linux takes 107, other systems 103
 
 
 class _Renderer(IPythonRenderer):
@@ -55,16 +59,18 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode
 
     Raises:
         InputError: a parameter that the notebook does not declare, or a cell that failed.
+        ChildProcessError: the kernel died or never answered.
     """
     known = declared(notebook)
     for name in parameters:
         if name not in known:
             raise InputError(f"{notebook}: unknown parameter {name!r}; accepted: {', '.join(known) or 'none'}")
-    with command.temporary_folder("normlab-page-") as scratch:
+    with command.temporary_folder(PREFIX) as scratch, _place_for_sockets(scratch) as place:
         # the kernel is this environment's and reads no start-up files of the user; two pages at once share nothing
         settings = {"JUPYTER_PREFER_ENV_PATH": "1", "IPYTHONDIR": str(scratch), "JUPYTER_RUNTIME_DIR": str(scratch)}
-        sockets = {"transport": "ipc", "ip": f"{scratch}/kernel"} if sys.platform.startswith("linux") else {}
+        sockets = {"transport": "ipc", "ip": f"{place}/kernel"} if sys.platform.startswith("linux") else {}
         quiet = ["--Application.log_level=50"]  # it logs its own orderly end as an error
+        logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it logs as an error it raises as well
         try:
             with _environment(settings):
                 return papermill.execute_notebook(
@@ -80,6 +86,19 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode
             reason = " ".join(f"{error.ename}: {error.evalue}".split())
             start = error.source.strip().partition("\n")[0]
             raise InputError(f"{notebook}: the cell starting with `{start}` failed with {reason}") from None
+        except RuntimeError as error:  # of nbclient, which has no narrower class for a kernel that does not start
+            reason = "died, probably out of memory" if "died" in str(error) else f"failed: {error}"
+            raise ChildProcessError(f"{notebook}: its kernel {reason}") from None
+
+
+@contextmanager
+def _place_for_sockets(scratch: Path) -> Iterator[Path]:
+    """`scratch`, or a folder of a short name where those of its sockets would be longer than the system takes."""
+    if len(os.fsencode(scratch / "kernel-99")) <= LONGEST_SOCKET_NAME:
+        yield scratch
+    else:
+        with command.temporary_folder(PREFIX, within=Path("/tmp")) as place:
+            yield place
 
 
 @contextmanager
