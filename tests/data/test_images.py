@@ -111,6 +111,29 @@ def test_augmentation_is_a_crop_of_the_padded_image_or_of_its_mirror():
     assert moved >= 30
 
 
+def test_further_batches_are_others_and_the_fixed_one_is_one() -> None:
+    split = split_of(40)
+    batches = Batches(split, 8, seed=2)
+    order = torch.randperm(40, generator=generator(2, "other_batches", 5, 1))
+    assert torch.equal(batches.other(5, 1)[1], split.labels[order[:8]])
+    assert torch.equal(batches.other(5, 1)[0], split.normalize(split.images[order[:8]]))
+    seen = {tuple(labels.tolist()) for step in (5, 6) for labels in (batches.other(step, n)[1] for n in (1, 2))}
+    assert len(seen) == 4
+    assert all(len(set(labels)) == 8 for labels in seen)  # without replacement: split_of gives each image a label
+    assert torch.equal(batches.fixed()[0], batches.fixed()[0])
+    assert not torch.equal(batches.fixed()[0], Batches(split, 8, seed=3).fixed()[0])
+    # measuring on further batches leaves the order of training alone
+    assert torch.equal(batches.at(7)[1], Batches(split, 8, seed=2).at(7)[1])
+
+
+def test_further_batches_are_augmented_as_training_is_and_the_fixed_one_is_not() -> None:
+    split = split_of(40)
+    plain, augmented = Batches(split, 8, seed=2), Batches(split, 8, seed=2, augment=True)
+    assert torch.equal(plain.other(5, 1)[1], augmented.other(5, 1)[1])
+    assert not torch.equal(plain.other(5, 1)[0], augmented.other(5, 1)[0])
+    assert torch.equal(plain.fixed()[0], augmented.fixed()[0])
+
+
 def test_chunks_give_every_image_once_in_stored_order():
     split = split_of(11)
     parts = list(split.chunks(4))

@@ -88,6 +88,11 @@ def test_summaries_include_the_base_point_and_leave_undefined_betas_out() -> Non
     assert found.loss_low == pytest.approx(0.5)  # the base point is the lowest of all
     assert found.loss_high == pytest.approx(0.5 * 4)
     assert found.loss_range == pytest.approx(1.5)
+    given = [0.5 * (1 - s) ** 2 for s in (2.5, 3.0)]
+    alone = landscape(model, loss_fn, batch, [2.5, 3.0])  # the paper's wording: over the steps alone
+    assert (alone.loss_low_steps, alone.loss_high_steps) == pytest.approx((min(given), max(given)))
+    assert alone.loss_range_steps == pytest.approx(max(given) - min(given))
+    assert (found.loss_low_steps, found.loss_high_steps) == (found.loss_low, found.loss_high)  # step size 0 is a step
     assert math.isnan(found.betas[1])
     assert found.effective_beta == pytest.approx(1.0)
     assert found.gradient_distance_low == 0.0
@@ -120,7 +125,8 @@ def test_non_finite_steps_are_kept_and_shown(bad: float) -> None:
     assert found.loss == 1.0
     assert math.isfinite(found.losses[0])
     assert not math.isfinite(found.losses[1])
-    for value in (found.loss_high, found.loss_range, found.effective_beta, found.gradient_distance_high):
+    bands = (found.loss_high, found.loss_range, found.loss_high_steps, found.loss_range_steps)
+    for value in (*bands, found.effective_beta, found.gradient_distance_high):
         assert not math.isfinite(value)
     assert str(found.loss_high) == str(bad)
     assert any("not finite at step sizes [3.0]" in note for note in found.notes)

@@ -64,11 +64,13 @@ def test_measurements_are_tidy_and_about_the_step_that_training_made(data: Path)
     run = _train(data, "models/runs/a")
     frame = pd.read_parquet(_probe(data, run, "data/probes/a") / "probes.parquet")
     assert tuple(frame.columns) == COLUMNS
-    keys = ["probe", "layer", "step_size", "step", "quantity"]
+    keys = ["probe", "layer", "step_size", "step", "batch", "quantity"]
     assert not frame.duplicated(keys).any()
     assert set(frame["probe"]) == {
-        "landscape", "landscape_random", "landscape_equal_distance", "curvature", "shift", "gradients", "activations"
+        "landscape", "landscape_random", "landscape_equal_distance", "curvature", "shift", "gradients", "activations",
+        "activations_fixed", "weights",
     }  # fmt: skip
+    assert set(frame["batch"]) == {0}
     history = pd.read_parquet(run / "history.parquet").set_index("step")
     for quantity in ("loss", "grad_norm"):
         base = frame[(frame.probe == "landscape") & (frame.quantity == quantity) & frame.step_size.isna()]
@@ -81,6 +83,8 @@ def test_measurements_are_tidy_and_about_the_step_that_training_made(data: Path)
     assert set(first[first.quantity == "l2"]["value"]) == {0.0}
     assert set(first[first.quantity == "cosine"]["value"]) == {1.0}
     assert "features.norm3" in set(frame[frame.probe == "activations"]["layer"])
+    taps = {f"features.{kind}{number}" for kind in ("conv", "norm") for number in range(1, 9)}
+    assert set(frame[frame.probe == "activations_fixed"]["layer"]) == taps
     histograms = pd.read_parquet("data/probes/a/histograms.parquet")
     per_step = histograms.groupby(["layer", "step"])["count"].sum().unstack()
     assert (per_step.nunique(axis=1) == 1).all()  # every histogram of a layer counts the same number of values
@@ -188,6 +192,28 @@ def test_an_interrupted_stage_leaves_what_was_there(tmp_path: Path) -> None:
         write_half()
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(("out", "partial"))] == ["out"]
     assert (out / "old").read_text() == "kept"
+
+
+def test_further_batches_and_sparser_controls(data: Path) -> None:
+    """Training's own rows stay as they are; a further batch adds a walk, dear controls come at every other step."""
+    run = _train(data, "models/runs/a")
+    before = pd.read_parquet(_probe(data, run, "data/probes/a") / "probes.parquet")
+    Path("params.yaml").write_text(tiny.PARAMS.replace("units: 4", "units: 4, batches: 3, control_every: 2"))
+    frame = pd.read_parquet(_probe(data, run, "data/probes/b") / "probes.parquet")
+    keys = ["probe", "layer", "step_size", "step", "batch", "quantity"]
+    assert not frame.duplicated(keys).any()
+    both = frame.merge(before, on=[*keys, "value"], how="inner")
+    assert len(both) == len(frame[(frame.batch == 0) & ~frame.quantity.str.startswith("batch_sharpness")])
+    others = frame[frame.batch > 0]
+    assert set(others.batch) == {1, 2}
+    assert set(others.probe) == {"landscape", "curvature"}
+    losses = others[(others.probe == "landscape") & (others.quantity == "loss") & others.step_size.isna()]
+    assert sorted(losses.step.unique()) == [0, 1, 2, 4, 6]
+    assert losses.value.nunique() == len(losses)  # each batch of each step is another one
+    for control in ("landscape_random", "landscape_equal_distance", "curvature"):
+        steps = frame[(frame.probe == control) & ~frame.quantity.str.startswith("top_eigenvalue")].step
+        assert sorted(steps.unique()) == [0, 2, 6], control  # every other one of 0, 1, 2, 4, 6, and the last
+    assert set(frame[frame.quantity == "top_eigenvalue"].step) == {0}
 
 
 def test_images_held_out_are_scored_and_reach_the_tables() -> None:

@@ -173,10 +173,28 @@ class Batches:
         Raises:
             ValueError: a negative step.
         """
-        chosen = self.indices(step)
+        return self._load(self.indices(step), generator(self.seed, "augment", step))
+
+    def other(self, step: int, number: int) -> tuple[Tensor, Tensor]:
+        """The `number`-th further batch (from 1) to measure on at `step`, which training does not see there.
+
+        Drawn from the whole split without replacement, by the stream ("other_batches", step, number), and with
+        `augment` by ("other_augment", step, number); shapes as of `at`.
+        """
+        order = torch.randperm(len(self.split), generator=generator(self.seed, "other_batches", step, number))
+        draws = generator(self.seed, "other_augment", step, number)
+        return self._load(order[: self.batch_size].to(self.split.labels.device), draws)
+
+    def fixed(self) -> tuple[Tensor, Tensor]:
+        """One batch for all steps, never augmented, drawn by the stream ("fixed_batch"); shapes as of `at`."""
+        order = torch.randperm(len(self.split), generator=generator(self.seed, "fixed_batch"))
+        chosen = order[: self.batch_size].to(self.split.labels.device)
+        return self.split.normalize(self.split.images[chosen]), self.split.labels[chosen]
+
+    def _load(self, chosen: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
         images = self.split.images[chosen]
         if self.augment:
-            images = _crop_and_mirror(images, generator(self.seed, "augment", step))
+            images = _crop_and_mirror(images, draws)
         return self.split.normalize(images), self.split.labels[chosen]
 
 

@@ -61,6 +61,21 @@ class LandscapeProbe:
         return self.loss_high - self.loss_low
 
     @property
+    def loss_low_steps(self) -> float:
+        """min of L over the K steps alone, as the paper words it (Section 3.1); NaN if any of them is NaN."""
+        return _low(self.losses.tolist())
+
+    @property
+    def loss_high_steps(self) -> float:
+        """max of L over the K steps alone; inf or NaN if any of them is."""
+        return _high(self.losses.tolist())
+
+    @property
+    def loss_range_steps(self) -> float:
+        """`loss_high_steps` − `loss_low_steps`: the loss variation without the base point, at most `loss_range`."""
+        return self.loss_high_steps - self.loss_low_steps
+
+    @property
     def gradient_distance_low(self) -> float:
         """min of ‖∇L(w_k) − g‖₂ over the K steps, the lower edge of Figure 4(b); NaN in a forward-only walk."""
         return math.nan if self.gradient_distances is None else _low(self.gradient_distances.tolist())

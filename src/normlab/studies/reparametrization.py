@@ -142,7 +142,7 @@ def _measure_step(
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.requires_grad_(kind == "batch_affine")
         record_walks(of_kind, network, batch, run, probe, step)
-        record_curvature(of_kind, network, batch, run, probe, step)
+        record_curvature(of_kind, network, [batch], run, probe, step)
         if kind != "none":
             of_kind.add("reparametrization", step, {"function_gap": gap})
 

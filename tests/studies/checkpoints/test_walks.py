@@ -9,7 +9,7 @@ from normlab.runs.networks import build_network
 from normlab.runs.training import cross_entropy
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.training import RunSpec, TrainSpec
-from normlab.studies.checkpoints.walks import record_walks
+from normlab.studies.checkpoints.walks import record_curvature, record_walks, relative_direction
 from normlab.tables.rows import Rows
 
 TRAIN = TrainSpec(width=0.0625, batch_size=4, steps=1, test_every=1, checkpoint_every=1)
@@ -52,3 +52,104 @@ def test_penalized_walk_is_the_walk_of_the_penalized_loss(spec: float, weight_de
 def test_no_penalty_no_such_walk() -> None:
     rows, _, _ = _walks(SPEC)
     assert set(rows["probe"]) == {"landscape"}
+
+
+def _summary(rows, probe: str, quantity: str):
+    chosen = rows[(rows["probe"] == probe) & (rows["quantity"] == quantity) & rows["step_size"].isna()]
+    return chosen["value"].item()
+
+
+def test_relative_steps_move_every_weight_by_the_same_share_of_itself() -> None:
+    rows, model, batch = _walks(replace(SPEC, relative_steps=(0.01, 0.1)))
+    parameters = list(model.parameters())
+    start = [p.detach().clone() for p in parameters]
+    loss = cross_entropy(model, batch)
+    gradient = torch.autograd.grad(loss, parameters)
+    expected, moved = [float(loss.detach())], []
+    for share in (0.01, 0.1):
+        with torch.no_grad():
+            for p, w, g in zip(parameters, start, gradient, strict=True):
+                p.copy_(w - share * g * w.norm() / g.norm() if w.ndim > 1 else w)
+            pairs = zip(parameters, start, strict=True)
+            moved.append([float((p - w).norm() / w.norm()) for p, w in pairs if w.ndim > 1])
+            expected.append(float(cross_entropy(model, batch)))
+    assert moved == [pytest.approx([share] * 9, rel=1e-10) for share in (0.01, 0.1)]  # 8 kernels and the classifier
+    found = rows[(rows["probe"] == "landscape_relative") & (rows["quantity"] == "loss")]
+    assert list(found["value"]) == pytest.approx(expected, rel=1e-10)  # the same steps in float64, summed otherwise
+    assert found["step_size"].isna().tolist() == [True, False, False]
+    assert list(found["step_size"])[1:] == [0.01, 0.1]
+
+
+def test_relative_steps_do_not_see_the_scale_in_front_of_a_normalizer() -> None:
+    """Twice the weights in front of normalizers are the same function: the walk has the same losses."""
+    losses = []
+    for scale in (1.0, 2.0):
+        run = RunSpec("vgg11", "batch", 0.1, 0, TRAIN)
+        model = build_network(run, 10).double().train()
+        for name, module in model.named_modules():
+            if hasattr(module, "eps"):
+                module.eps = 1e-20  # torch refuses 0
+            if ".conv" in name:
+                with torch.no_grad():
+                    module.weight.mul_(scale)
+        draws = torch.Generator().manual_seed(0)
+        batch = torch.randn(4, 3, 32, 32, dtype=torch.float64, generator=draws), torch.tensor([1, 2, 3, 4])
+        rows = Rows(KEYS)
+        record_walks(rows, model, batch, run, replace(SPEC, relative_steps=(0.05,)), step=0)
+        frame = rows.frame()
+        losses.append([_summary(frame, probe, "loss_low_steps") for probe in ("landscape_relative", "landscape")])
+    assert losses[0][0] == pytest.approx(losses[1][0], rel=1e-9)  # float64; the statistics of 4 images amplify rounding
+    assert losses[0][1] != pytest.approx(losses[1][1], rel=1e-2)
+
+
+def test_a_layer_without_gradient_stays() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 2)).double()
+    with torch.no_grad():
+        model[0].bias.fill_(-100.0)  # no unit is active, so no gradient reaches the first layer
+    batch = torch.ones(3, 2, dtype=torch.float64), torch.tensor([0, 1, 0])
+    direction = relative_direction(model, batch)
+    assert torch.equal(direction[0], torch.zeros(2, 2, dtype=torch.float64))
+    assert all(torch.isfinite(d).all() for d in direction)
+
+
+def test_controls_can_be_left_out() -> None:
+    spec = replace(SPEC, penalty=0.1, distances=(0.1,), relative_steps=(0.1,), random_directions=True)
+    run = RunSpec("vgg11", "batch", 0.1, 0, TRAIN)
+    model = build_network(run, 10).double().train()
+    batch = torch.randn(4, 3, 32, 32, dtype=torch.float64), torch.tensor([1, 2, 3, 4])
+    found = {}
+    for controls in (True, False):
+        rows = Rows(KEYS)
+        record_walks(rows, model, batch, run, spec, step=0, controls=controls)
+        found[controls] = set(rows.frame()["probe"])
+    assert found[False] == {"landscape"}
+    others = {f"landscape_{name}" for name in ("penalized", "random", "equal_distance", "relative")}
+    assert found[True] == {"landscape", *others}
+
+
+def test_batch_sharpness_is_the_mean_curvature_of_single_batches_along_their_own_gradients() -> None:
+    run = RunSpec("vgg11", "batch", 0.1, 0, TRAIN)
+    model = build_network(run, 10).double().train()
+    draws = torch.Generator().manual_seed(1)
+    batches = [
+        (torch.randn(4, 3, 32, 32, dtype=torch.float64, generator=draws), torch.tensor([1, 2, 3, 4])) for _ in range(3)
+    ]
+    rows = Rows(KEYS)
+    record_curvature(rows, model, batches, run, SPEC, step=7)
+    frame = rows.frame()
+    parameters, expected = list(model.parameters()), []
+    for batch in batches:
+        gradient = torch.autograd.grad(cross_entropy(model, batch), parameters, create_graph=True)
+        along = sum((g * g.detach()).sum() for g in gradient)
+        image = torch.autograd.grad(along, parameters)
+        square = sum((g.detach() ** 2).sum() for g in gradient)
+        expected.append(float(sum((h * g.detach()).sum() for h, g in zip(image, gradient, strict=True)) / square))
+    single = frame[frame["quantity"] == "rayleigh"]
+    assert list(single["batch"]) == [0, 1, 2]
+    assert list(single["value"]) == pytest.approx(expected, rel=1e-8)  # second derivatives in float64, other sums
+    mean = sum(expected) / 3
+    assert _summary(frame, "curvature", "batch_sharpness") == pytest.approx(mean, rel=1e-8)
+    assert _summary(frame, "curvature", "batch_sharpness_times_rate") == pytest.approx(0.1 * mean, rel=1e-8)
+    alone = Rows(KEYS)
+    record_curvature(alone, model, batches[:1], run, SPEC, step=7)
+    assert set(alone.frame()["quantity"]) == {"rayleigh", "stretch"}  # one batch has no spread

@@ -1,5 +1,7 @@
 """Batched walks against the library's probe on one module, and against closed forms."""
 
+import dataclasses
+
 import pytest
 import torch
 from tests.studies.deep_linear.conftest import Instance, build_instance
@@ -97,3 +99,10 @@ def test_step_zero_has_no_beta_and_an_overflow_shows():
     assert not summary["loss_high"].isfinite().any()
     assert not summary["effective_beta"].isfinite().any()
     assert torch.equal(found.summary(2)["loss_high"], torch.maximum(found.loss, found.losses[:, :2].amax(1)))
+    steps = found.losses[:, 1:2]
+    alone = dataclasses.replace(found, losses=steps, distances=found.distances[:, 1:2], betas=found.betas[:, 1:2])
+    band = dataclasses.replace(alone, moved=found.moved[:, 1:2]).summary(1)
+    assert torch.equal(band["loss_low_steps"], steps[:, 0])
+    assert torch.equal(band["loss_high_steps"], steps[:, 0])
+    assert torch.equal(band["loss_range_steps"], torch.zeros(3, dtype=torch.float64))
+    assert torch.equal(band["loss_range"], (found.loss - steps[:, 0]).abs())

@@ -1,6 +1,17 @@
-"""Activation statistics over training: how far the distribution of a layer's inputs moves (paper §2.1, App. B)."""
+"""Activation statistics over training: how far the distribution of a layer's inputs moves (paper §2.1, App. B).
 
-from collections.abc import Mapping
+Two probes follow the same units (channels) through a run:
+
+- `activations`: the normalizers' outputs (`features.normK`) on the batch that training sees at the step. Successive
+  values differ by the weights **and** by the batch; a normalizer's output has the mean β and the variance γ² on every
+  batch, so between networks with and without normalizer these rows compare a constant with minibatch noise.
+- `activations_fixed`: on one batch for the whole run (`normlab.data.images.Batches.fixed`), so that successive values
+  differ by the weights alone (and by the noise of noisy BatchNorm), at two places: the outputs of the layers that feed
+  the normalizers (`features.convK`), where nothing is fixed by construction, and of the normalizers (`features.normK`;
+  in the plain network the same values as of `features.convK`).
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,22 +74,26 @@ class ActivationTrack:
     """Follows the same units of the same layers through a run and records how their distribution moves.
 
     Args:
-        layers: module names, the inputs of the non-linearities (`features.normK`): after the normalizer where there
-            is one, before the ReLU.
-        units: how many units a layer, drawn once from the seed.
+        probe: the name of the rows: `activations` or `activations_fixed`.
+        layers: module names.
+        units: how many units a layer, drawn once from the seed; layers of equal widths in the same order have the same
+            units in every track.
         seed: the run's seed.
+        batch_at: the batch to measure on at a step.
     """
 
-    def __init__(self, layers: list[str], units: int, seed: int) -> None:
-        self.layers, self.units, self.seed = layers, units, seed
+    def __init__(
+        self, probe: str, layers: list[str], units: int, seed: int, batch_at: Callable[[int], tuple[Tensor, Tensor]]
+    ) -> None:
+        self.probe, self.layers, self.units, self.seed, self.batch_at = probe, layers, units, seed, batch_at
         self._first: dict[str, _Layer] = {}
         self._previous: dict[str, _Layer] = {}
         self._histograms = Histograms()
 
-    def measure(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, MomentsProbe]:
-        """Moments and histograms of the tracked units on one batch, in train mode."""
+    def measure(self, model: nn.Module, step: int) -> dict[str, MomentsProbe]:
+        """Moments and histograms of the tracked units on the batch of `step`, in train mode."""
         draws = generator(self.seed, "units")  # always from the stream's start: the same units at every step
-        return activation_moments(model, batch, self.layers, units=self.units, generator=draws)
+        return activation_moments(model, self.batch_at(step), self.layers, units=self.units, generator=draws)
 
     def record(
         self,
@@ -88,7 +103,7 @@ class ActivationTrack:
         later: Mapping[str, MomentsProbe],
         regular: bool,
     ) -> None:
-        """Rows `activations` of `step`, averaged over the tracked units of each layer.
+        """Rows of `step`, averaged over the tracked units of each layer.
 
         |Δμ|, |Δσ²| one training step later (suffix `_1`); against the previous step of the schedule's even grid
         (only if `regular`: uneven gaps are not comparable), with the scale-free |Δμ|/σ and W₁/σ; the drift against
@@ -115,13 +130,18 @@ class ActivationTrack:
             }
             if regular and name in self._previous:
                 values |= _changes(self._previous[name], layer)
-            rows.add("activations", step, {key: float(value) for key, value in values.items()}, layer=name)
+            rows.add(self.probe, step, {key: float(value) for key, value in values.items()}, layer=name)
             if regular:
                 self._previous[name] = layer
-                self._histograms.add(rows.keys, name, int(layer.units[0]), step, layer.edges, layer.counts[0])
+
+    def keep_histograms(self, rows: Rows, step: int, now: Mapping[str, MomentsProbe]) -> None:
+        """Keep the histogram of each layer's example unit at `step`."""
+        for name in self.layers:
+            layer = _Layer.of(now[name])
+            self._histograms.add(rows.keys, name, int(layer.units[0]), step, layer.edges, layer.counts[0])
 
     def histograms(self) -> pd.DataFrame:
-        """The example unit's histogram at every regular step: layer, unit, step, left, right, count."""
+        """The histograms that were kept: layer, unit, step, left, right, count."""
         return self._histograms.frame()
 
     def state_dict(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.data.images import Batches
+from normlab.nn.structure import read_structure
 from normlab.probes import covariate_shift
 from normlab.runs.checkpoint import Checkpoint
 from normlab.runs.finished import read_checkpoint
@@ -17,7 +18,8 @@ from normlab.seeding import seed_all
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.training import RunSpec
 from normlab.studies.checkpoints.activations import ActivationTrack
-from normlab.studies.checkpoints.walks import record_curvature, record_walks
+from normlab.studies.checkpoints.layers import layer_grad_norms, weight_sizes
+from normlab.studies.checkpoints.walks import record_curvature, record_eigenvalue, record_gradient_walk, record_walks
 from normlab.tables.rows import Rows
 
 
@@ -48,16 +50,12 @@ def probe_run(
     Raises:
         InputError: a checkpoint is missing, damaged, or of another spec.
     """
-    rows = Rows(run.keys)
-    model = build_network(run, num_classes, batches.split.images.device).train()
-    optimizer = build_optimizer(model, run)
-    taps = [name for name, _ in model.named_modules() if name.rsplit(".", 1)[-1].startswith("norm")]
-    track = ActivationTrack(taps, spec.units, run.seed)
+    probes = _RunProbes(run, spec, batches, num_classes)
     for step in steps:
-        restore(model, optimizer, read_checkpoint(run, folder, step), run)
-        _probe_step(rows, track, model, optimizer, run, spec, batches, step)
+        restore(probes.model, probes.optimizer, read_checkpoint(run, folder, step), run)
+        probes.measure(step)
         on_step(step)
-    return rows.frame(), track.histograms()
+    return probes.rows.frame(), probes.tracks[0].histograms()
 
 
 def restore(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint, run: RunSpec) -> None:
@@ -73,36 +71,53 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Chec
     optimizer.zero_grad(set_to_none=True)
 
 
-def _probe_step(
-    rows: Rows,
-    track: ActivationTrack,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    run: RunSpec,
-    spec: ProbeSpec,
-    batches: Batches,
-    step: int,
-) -> None:
-    batch = batches.at(step)
-    seed_all(run.seed, "noise", step)  # the draws of training's update `step`; every probe puts them back
-    record_walks(rows, model, batch, run, spec, step)
-    record_curvature(rows, model, batch, run, spec, step)
-    for layer, shift in covariate_shift(model, cross_entropy, batch, optimizer=optimizer).items():
-        values = {"l2": shift.l2, "relative_l2": shift.relative_l2, "cosine": shift.cosine}
-        rows.add("shift", step, values, layer=layer)
-    now = track.measure(model, batch)
-    train_step(model, optimizer, run, batch, step)  # the model moves on; the next checkpoint replaces it
-    for layer, norm in _layer_grad_norms(model).items():
-        rows.add("gradients", step, {"layer_grad_norm": norm}, layer=layer)
-    seed_all(run.seed, "noise", step + 1)
-    track.record(rows, step, now, track.measure(model, batches.at(step + 1)), run.train.is_regular(step))
+class _RunProbes:
+    """All measurements of one run, of the checkpoint whose state `model` and `optimizer` are in."""
 
+    def __init__(self, run: RunSpec, spec: ProbeSpec, batches: Batches, num_classes: int) -> None:
+        self.run, self.spec, self.batches = run, spec, batches
+        self.rows = Rows(run.keys)
+        self.model = build_network(run, num_classes, batches.split.images.device).train()
+        self.optimizer = build_optimizer(self.model, run)
+        fixed = batches.fixed()
+        structure = read_structure(self.model, fixed[0][:2])
+        producers = list(dict.fromkeys(structure.producers.values()))
+        self.tracks = [
+            ActivationTrack("activations", structure.taps, spec.units, run.seed, batches.at),
+            ActivationTrack("activations_fixed", producers, spec.units, run.seed, lambda step: fixed),
+            ActivationTrack("activations_fixed", structure.taps, spec.units, run.seed, lambda step: fixed),
+        ]
 
-def _layer_grad_norms(model: nn.Module) -> dict[str, float]:
-    """‖∇‖₂ over weight and bias of every layer with a weight matrix or kernel, from the gradients just computed."""
-    norms = {}
-    for name, module in model.named_modules():
-        own: list[Tensor] = [p.grad for p in module.parameters(recurse=False) if p.grad is not None]
-        if any(gradient.ndim >= 2 for gradient in own):
-            norms[name] = float(torch.linalg.vector_norm(torch.cat([gradient.flatten() for gradient in own])))
-    return norms
+    def measure(self, step: int) -> None:
+        """Rows of the checkpoint of `step`; the model is left one training step later."""
+        run, rows, model = self.run, self.rows, self.model
+        batch = self.batches.at(step)
+        seed_all(run.seed, "noise", step)  # the draws of training's update `step`; every probe puts them back
+        self._landscape(step, batch)
+        for layer, shift in covariate_shift(model, cross_entropy, batch, optimizer=self.optimizer).items():
+            values = {"l2": shift.l2, "relative_l2": shift.relative_l2, "cosine": shift.cosine}
+            rows.add("shift", step, values, layer=layer)
+        for layer, values in weight_sizes(model, run.learning_rate).items():
+            rows.add("weights", step, values, layer=layer)
+        now = [track.measure(model, step) for track in self.tracks]
+        train_step(model, self.optimizer, run, batch, step)  # the model moves on; the next checkpoint replaces it
+        for layer, norm in layer_grad_norms(model).items():
+            rows.add("gradients", step, {"layer_grad_norm": norm}, layer=layer)
+        seed_all(run.seed, "noise", step + 1)
+        for track, before in zip(self.tracks, now, strict=True):
+            track.record(rows, step, before, track.measure(model, step + 1), run.train.is_regular(step))
+        if run.train.is_regular(step):
+            self.tracks[0].keep_histograms(rows, step, now[0])
+
+    def _landscape(self, step: int, batch: tuple[Tensor, Tensor]) -> None:
+        """Walks and curvature on training's batch of the step and on the further ones."""
+        run, spec, rows, model = self.run, self.spec, self.rows, self.model
+        position = run.train.checkpoint_steps.index(step)
+        controls = position % spec.control_every == 0 or step == run.train.steps
+        record_walks(rows, model, batch, run, spec, step, controls=controls)
+        others = [self.batches.other(step, number) for number in range(1, spec.batches)]
+        for number, other in enumerate(others, start=1):
+            record_gradient_walk(rows, model, other, run, spec, step, number)
+        if controls:
+            record_curvature(rows, model, [batch, *others], run, spec, step)
+        record_eigenvalue(rows, model, batch, run, spec, step)

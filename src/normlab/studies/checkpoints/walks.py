@@ -1,6 +1,7 @@
 """Landscape walks at a checkpoint, in the paper's step sizes and in the variants that test for artefacts."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from normlab.probes import LandscapeProbe, directional_curvature, landscape, top_eigenvalues
+from normlab.probes.objective import objective_at
+from normlab.probes.vectors import l2_norm
 from normlab.runs.training import cross_entropy, l2_penalty
 from normlab.seeding import generator
 from normlab.specs.probe import ProbeSpec
@@ -20,10 +23,14 @@ SUMMARIES = (
     "loss_low",
     "loss_high",
     "loss_range",
+    "loss_low_steps",
+    "loss_high_steps",
+    "loss_range_steps",
     "gradient_distance_low",
     "gradient_distance_high",
     "effective_beta",
 )
+Batch = tuple[Tensor, Tensor]
 EIGENVALUE_PRODUCTS = 60  # Hessian-vector products at most; the residual is recorded beside the value
 
 
@@ -39,19 +46,20 @@ class PenalizedCrossEntropy:
 
 
 def record_walks(
-    rows: Rows, model: nn.Module, batch: tuple[Tensor, Tensor], run: RunSpec, spec: ProbeSpec, step: int
+    rows: Rows, model: nn.Module, batch: Batch, run: RunSpec, spec: ProbeSpec, step: int, *, controls: bool = True
 ) -> None:
     """Walk from the weights of `step` along −g and its variants (paper §3.1; Figures 4, 11, 12).
 
-    Probes recorded: `landscape` (step sizes are multiples of the learning rate), `landscape_penalized` (the same with
-    the L2 penalty in the loss, of `train.weight_decay`, or of `probe.penalty` where training has none),
-    `landscape_random` (Gaussian direction of length ‖g‖), `landscape_equal_distance` (‖w_k − w‖ fixed, the column
-    `step_size` holds that distance).
+    Probes recorded: `landscape` (step sizes are multiples of the learning rate), and with `controls`:
+    `landscape_penalized` (the same with the L2 penalty in the loss, of `train.weight_decay`, or of `probe.penalty`
+    where training has none), `landscape_random` (Gaussian direction of length ‖g‖), `landscape_equal_distance`
+    (‖w_k − w‖ fixed, the column `step_size` holds that distance), `landscape_relative` (along `relative_direction`, the
+    column `step_size` holds ‖Δw‖/‖w‖ of every weight matrix and kernel).
     """
-    sizes = [run.learning_rate * size for size in (*spec.step_sizes, *spec.extra_step_sizes)]
-    summarized = len(spec.step_sizes)
-    walk = landscape(model, cross_entropy, batch, sizes)
-    record_walk(rows, "landscape", walk, step, sizes, summarized)
+    sizes, summarized = _sizes(run, spec), len(spec.step_sizes)
+    walk = record_gradient_walk(rows, model, batch, run, spec, step)
+    if not controls:
+        return
     if penalty := run.train.weight_decay or spec.penalty:
         penalized = landscape(model, PenalizedCrossEntropy(penalty), batch, sizes)
         record_walk(rows, "landscape_penalized", penalized, step, sizes, summarized)
@@ -62,10 +70,53 @@ def record_walks(
     if spec.distances and walk.grad_norm > 0:
         equal = landscape(model, cross_entropy, batch, [distance / walk.grad_norm for distance in spec.distances])
         record_walk(rows, "landscape_equal_distance", equal, step, spec.distances, len(spec.distances))
+    if spec.relative_steps and 0 < walk.grad_norm < math.inf:
+        direction = relative_direction(model, batch)
+        relative = landscape(model, cross_entropy, batch, spec.relative_steps, direction=direction)
+        record_walk(rows, "landscape_relative", relative, step, spec.relative_steps, len(spec.relative_steps))
+
+
+def record_gradient_walk(
+    rows: Rows, model: nn.Module, batch: Batch, run: RunSpec, spec: ProbeSpec, step: int, number: int = 0
+) -> LandscapeProbe:
+    """Rows `landscape` of the walk along −g on one batch, the `number`-th one of the step."""
+    sizes = _sizes(run, spec)
+    walk = landscape(model, cross_entropy, batch, sizes)
+    record_walk(rows, "landscape", walk, step, sizes, len(spec.step_sizes), number)
+    return walk
+
+
+def relative_direction(model: nn.Module, batch: Batch) -> list[Tensor]:
+    """The gradient g of the loss with each weight matrix or kernel rescaled to the length of the weights it belongs to.
+
+        d_l = g_l · ‖w_l‖ / ‖g_l‖        so that a step of size s along it has ‖Δw_l‖/‖w_l‖ = s in every layer l
+
+    A normalized layer computes the same function at α·w_l, where its gradient is g_l/α: steps of a fixed distance then
+    compare different things, relative ones do not. Vectors (biases, and the normalizers' scale and shift) stay, as in
+    the filter normalization of Li et al. (2018), and so does a layer without gradient.
+    """
+    with objective_at(model, cross_entropy, batch) as objective:
+        _, gradient = objective.gradient()
+        pairs = zip(gradient, objective.weights, strict=True)
+        return [g * _ratio(l2_norm([w]), l2_norm([g])) if w.ndim >= 2 else torch.zeros_like(g) for g, w in pairs]
+
+
+def _ratio(length: float, of: float) -> float:
+    return length / of if of > 0 else 0.0
+
+
+def _sizes(run: RunSpec, spec: ProbeSpec) -> list[float]:
+    return [run.learning_rate * size for size in (*spec.step_sizes, *spec.extra_step_sizes)]
 
 
 def record_walk(
-    rows: Rows, probe: str, walk: LandscapeProbe, step: int, labels: Sequence[float], summarized: int
+    rows: Rows,
+    probe: str,
+    walk: LandscapeProbe,
+    step: int,
+    labels: Sequence[float],
+    summarized: int,
+    number: int = 0,
 ) -> None:
     """Rows of one walk: summaries over the first `summarized` step sizes, then every step size by itself.
 
@@ -76,9 +127,10 @@ def record_walk(
         step: the probed step.
         labels: the value of the column `step_size` for every entry of the walk.
         summarized: how many of the step sizes, from the first, the summaries are over.
+        number: the value of the column `batch`.
     """
     summary = first_step_sizes(walk, summarized)
-    rows.add(probe, step, {name: getattr(summary, name) for name in SUMMARIES})
+    rows.add(probe, step, {name: getattr(summary, name) for name in SUMMARIES}, batch=number)
     curves = {
         "loss": walk.losses,
         "gradient_distance": walk.gradient_distances,
@@ -87,7 +139,7 @@ def record_walk(
     }
     for k, label in enumerate(labels):
         values = {name: float(curve[k]) for name, curve in curves.items() if curve is not None}
-        rows.add(probe, step, values, step_size=label)
+        rows.add(probe, step, values, step_size=label, batch=number)
 
 
 def first_step_sizes(walk: LandscapeProbe, count: int) -> LandscapeProbe:
@@ -97,12 +149,28 @@ def first_step_sizes(walk: LandscapeProbe, count: int) -> LandscapeProbe:
 
 
 def record_curvature(
-    rows: Rows, model: nn.Module, batch: tuple[Tensor, Tensor], run: RunSpec, spec: ProbeSpec, step: int
+    rows: Rows, model: nn.Module, batches: Sequence[Batch], run: RunSpec, spec: ProbeSpec, step: int
 ) -> None:
-    """Rows `curvature`: gᵀHg/gᵀg, ‖Hg‖/‖g‖ and, at the steps asked for, the largest Hessian eigenvalue."""
-    if spec.curvature:
-        curvature = directional_curvature(model, cross_entropy, batch)
-        rows.add("curvature", step, {"rayleigh": curvature.rayleigh, "stretch": curvature.stretch})
+    """Rows `curvature` along the gradient, on each of the step's batches b, and their mean where there are several.
+
+        rayleigh = g_bᵀH_b g_b / ‖g_b‖²      stretch = ‖H_b g_b‖ / ‖g_b‖
+        batch_sharpness = mean_b rayleigh_b      batch_sharpness_times_rate = η · batch_sharpness
+
+    SGD is said to bring the last one to 2, the edge of stability of single batches (Andreyev & Beneventano 2024).
+    """
+    if not spec.curvature:
+        return
+    found = [directional_curvature(model, cross_entropy, batch) for batch in batches]
+    for number, curvature in enumerate(found):
+        rows.add("curvature", step, {"rayleigh": curvature.rayleigh, "stretch": curvature.stretch}, batch=number)
+    if len(found) > 1:
+        sharpness = sum(curvature.rayleigh for curvature in found) / len(found)
+        values = {"batch_sharpness": sharpness, "batch_sharpness_times_rate": run.learning_rate * sharpness}
+        rows.add("curvature", step, values)
+
+
+def record_eigenvalue(rows: Rows, model: nn.Module, batch: Batch, run: RunSpec, spec: ProbeSpec, step: int) -> None:
+    """Rows `curvature` of the largest Hessian eigenvalue and its residual, at the steps asked for."""
     if step in spec.eigenvalue_at and all(bool(torch.isfinite(p).all()) for p in model.parameters()):
         draws = generator(run.seed, "eigenvalue", step, device=batch[0].device)
         top = top_eigenvalues(model, cross_entropy, batch, generator=draws, max_products=EIGENVALUE_PRODUCTS, tol=1e-2)

@@ -41,13 +41,13 @@ class Walk:
         }
 
     def summary(self, first: int) -> dict[str, Tensor]:
-        """The paper's bands over the first `first` points, (S,) each; the loss band includes the base point.
+        """The paper's bands over the first `first` points, (S,) each; the loss band with the base point, and without.
 
         A NaN or inf at any of these points shows in the edges it belongs to. Points that did not move have no beta and
         are left out of `effective_beta`.
         """
-        losses = torch.cat([self.loss[:, None], self.losses[:, :first]], 1)
-        low, high = losses.amin(1), losses.amax(1)
+        low_steps, high_steps = self.losses[:, :first].amin(1), self.losses[:, :first].amax(1)
+        low, high = torch.minimum(low_steps, self.loss), torch.maximum(high_steps, self.loss)
         distances = self.distances[:, :first]
         still = self.moved[:, :first] == 0
         highest = self.betas[:, :first].masked_fill(still, -torch.inf).amax(1)
@@ -57,6 +57,9 @@ class Walk:
             "loss_low": low,
             "loss_high": high,
             "loss_range": high - low,
+            "loss_low_steps": low_steps,
+            "loss_high_steps": high_steps,
+            "loss_range_steps": high_steps - low_steps,
             "gradient_distance_low": distances.amin(1),
             "gradient_distance_high": distances.amax(1),
             "effective_beta": highest.masked_fill(still.all(1), torch.nan),
