@@ -10,9 +10,8 @@ import pandas as pd
 import pytest
 import torch
 from tests import tiny
-from tests.architecture.imports import closure, modules
 
-from normlab.runs.resume import ResumePoints, circumstances, sources
+from normlab.runs.resume import ResumePoints, circumstances
 from normlab.runs.training import fit
 
 NOW = {"settings": "a", "torch": "2.15"}
@@ -139,9 +138,21 @@ def test_circumstances_are_what_bits_depend_on(monkeypatch: pytest.MonkeyPatch) 
     assert circumstances("normlab.stages.train", {"seed": 0}, {"digest": "x"}, cpu)["processor"] == "DEFAULT"
 
 
-def test_the_source_is_the_import_closure() -> None:
-    for program in ("normlab.stages.train", "normlab.stages.dln"):
-        assert set(sources(program)) == {modules()[name].path for name in closure(program)}
+def test_the_source_of_a_network_and_a_normalizer_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine.py").write_text("from below import rms\n")
+    (tmp_path / "below.py").write_text("def rms(channels): ...\n")
+
+    def source(**parts: str) -> str:
+        return circumstances("normlab.stages.train", {}, {}, torch.device("cpu"), parts)["source"]  # type: ignore[arg-type]
+
+    assert source() != source(normalizer="batch") != source(normalizer="l1")
+    assert source(network="vgg11") == source(network="vgg16") != source(network="resnet20")
+    before = source(normalizer="mine:rms")
+    (tmp_path / "below.py").write_text("def rms(channels): return None\n")
+    assert source(normalizer="mine:rms") != before
+    assert source(normalizer="torch.nn:BatchNorm2d") != source()
 
 
 class Stopped(Exception):

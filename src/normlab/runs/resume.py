@@ -1,8 +1,6 @@
 """Where a long computation goes on after it was stopped: its last state, in an untracked folder, whole or not there."""
 
-import ast
 import hashlib
-import importlib.util
 import json
 import os
 import shutil
@@ -13,6 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+
+from normlab.specs.import_walk import walk
+from normlab.specs.parts import PACKAGE, Kind, resolve, sources
 
 FOLDER = Path("scratch/resume")
 INTERVAL_SECONDS = 30.0  # between two points; with the time to write one, at most 60 s of work are lost
@@ -139,19 +140,22 @@ class ResumePoints:
         return "" if set(point["parts"]) == set(self._parts) else "is of another computation"
 
 
-def circumstances(program: str, settings: Any, data: Any, device: torch.device) -> dict[str, str]:
+def circumstances(
+    program: str, settings: Any, data: Any, device: torch.device, parts: Mapping[Kind, str] | None = None
+) -> dict[str, str]:
     """What the bits of a computation depend on besides its state.
 
     Args:
-        program: dotted name of the module that is run; it and all that it imports of normlab counts.
+        program: dotted name of the module that is run; its source and that of all that it imports of normlab counts.
         settings: everything that was asked for, as plain values.
         data: what identifies the data, as plain values.
         device: where it is computed.
+        parts: the network and normalizer by name, kind → name; their sources count, or their package's version.
     """
     return {
         "settings": _digest(json.dumps(settings, sort_keys=True)),
         "data": _digest(json.dumps(data, sort_keys=True)),
-        "source": _digest(*(path.read_text(encoding="utf-8") for path in sources(program))),
+        "source": _digest(*_sources(program, parts or {})),
         "torch": str(torch.__version__),
         "numpy": np.__version__,
         "threads": str(torch.get_num_threads()),
@@ -160,37 +164,17 @@ def circumstances(program: str, settings: Any, data: Any, device: torch.device) 
     }
 
 
-def sources(program: str) -> list[Path]:
-    """The source files of `program` and of every module of normlab that importing it runs, in order of their names."""
-    found: dict[str, Path] = {}
-    waiting = {program}
-    while waiting:
-        name = waiting.pop()
-        spec = importlib.util.find_spec(name)
-        if name in found or spec is None or spec.origin is None:
-            continue
-        found[name] = Path(spec.origin)
-        waiting |= _imports(found[name]) | {name.rpartition(".")[0] or name}
-    return [found[name] for name in sorted(found)]
-
-
-def _imports(path: Path) -> set[str]:
-    """The modules of normlab that the file names in its import statements."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    ours = {name for name in names if name.partition(".")[0] == "normlab"}
-    return {name for name in ours if _is_module(name)}
-
-
-def _is_module(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # its parent is a module, no package: `name` is a function or a class in it
-        return False
+def _sources(program: str, parts: Mapping[Kind, str]) -> list[str]:
+    """The texts of all files behind a program and its parts, and the versions of the packages that parts come from."""
+    roots = (PACKAGE.parent, Path.cwd().resolve())
+    files: set[Path] = set()
+    versions = []
+    for module, kind in [(program, None), *((resolve(name, kind).module, kind) for kind, name in parts.items())]:
+        found = {path for root in roots for path in walk(module, root)}
+        files |= found
+        if not found and kind is not None:
+            versions.append(sources(parts[kind], kind).requirement or "")
+    return [*(path.read_text(encoding="utf-8") for path in sorted(files)), *versions]
 
 
 def _digest(*texts: str) -> str:

@@ -12,6 +12,7 @@ from normlab.runs.progress import StepLog
 from normlab.runs.resume import INTERVAL_SECONDS, ResumePoints, circumstances
 from normlab.runs.training import fit
 from normlab.seeding import set_deterministic
+from normlab.specs.parts import Kind
 from normlab.specs.strict import load_section
 from normlab.specs.training import RunSpec, TrainSpec
 from normlab.stages import command
@@ -37,7 +38,8 @@ def main(argv: list[str] | None = None) -> None:
     test, held_out = load_images(args.data, "test", device), load_held_out(args.data, device)
     cost = predict_cost(run, batches, device)
     print(f"{run.name} on {device}: {cost}", flush=True)
-    now = circumstances("normlab.stages.train", run.as_dict(), load_manifest(args.data), device)
+    parts: dict[Kind, str] = {"network": run.network, "normalizer": run.norm_layer}
+    now = circumstances("normlab.stages.train", run.as_dict(), load_manifest(args.data), device, parts)
     with command.new_folder(args.out) as folder, StepLog(run, cost) as log:
         resume = ResumePoints(args.out, folder, now, interval=args.resume_every)
         history = fit(
