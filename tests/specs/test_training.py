@@ -43,6 +43,16 @@ def test_the_digest_follows_every_setting_but_the_device() -> None:
     assert len({run.digest, longer.digest, dataclasses.replace(run, seed=1).digest}) == 3
 
 
+def test_older_runs_keep_their_digest_when_settings_are_added() -> None:
+    train = TrainSpec(width=0.125, batch_size=128, steps=200, test_every=50, checkpoint_every=50, checkpoint_at=(1, 10))
+    run = RunSpec("vgg11", "batch", 0.1, 0, train)
+    assert run.digest == "f718a29c2691420f"  # of the quick preset at version 0.1.0
+    reduced = dataclasses.replace(run, train=dataclasses.replace(train, precision="bf16"))
+    forced = dataclasses.replace(run, train=dataclasses.replace(train, precision_forced=True))
+    assert reduced.digest != run.digest
+    assert forced.digest == run.digest
+
+
 def test_the_grid_lists_every_combination_with_the_seed_fastest() -> None:
     grid = GridSpec(("vgg11",), ("none", "batch"), (0.1, 0.5), (0, 1))
     names = [run.name for run in grid.runs(TRAIN)]

@@ -60,8 +60,9 @@ class PowerMeanNorm(nn.Module):
         self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The normalized input; shape and type unchanged."""
+        """The normalized input; shape and type unchanged. Like torch's normalizers it computes in float32 at least."""
         check_input(x, self.channels, self.dims, self.kind)
+        given, x = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32))
         if self.training:
             mean, denominator = self._batch_statistics(x)
         else:
@@ -70,7 +71,7 @@ class PowerMeanNorm(nn.Module):
         z = (x - mean.view(shape)) / denominator.view(shape)
         if self.weight is not None and self.bias is not None:
             z = z * self.weight.view(shape) + self.bias.view(shape)
-        return z
+        return z.to(given)
 
     def scale(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
         """s_p of x (N, C, ...) over all axes but the channels': (C,)."""

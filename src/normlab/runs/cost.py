@@ -47,10 +47,11 @@ def predict_cost(run: RunSpec, batches: Batches, device: torch.device) -> Cost:
     model = build_network(run, len(batches.split.classes), device).train()
     optimizer = build_optimizer(model, run)
     batch = batches.at(0)
-    train_step(model, optimizer, run, batch, 0)  # the first step also allocates and chooses algorithms
+    precision = run.train.precision
+    train_step(model, optimizer, run, batch, 0, precision)  # the first step also allocates and chooses algorithms
     start = time.perf_counter()
     for _ in range(TIMED_STEPS):
-        values = train_step(model, optimizer, run, batch, 0)
+        values = train_step(model, optimizer, run, batch, 0, precision)
     values.tolist()  # waits for the device
     seconds = (time.perf_counter() - start) / TIMED_STEPS
     state = [*model.state_dict().values()]

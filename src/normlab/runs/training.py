@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from normlab.data.images import Batches, ImageSplit
+from normlab.runs.arithmetic import forward_in, training_in
 from normlab.runs.checkpoint import Checkpoint
 from normlab.runs.evaluation import Evaluation
 from normlab.runs.networks import build_network, build_optimizer
@@ -111,6 +112,8 @@ def fit(
     Randomness inside a step (Dropout, noisy BatchNorm) starts from the stream ("noise", step) of the seed, so a step
     can be replayed from its checkpoint and batch alone, and nothing done between steps can change it.
 
+    Updates are made in the arithmetic of `train.precision` (`normlab.runs.arithmetic`), scores are always in float32.
+
     Args:
         run: the spec.
         batches: the training batches, on `device`.
@@ -142,7 +145,7 @@ def fit(
             evaluation.record(step, model)
         if step in schedule:
             on_checkpoint(_checkpoint(step, run, model, optimizer))
-        progress.add(train_step(model, optimizer, run, batches.at(step), step))
+        progress.add(train_step(model, optimizer, run, batches.at(step), step, run.train.precision))
         on_step(step, _values(progress.values, step) if (step + 1) % FLUSH_EVERY == 0 else None)
         if resume is not None:
             resume.save_if_due(progress.step)
@@ -157,15 +160,26 @@ def fit(
 
 
 def train_step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, run: RunSpec, batch: tuple[Tensor, Tensor], step: int
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    run: RunSpec,
+    batch: tuple[Tensor, Tensor],
+    step: int,
+    precision: str = "float32",
 ) -> Tensor:
-    """Make update `step` on `batch`; the values of `HISTORY` as a tensor on the model's device."""
+    """Make update `step` on `batch`, in arithmetic of `precision`; the values of `HISTORY` as a tensor on the device.
+
+    The loss is taken from the logits in float32 at least; weights, gradients and the update are in the model's type.
+    """
     seed_all(run.seed, "noise", step)
     inputs, targets = batch
-    logits = model(inputs)
-    loss = F.cross_entropy(logits, targets)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    with training_in(precision):
+        with forward_in(precision, inputs.device):
+            logits = model(inputs)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        loss = F.cross_entropy(logits, targets)
+        loss.backward()
     with torch.no_grad():
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
         grad_norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))

@@ -12,6 +12,9 @@ from normlab.specs import variant
 from normlab.specs.parts import family, resolve, slug
 from normlab.specs.strict import InputError, require
 
+ADDED_LATER = ("checkpoint_log_until", "precision")
+"""Settings of `train` that older runs were made without."""
+
 
 def checkpoint_file(step: int) -> str:
     """The place of the checkpoint of `step` in a run's folder."""
@@ -26,6 +29,9 @@ class TrainSpec:
     before update t for every t that is a multiple of `checkpoint_every`, is one of 2^(j/2) rounded (1, 2, 3, 4, 6, 8,
     11, 16, …) up to `checkpoint_log_until` or that step itself (0: none of these), or is listed, and after the last
     update (t = `steps`). The even grid runs from 0 on, so that distances between its steps are equal.
+
+    `precision` is the arithmetic of the updates: float32, bf16 (autocast), or tf32 (CUDA). It is refused on a device
+    that would emulate it, unless `precision_forced`.
     """
 
     width: float
@@ -40,6 +46,8 @@ class TrainSpec:
     classifier: Literal["linear", "mlp"] = "linear"
     device: str = "auto"
     checkpoint_log_until: int = 0
+    precision: Literal["float32", "bf16", "tf32"] = "float32"
+    precision_forced: bool = False
 
     def __post_init__(self) -> None:
         for key in ("batch_size", "steps", "test_every", "checkpoint_every"):
@@ -124,10 +132,17 @@ class RunSpec:
         return {**point, "learning_rate": self.learning_rate, "variant": self.variant, "seed": self.seed}
 
     def as_dict(self) -> dict[str, object]:
-        """The spec as plain values, the device left out: it is where a run happened, not what was asked."""
+        """The spec as plain values, without what does not change what was asked.
+
+        The device is where a run happened. A setting that came later is left out at its default, which says what was
+        so before: older runs keep their digests.
+        """
         values = dataclasses.asdict(self)
-        del values["train"]["device"]
+        del values["train"]["device"], values["train"]["precision_forced"]
         del values["variant"]  # `train` says it
+        for field in dataclasses.fields(self.train):
+            if field.name in ADDED_LATER and values["train"][field.name] == field.default:
+                del values["train"][field.name]
         return values
 
     @property

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from normlab.data.images import Batches, load_held_out, load_images, load_manifest
+from normlab.runs.arithmetic import check_precision
 from normlab.runs.checkpoint import checkpoint_path, save_checkpoint
 from normlab.runs.cost import predict_cost
 from normlab.runs.finished import write_run
@@ -33,6 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     train = load_section(args.params, "train", TrainSpec)
     run = RunSpec(args.network, args.norm_layer, args.learning_rate, args.seed, train)
     device = resolve_device(train.device)
+    check_precision(train, device)
     set_deterministic(device)
     batches = Batches(load_images(args.data, "train", device), train.batch_size, run.seed, train.augment)
     test, held_out = load_images(args.data, "test", device), load_held_out(args.data, device)

@@ -64,13 +64,14 @@ class Noise(nn.Module):
         if off or not self.training:
             return x
         per_channel = (1, self.channels) + (1,) * self.dims
-        mean = x.new_empty(per_channel).uniform_(-1.0, 1.0) * self.mean_range
-        scale = 1.0 + x.new_empty(per_channel).uniform_(0.0, 1.0) * (self.scale_range - 1.0)
+        wide = torch.promote_types(x.dtype, torch.float32)  # the same draws for reduced types, and no rounding of them
+        mean = x.new_empty(per_channel, dtype=wide).uniform_(-1.0, 1.0) * self.mean_range
+        scale = 1.0 + x.new_empty(per_channel, dtype=wide).uniform_(0.0, 1.0) * (self.scale_range - 1.0)
         # drawn contiguous, whatever x's memory format: the same draws for both, and torch's fast path on the CPU
-        means, scales = (torch.empty(x.shape, dtype=x.dtype, device=x.device) for _ in range(2))
+        means, scales = (torch.empty(x.shape, dtype=wide, device=x.device) for _ in range(2))
         means.uniform_(-1.0, 1.0).mul_(self.mean_jitter).add_(mean)
         scales.normal_().mul_(self.scale_jitter).add_(scale)
-        return (x * scales).add_(means)
+        return (x * scales).add_(means).to(x.dtype)
 
     def extra_repr(self) -> str:
         """The settings, for printing."""

@@ -100,7 +100,8 @@ class _RunProbes:
         for layer, values in weight_sizes(model, run.learning_rate).items():
             rows.add("weights", step, values, layer=layer)
         now = [track.measure(model, step) for track in self.tracks]
-        train_step(model, self.optimizer, run, batch, step)  # the model moves on; the next checkpoint replaces it
+        # the model moves on, in float32 whatever it is trained in; the next checkpoint replaces it
+        train_step(model, self.optimizer, run, batch, step)
         for layer, norm in layer_grad_norms(model).items():
             rows.add("gradients", step, {"layer_grad_norm": norm}, layer=layer)
         seed_all(run.seed, "noise", step + 1)
