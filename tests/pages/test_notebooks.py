@@ -1,6 +1,7 @@
 """The pages' cells, run one after another in this process on invented results."""
 
 import ast
+import re
 from pathlib import Path
 
 import nbformat
@@ -50,7 +51,15 @@ def test_a_page_shows_its_pictures_verdicts_and_caveats(name: str, paths: dict[s
     pictures = [text for text in shown if text.startswith("<figure>")]
     assert len(pictures) >= 2
     assert all("<figcaption><strong>" in text for text in pictures)
-    assert any('class="claim"' in text for text in shown)  # the fixture has one claim a page
+    for text in pictures:
+        linked = re.findall(r"Computed by .*</small></figcaption>", text)
+        assert len(linked) == 1, text.partition("<figcaption>")[2]
+        files = re.findall(r'href="\.\./\.\./([^"]+)"', linked[0])
+        assert files
+        assert all((SOURCE.parent / file).is_file() for file in files)
+    cards = [text for text in shown if 'class="claim"' in text]  # the fixture has one claim a page
+    assert len(cards) == 1
+    assert "Computed by <a href=" in cards[0]
     assert "seeds a cell" in shown[-1]
     captions = " ".join(text.partition("<figcaption>")[2] for text in pictures)
     assert "Non-finite values (inf, NaN) are triangles" in captions

@@ -3,9 +3,12 @@
 import base64
 import html
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
+
+from normlab.pages.sources import Function, computed_by
 
 RESOLUTION = 130  # dots per inch of figures 10 or 12 inches wide: sharp at page width on a dense screen, yet small
 
@@ -18,11 +21,13 @@ class Picture:
         figure: a matplotlib figure.
         caption: plain text: what is drawn, over how many runs, how bands and non-finite values are to be read.
         title: the caption's first words in bold, and the image's text for readers who cannot see it.
+        functions: what draws it and what defines the plotted quantities; the caption ends with links to them.
     """
 
     figure: Figure
     caption: str
     title: str
+    functions: Sequence[Function]
 
     def _repr_html_(self) -> str:
         buffer = io.BytesIO()
@@ -32,7 +37,7 @@ class Picture:
         title, caption = html.escape(self.title), html.escape(self.caption)
         return (
             f'<figure><img alt="{title}" src="data:image/png;base64,{data}">\n'
-            f"<figcaption><strong>{title}.</strong> {caption}</figcaption></figure>"
+            f"<figcaption><strong>{title}.</strong> {caption} {computed_by(self.functions)}</figcaption></figure>"
         )
 
     def __repr__(self) -> str:

@@ -6,8 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from normlab.analysis.claims.registry import FUNCTIONS
 from normlab.pages.pictures import Html
 from normlab.pages.shell import PAGES
+from normlab.pages.sources import computed_by
 
 MEANING = {
     "supported": "every part that decides lies beyond our threshold, with the whole interval",
@@ -91,7 +93,7 @@ def _card(claim: dict[str, Any], level: str) -> str:
         f" <small>({html.escape(str(paper.get('where', '')))})</small></dd>"
         f"<dt>We measure</dt><dd>{html.escape(measured(claim))}"
         f"<br><small>{html.escape(claim.get('quantity', ''))}</small></dd>"
-        f"<dt>Why</dt><dd>{html.escape(claim.get('reason', ''))}</dd></dl>{details}</section>"
+        f"<dt>Why</dt><dd>{html.escape(claim.get('reason', ''))}</dd></dl>{_measured_by(claim)}{details}</section>"
     )
 
 
@@ -111,7 +113,7 @@ def claims_table(claims: Sequence[dict[str, Any]], level: str) -> str:
             f'<td data-label="we measure">{html.escape(measured(claim))}<br>'
             f"<small>{html.escape(claim.get('quantity', ''))}</small></td>"
             f'<td data-label="verdict">{badge(claim["verdict"])}'
-            f"<br><small>{_folded(claim.get('reason', ''))}</small></td>"
+            f"<br><small>{_folded(claim.get('reason', ''))}</small>{_measured_by(claim)}</td>"
             f'<td data-label="shown on">{link if page else "–"}</td></tr>'
         )
     return (
@@ -120,6 +122,11 @@ def claims_table(claims: Sequence[dict[str, Any]], level: str) -> str:
         "</thead>"
         "<tbody>\n" + "\n".join(rows) + "\n</tbody></table>"
     )
+
+
+def _measured_by(claim: dict[str, Any]) -> str:
+    """Which function measures the claim; nothing for one that this version does not know."""
+    return computed_by([FUNCTIONS[claim["id"]]]) if claim["id"] in FUNCTIONS else ""
 
 
 def _folded(reason: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from normlab.figures.bands import BAND
 from normlab.figures.landscape import figure_4
 from normlab.pages.comparisons import level
+from normlab.pages.paper_figures import definitions
 from normlab.pages.pictures import Picture
 from normlab.pages.results import Results
 from normlab.pages.sentences import data_sentence, finite_caption
@@ -26,6 +27,7 @@ def body(results: Results, spec: ReportSpec) -> str:
         f"Left and middle: band between the least and greatest value over the paper's step sizes. {BAND} "
         f"{finite_caption(bands)} Dashed: the paper, one run.",
         "The landscape along the gradient, with and without BatchNorm",
+        [figure_4, *definitions(figure_4, "index")],
     )
     shown = [name for name in PAGES if name in spec.notebooks]
     pages = "\n".join(
