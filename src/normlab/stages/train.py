@@ -8,7 +8,7 @@ from normlab.runs.arithmetic import check_precision
 from normlab.runs.checkpoint import checkpoint_path, save_checkpoint
 from normlab.runs.cost import predict_cost
 from normlab.runs.finished import write_run
-from normlab.runs.networks import resolve_device
+from normlab.runs.networks import check_network, resolve_device
 from normlab.runs.progress import StepLog
 from normlab.runs.resume import INTERVAL_SECONDS, ResumePoints, circumstances
 from normlab.runs.training import fit
@@ -38,6 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     set_deterministic(device)
     batches = Batches(load_images(args.data, "train", device), train.batch_size, run.seed, train.augment)
     test, held_out = load_images(args.data, "test", device), load_held_out(args.data, device)
+    check_network(run, len(test.classes), batches.at(0)[0][:2])
     cost = predict_cost(run, batches, device)
     print(f"{run.name} on {device}: {cost}", flush=True)
     parts: dict[Kind, str] = {"network": run.network, "normalizer": run.norm_layer}

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from normlab.data.images import Batches, ImageSplit
+from normlab.nn.structure import read_structure
 from normlab.runs.finished import check_steps, load_trained
-from normlab.runs.networks import build_network
+from normlab.runs.networks import build_network, check_network
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.reparametrization import ReparametrizationSpec
+from normlab.specs.strict import InputError
 from normlab.specs.training import RunSpec
 from normlab.studies.checkpoints.walks import record_curvature, record_walks
 from normlab.tables.rows import Rows
@@ -42,7 +44,8 @@ def measure_reparametrization(
 
     Probes: `landscape`, `landscape_equal_distance`, `curvature` as in the other studies, and `reparametrization` with
     `function_gap` (largest difference of the two networks' logits, relative to the largest logit) on the rows after. A
-    run that diverged before a step has the row `reparametrization`, `diverged` (1) there instead.
+    run that diverged before a step has the row `reparametrization`, `diverged` (1) there instead; a network that shows
+    no normalized layers, or cannot have BatchNorm there, has the row `not_applicable` (1).
 
     Args:
         spec: section `reparametrization`.
@@ -61,13 +64,14 @@ def measure_reparametrization(
     check_steps(spec.steps, run, "reparametrization.steps")
     batches = Batches(split, run.train.batch_size, run.seed, run.train.augment)
     rows = {kind: _rows_of(run, kind) for kind in _kinds(spec)}
+    possible = _takes_batch_norm(run, len(split.classes), batches.at(0)[0][:2])
     for step in spec.steps:
-        plain = load_trained(run, folder, step, len(split.classes), split.images.device)
-        if plain is None:
-            rows["none"].add("reparametrization", step, {"diverged": 1.0})
-        else:
+        plain = load_trained(run, folder, step, len(split.classes), split.images.device) if possible else None
+        if plain is not None:
             inputs, targets = batches.at(step)
-            _measure_step(rows, spec, run, step, plain, (inputs.double(), targets))
+            _measure_step(rows, spec, run, step, plain, (inputs.double(), targets), len(split.classes))
+        else:
+            rows["none"].add("reparametrization", step, {"diverged" if possible else "not_applicable": 1.0})
         on_step()
     frames = [of_kind.frame() for of_kind in rows.values()]
     return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
@@ -102,17 +106,16 @@ def insert_batch_norm(plain: nn.Module, run: RunSpec, inputs: Tensor, num_classe
 
 
 def _moments(plain: nn.Module, inputs: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-    """Mean and population variance per channel at every normalizer's place (an `nn.Identity`)."""
+    """Mean and population variance per channel at every normalizer's place."""
     found: dict[str, tuple[Tensor, Tensor]] = {}
     handles = []
-    for name, module in plain.named_modules():
-        if isinstance(module, nn.Identity):
+    for name in read_structure(plain, inputs[:2]).taps:
 
-            def keep(_: nn.Module, __: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
-                axes = (0, *range(2, output.dim()))
-                found[name] = (output.mean(axes), output.var(axes, unbiased=False))
+        def keep(_: nn.Module, __: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
+            axes = (0, *range(2, output.dim()))
+            found[name] = (output.mean(axes), output.var(axes, unbiased=False))
 
-            handles.append(module.register_forward_hook(keep))
+        handles.append(plain.get_submodule(name).register_forward_hook(keep))
     with torch.no_grad():
         plain(inputs)
     for handle in handles:
@@ -127,20 +130,20 @@ def _measure_step(
     step: int,
     plain: nn.Module,
     batch: tuple[Tensor, Tensor],
+    num_classes: int,
 ) -> None:
-    num_classes = _outputs(plain)
     normalized = insert_batch_norm(plain, run, batch[0], num_classes)
     gap = function_gap(plain, normalized, batch[0])
     if gap > LARGEST_GAP:
         raise RuntimeError(f"{run.name}, step {step}: BatchNorm changed the function by {gap:.1e} (relative)")
+    taps = read_structure(normalized, batch[0][:2]).taps
     probe = ProbeSpec(step_sizes=spec.step_sizes, random_directions=False, distances=spec.distances)
     # the penalty of weight decay would differ between the two networks by gamma and beta
     run = dataclasses.replace(run, train=dataclasses.replace(run.train, weight_decay=0.0))
     for kind, of_kind in rows.items():
         network = plain if kind == "none" else normalized
-        for module in normalized.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.requires_grad_(kind == "batch_affine")
+        for name in taps:
+            normalized.get_submodule(name).requires_grad_(kind == "batch_affine")
         record_walks(of_kind, network, batch, run, probe, step)
         record_curvature(of_kind, network, [batch], run, probe, step)
         if kind != "none":
@@ -156,8 +159,14 @@ def function_gap(first: nn.Module, second: nn.Module, inputs: Tensor) -> float:
     return ((found - expected).abs().max() / expected.abs().max()).item()
 
 
-def _outputs(network: nn.Module) -> int:
-    return [module for module in network.modules() if isinstance(module, nn.Linear)][-1].out_features
+def _takes_batch_norm(run: RunSpec, num_classes: int, inputs: Tensor) -> bool:
+    """Whether the network shows normalized layers, and the same ones once BatchNorm stands there."""
+    try:
+        plain = check_network(run, num_classes, inputs)
+        normalized = check_network(dataclasses.replace(run, norm_layer="batch"), num_classes, inputs)
+    except InputError:
+        return False
+    return bool(plain.taps) and plain.taps == normalized.taps
 
 
 def _kinds(spec: ReparametrizationSpec) -> tuple[str, ...]:

@@ -88,6 +88,8 @@ class Histograms:
 
     def frame(self) -> pd.DataFrame:
         """All of them in the order of adding: the keys, layer, unit, step, left and right edge of the bin, count."""
+        if not self._entries:  # a network without normalized layers
+            return pd.DataFrame(columns=[*KEYS, "layer", "unit", "step", "left", "right", "count"])
         return pd.concat([self._bins(**entry) for entry in self._entries], ignore_index=True)
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from normlab.studies.statements.trained_units import measure_units, normalized_layers
+from normlab.studies.statements.trained_units import evenly_spaced, measure_units
 
 B, C, SIDE = 3, 2, 3
+PRODUCERS = {"features.norm1": "features.conv1", "features.norm2": "features.conv2"}
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_units_against_dense_matrices(network, batch, conv, norm):
     z = network.features.get_submodule(norm)(y).detach()
     # X: one row a sample and pixel, the order of y[:, unit]
     patches = functional.unfold(before, 3, padding=1).transpose(1, 2).reshape(B * SIDE * SIDE, -1).detach()
-    for unit in measure_units(network, batch, {name: [1, 0]}):
+    for unit in measure_units(network, batch, {name: [1, 0]}, PRODUCERS):
         j = unit.unit
 
         def loss_of_unit(values: torch.Tensor, j: int = j) -> torch.Tensor:
@@ -86,7 +87,7 @@ def test_v_is_the_networks_own_gradient_up_to_eps(network, batch):
     loss = functional.cross_entropy(network(batch[0]), batch[1])
     handle.remove()
     expected = torch.autograd.grad(loss, kept["y"])[0]
-    for unit in measure_units(network, batch, {"features.norm1": [0, 1]}):
+    for unit in measure_units(network, batch, {"features.norm1": [0, 1]}, PRODUCERS):
         # BatchNorm's own backward pass against Fact C.1
         torch.testing.assert_close(unit.result.v, expected[:, unit.unit].flatten(), rtol=1e-9, atol=1e-13)
 
@@ -96,13 +97,13 @@ def test_units_that_the_statements_do_not_cover(network, batch):
         network.features.norm1.weight[0] = 0.0
         network.features.conv1.weight[1] = 0.0
         network.features.norm2.weight[0] = float("nan")
-    measured = list(measure_units(network, batch, {"features.norm1": [0, 1], "features.norm2": [0]}))
+    measured = list(measure_units(network, batch, {"features.norm1": [0, 1], "features.norm2": [0]}, PRODUCERS))
     assert [unit.result for unit in measured] == [None, None, None]
 
 
-def test_layers_are_evenly_spaced(network):
-    assert normalized_layers(network) == ["features.norm1", "features.norm2"]
-    assert normalized_layers(network, 1) == ["features.norm1"]
-    assert normalized_layers(network, 9) == ["features.norm1", "features.norm2"]
-    many = nn.Sequential(OrderedDict((f"norm{index}", nn.BatchNorm2d(1)) for index in range(1, 14)))
-    assert normalized_layers(many, 3) == ["norm1", "norm7", "norm13"]
+def test_layers_are_evenly_spaced():
+    many = [f"norm{index}" for index in range(1, 14)]
+    assert evenly_spaced(many[:2]) == ["norm1", "norm2"]
+    assert evenly_spaced(many[:2], 1) == ["norm1"]
+    assert evenly_spaced(many[:2], 9) == ["norm1", "norm2"]
+    assert evenly_spaced(many, 3) == ["norm1", "norm7", "norm13"]

@@ -75,7 +75,7 @@ class ActivationTrack:
 
     Args:
         probe: the name of the rows: `activations` or `activations_fixed`.
-        layers: module names.
+        layers: module names; none for a network that shows none (`normlab.nn.structure`).
         units: how many units a layer, drawn once from the seed; layers of equal widths in the same order have the same
             units in every track.
         seed: the run's seed.

@@ -99,6 +99,8 @@ class _RunProbes:
             rows.add("shift", step, values, layer=layer)
         for layer, values in weight_sizes(model, run.learning_rate).items():
             rows.add("weights", step, values, layer=layer)
+        if not self.tracks[0].layers:
+            rows.add("activations", step, {"normalized_layers": 0.0})  # why there are no other rows of activations
         now = [track.measure(model, step) for track in self.tracks]
         # the model moves on, in float32 whatever it is trained in; the next checkpoint replaces it
         train_step(model, self.optimizer, run, batch, step)

@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from normlab.data.images import Batches, ImageSplit
+from normlab.nn.structure import read_structure
 from normlab.runs.finished import check_steps, load_trained
 from normlab.seeding import generator
 from normlab.specs.assumptions import AssumptionsSpec
 from normlab.specs.training import RunSpec
 from normlab.studies.statements.table import Tally, build_table
-from normlab.studies.statements.trained_units import TrainedUnit, measure_units, normalized_layers
+from normlab.studies.statements.trained_units import TrainedUnit, evenly_spaced, measure_units
 
 
 def measure_trained_cases(
@@ -32,7 +33,8 @@ def measure_trained_cases(
     float64; m is batch x pixels (all of them); sigma without eps. Statements and quantities:
 
     - units: `usable`, the share of units with finite values, sigma > 0 and gamma != 0. The rest is over these. A run
-      that diverged before the step has one such row, with fraction 0 and the layer "".
+      that diverged before the step has one such row, with fraction 0 and the layer "". A network whose normalizers do
+      not stand right behind a convolution or linear layer has the row `producer_known`, with fraction 0, instead.
     - theorem_4_1: `holds_printed`, `holds_corrected`, `gamma_at_most_sigma`, `v_at_most_g`; medians `gamma_over_sigma`
       and `kept_share` = ||v||^2 / (gamma^2/sigma^2 ||g||^2), what the theorem leaves of the trivial bound.
     - theorem_4_2: `overlap_positive` (<g, yhat> > 0), `curvature_v_nonnegative`, `curvature_g_nonnegative`,
@@ -56,7 +58,7 @@ def measure_trained_cases(
     batches = Batches(split, run.train.batch_size, run.seed, run.train.augment)
     for step in spec.steps:
         model = load_trained(run, folder, step, len(split.classes), split.images.device)
-        rows += _diverged_rows(run, step) if model is None else _measure_step(spec, run, step, model, batches)
+        rows += _rows_without(run, step, "usable") if model is None else _measure_step(spec, run, step, model, batches)
         on_step()
     return build_table(rows)
 
@@ -65,23 +67,31 @@ def _measure_step(
     spec: AssumptionsSpec, run: RunSpec, step: int, model: nn.Module, batches: Batches
 ) -> list[dict[str, Any]]:
     inputs, targets = batches.at(step)
-    chosen = {name: _choose(run, name, model, spec.units) for name in normalized_layers(model, spec.layers)}
+    structure = read_structure(model, inputs[:2].double())
+    producers = {norm: weight for norm, weight in structure.producers.items() if _is_affine(model, weight)}
+    chosen = {name: _choose(run, name, model, spec.units) for name in evenly_spaced(list(producers), spec.layers)}
     tallies = {name: Tally() for name in chosen}
     samples = {}
-    for unit in measure_units(model, (inputs.double(), targets), chosen):
+    for unit in measure_units(model, (inputs.double(), targets), chosen, producers):
         _add(tallies[unit.layer], unit)
         samples[unit.layer] = len(unit.y)
-    return [
+    measured = [
         {**_keys(run, step), "layer": name, "samples": samples[name], **row}
         for name, tally in tallies.items()
         for row in tally.rows()
     ]
+    return measured if chosen else _rows_without(run, step, "producer_known")
+
+
+def _is_affine(model: nn.Module, layer: str) -> bool:
+    """Whether row j of the layer's weight makes channel j of its output: what X'u is computed from."""
+    return isinstance(model.get_submodule(layer), nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear)
 
 
 def _choose(run: RunSpec, layer: str, model: nn.Module, count: int) -> list[int]:
     """The same units at every step of a run: the lowest `count` of a permutation drawn for the layer."""
-    width = model.get_submodule(layer).num_features
-    order = torch.randperm(width, generator=generator(run.seed, "theory", layer))  # type: ignore[call-overload]
+    width = len(model.get_parameter(f"{layer}.weight"))
+    order = torch.randperm(width, generator=generator(run.seed, "theory", layer))
     return sorted(order[:count].tolist())
 
 
@@ -133,8 +143,8 @@ def _curvature(unit: TrainedUnit, overlap: float, v_square: float, g_square: flo
     }
 
 
-def _diverged_rows(run: RunSpec, step: int) -> list[dict[str, Any]]:
-    row = {"statement": "units", "quantity": "usable", "count": 1, "fraction": 0.0, "value": math.nan}
+def _rows_without(run: RunSpec, step: int, quantity: str) -> list[dict[str, Any]]:
+    row = {"statement": "units", "quantity": quantity, "count": 1, "fraction": 0.0, "value": math.nan}
     return [{**_keys(run, step), "layer": "", "samples": 0, **row}]
 
 

@@ -24,7 +24,7 @@ class TrainedUnit:
         curvature_v: v'Hv, H the Hessian of the loss in this unit's outputs, the other units fixed.
         curvature_g: g'Hg.
         scale_v: ||Hv|| ||v||, the size that the sign of v'Hv is judged against.
-        weight_gradient_v: ||X'v||, X (m, inputs x 9) the patches that the convolution sees: the gradient of the
+        weight_gradient_v: ||X'v||, X (m, inputs x 9) the patches that the 3x3 convolution sees: the gradient of the
         weights. weight_gradient_g: ||X'g||, the same without BatchNorm.
         bias_gradient_g: <1, g>, what a column of ones in X adds to X'g; it adds <1, v> = 0 to X'v.
     """
@@ -43,18 +43,20 @@ class TrainedUnit:
     bias_gradient_g: float = float("nan")
 
 
-def normalized_layers(model: nn.Module, count: int = 0) -> list[str]:
-    """Names of the BatchNorm modules in order; with `count` that many of them, evenly spaced from first to last."""
-    names = [name for name, module in model.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+def evenly_spaced(names: Sequence[str], count: int = 0) -> list[str]:
+    """`count` of the names, evenly spaced from first to last; all of them with 0, or where there are no more."""
     if count == 0 or count >= len(names):
-        return names
+        return list(names)
     if count == 1:
-        return names[:1]
+        return list(names[:1])
     return [names[round(index * (len(names) - 1) / (count - 1))] for index in range(count)]
 
 
 def measure_units(
-    model: nn.Module, batch: tuple[Tensor, Tensor], units: Mapping[str, Sequence[int]]
+    model: nn.Module,
+    batch: tuple[Tensor, Tensor],
+    units: Mapping[str, Sequence[int]],
+    producers: Mapping[str, str],
 ) -> Iterator[TrainedUnit]:
     """Measure units of BatchNorm layers on one batch, in train mode.
 
@@ -62,10 +64,11 @@ def measure_units(
     the layers behind it: H v = d/dz <g(z), v> with v on the unit's channel and z the layer's output.
 
     Args:
-        model: a float64 network in train mode in which `normK` normalizes the output of the convolution `convK` beside
-            it; its running statistics move.
+        model: a float64 network in train mode; its running statistics move.
         batch: inputs (float64) and targets.
         units: which units of which BatchNorm layers.
+        producers: BatchNorm layer → the convolution or linear layer whose output it normalizes
+            (`normlab.nn.structure`).
     """
     taps = _Taps(model, units)
     loss = cross_entropy(model, batch)
@@ -73,7 +76,8 @@ def measure_units(
     outputs = [taps.outputs[name] for name in units]
     gradients = torch.autograd.grad(loss, outputs, create_graph=True)
     for name, output, gradient in zip(units, outputs, gradients, strict=True):
-        yield from _measure_layer(model, name, units[name], taps.inputs[name], output, gradient)
+        weight = model.get_parameter(f"{producers[name]}.weight")
+        yield from _measure_layer(model, name, units[name], weight, taps.inputs[name], output, gradient)
 
 
 class _Taps:
@@ -96,7 +100,7 @@ class _Taps:
 
 
 def _measure_layer(
-    model: nn.Module, name: str, units: Sequence[int], y: Tensor, z: Tensor, gradient: Tensor
+    model: nn.Module, name: str, units: Sequence[int], weight: Tensor, y: Tensor, z: Tensor, gradient: Tensor
 ) -> Iterator[TrainedUnit]:
     scales = model.get_parameter(f"{name}.weight").tolist()
     defined: dict[int, Theorem41] = {}
@@ -107,7 +111,6 @@ def _measure_layer(
     shape = y[:, 0].shape
     sides = {unit: (result.v.view(shape), gradient[:, unit].detach()) for unit, result in defined.items()}
     # without bias: X alone. One call gives X'u for all units: row j of the weights' gradient sees channel j only
-    weight = _convolution(model, name).weight
     products = [_weight_gradients(y, weight, {unit: pair[i] for unit, pair in sides.items()}) for i in range(2)]
     for unit in units:
         flat_y, flat_g = y[:, unit].detach().flatten(), gradient[:, unit].detach().flatten()
@@ -138,11 +141,6 @@ def _theorem(y: Tensor, g: Tensor, gamma: float) -> Theorem41 | None:
         return theorem_4_1(y.detach().flatten(), g.detach().flatten(), gamma)
     except ValueError:  # sigma = 0, gamma = 0 or not finite: the statement is about something else
         return None
-
-
-def _convolution(model: nn.Module, norm: str) -> nn.Conv2d:
-    parent, _, own = norm.rpartition(".")
-    return model.get_submodule(f"{parent}.{own.replace('norm', 'conv')}")  # type: ignore[return-value]
 
 
 def _weight_gradients(y: Tensor, weight: Tensor, sides: dict[int, Tensor]) -> dict[int, float]:
