@@ -1,6 +1,5 @@
 """Programs on which the probes once gave a wrong number, a trace or a traceback, each held against a deep copy."""
 
-import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,45 +11,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from normlab.probes import covariate_shift, landscape
+from tests.reference.functions import assert_walk_is_true, loss_fn, vectors
 from tests.reference.traces import no_trace
-
-Loss = Callable[[nn.Module, Any], Tensor]
-
-
-def loss_fn(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    return cross_entropy(model(batch[0]), batch[1])
-
-
-def rows() -> tuple[Tensor, Tensor]:
-    return torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1)), torch.arange(6) % 3
 
 
 def mlp() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).double()
-
-
-def stepped(model: nn.Module, loss: Loss, batch: Any, size: float) -> tuple[float, Tensor, Tensor]:
-    """Loss and gradient after a step of plain SGD, and the gradient before it: each on a deep copy of its own."""
-    twin, moved = copy.deepcopy(model), copy.deepcopy(model)
-    loss(twin, copy.deepcopy(batch)).backward()
-    with torch.no_grad():
-        for p, q in zip(moved.parameters(), twin.parameters(), strict=True):
-            p.sub_(size * q.grad)
-    there = loss(moved, copy.deepcopy(batch))
-    there.backward()
-    flat = [torch.cat([p.grad.reshape(-1) for p in m.parameters()]) for m in (moved, twin)]
-    return there.item(), flat[0], flat[1]
-
-
-def assert_walk_is_true(model: nn.Module, loss: Loss, batch: Any, size: float = 0.5) -> None:
-    there, new, old = stepped(model, loss, batch, size)
-    with no_trace(model, batch):
-        found = landscape(model, loss, batch, [size, size, size])
-    # the same operations in the same order on float64: only the order of sums may differ
-    assert found.losses.tolist() == pytest.approx([there] * 3, rel=1e-12)
-    assert found.gradient_distances.tolist() == pytest.approx([(new - old).norm().item()] * 3, rel=1e-9)
-    assert not found.notes
 
 
 def test_01_memory_shared_with_an_attribute() -> None:
@@ -64,7 +31,7 @@ def test_01_memory_shared_with_an_attribute() -> None:
             return x @ self.w.T
 
     torch.manual_seed(0)
-    assert_walk_is_true(Shared(), loss_fn, rows())
+    assert_walk_is_true(Shared(), loss_fn, vectors())
 
 
 @pytest.mark.parametrize("used", [False, True])
@@ -72,9 +39,9 @@ def test_01_spectral_norm_of_hooks_before_and_after_its_first_forward(used: bool
     model = mlp()
     nn.utils.spectral_norm(model[0])  # fresh: .weight lies over weight_orig
     if used:
-        model(rows()[0])
+        model(vectors()[0])
         model[0].weight = model[0].weight.detach()  # a deep copy refuses a graph
-    assert_walk_is_true(model, loss_fn, rows())
+    assert_walk_is_true(model, loss_fn, vectors())
 
 
 def test_03_an_entry_popped_from_the_batch_and_one_bound_anew() -> None:
@@ -87,7 +54,7 @@ def test_03_an_entry_popped_from_the_batch_and_one_bound_anew() -> None:
         b["x"] = b["x"] * 2
         return cross_entropy(m(b["x"]), b["labels"])
 
-    x, y = rows()
+    x, y = vectors()
     batch = {"x": x, "labels": y}
     for loss in (popping, scaling):
         assert_walk_is_true(model, loss, batch)
@@ -112,11 +79,11 @@ class Observer(nn.Module):
 def test_04_a_buffer_that_is_resized_and_attached_to_the_graph() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), Observer(), nn.Linear(5, 3)).double()
-    assert_walk_is_true(model, loss_fn, rows())
+    assert_walk_is_true(model, loss_fn, vectors())
     assert model[2].low.shape == (0,)
     model.eval()
-    with no_trace(model, rows()):
-        landscape(model, lambda m, b: cross_entropy(torch.dropout(m(b[0]), 0.1, True), b[1]), rows(), [0.1])
+    with no_trace(model, vectors()):
+        landscape(model, lambda m, b: cross_entropy(torch.dropout(m(b[0]), 0.1, True), b[1]), vectors(), [0.1])
 
 
 def test_04_what_cannot_be_put_back_is_named_and_everything_else_is_put_back() -> None:
@@ -138,7 +105,7 @@ def test_04_what_cannot_be_put_back_is_named_and_everything_else_is_put_back() -
     with pytest.warns(
         RuntimeWarning, match=r"could not put back a numpy array of shape \(3,\) .*all else is as before"
     ):
-        landscape(model, lambda m, b: loss_fn(m, b) + torch.rand(()), rows(), [0.1])
+        landscape(model, lambda m, b: loss_fn(m, b) + torch.rand(()), vectors(), [0.1])
     assert torch.equal(model.linear.weight, weight)
     assert torch.equal(model.norm.running_mean, mean)
     assert torch.equal(torch.get_rng_state(), state)
@@ -146,7 +113,7 @@ def test_04_what_cannot_be_put_back_is_named_and_everything_else_is_put_back() -
 
 
 def test_07_values_of_gradients_are_kept() -> None:
-    model, batch = mlp(), rows()
+    model, batch = mlp(), vectors()
 
     def auxiliary(m: nn.Module, b: tuple[Tensor, Tensor]) -> Tensor:
         m(b[0]).square().mean().backward()
@@ -179,7 +146,7 @@ class Accumulating(torch.optim.SGD):
 
 
 def test_13_an_optimizer_without_a_next_step() -> None:
-    model, batch = mlp(), rows()
+    model, batch = mlp(), vectors()
     with no_trace(model, batch), pytest.raises(ValueError, match=r"SAM needs a closure .* use learning_rate="):
         covariate_shift(model, loss_fn, batch, optimizer=SAM(model.parameters(), 0.1))
     optimizer = Accumulating(model.parameters(), lr=0.5)
@@ -227,7 +194,7 @@ class Accelerated(torch.optim.Optimizer):
 
 @pytest.mark.parametrize("wrapper", [Lightning, Accelerated])
 def test_23_wrapped_optimizers_are_opened(wrapper: Callable[[torch.optim.Optimizer], Any]) -> None:
-    model, batch = mlp(), rows()
+    model, batch = mlp(), vectors()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     with no_trace(model, batch, optimizer):
         found = covariate_shift(model, loss_fn, batch, optimizer=wrapper(optimizer))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from normlab.probes.hessian import hessian_of
 from normlab.probes.lanczos import largest_eigenvalues
 from normlab.probes.objective import Batch, LossFn, objective_at
-from normlab.probes.vectors import check_vector, dot, l2_norm
+from normlab.probes.vectors import check_vector, dot, l2_norm, real_size
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,9 @@ def directional_curvature(
         if not math.isfinite(norm):
             notes = ("the gradient is not finite: the curvature along it is undefined",)
             return DirectionalCurvature(math.nan, math.nan, norm, mode, notes)
-        unit = [(x.double() / norm).to(x.dtype) for x in g]  # of unit length: H·g could overflow where H·unit does not
+        unit = [
+            (x.to(torch.promote_types(x.dtype, torch.float64)) / norm).to(x.dtype) for x in g
+        ]  # of unit length: H·g could overflow where H·unit does not
         image = hessian.times(unit)
         stretch, rayleigh = l2_norm(image), dot(unit, image)
         if not math.isfinite(stretch):
@@ -190,7 +192,7 @@ def top_eigenvalues(
     if not (tol >= 0 and math.isfinite(tol)):
         raise ValueError(f"tol must be a finite number of at least 0, got {tol!r}")
     with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
-        n = sum(p.numel() for p in objective.parameters)
+        n = sum(map(real_size, objective.parameters))
         if not 1 <= k <= n:
             raise ValueError(f"k must be between 1 and {n}, the number of trainable parameters, got {k}")
         if max_products < k:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from normlab.probes.objective import Objective
 from normlab.probes.precision import twice_differentiable
-from normlab.probes.vectors import l2_norm
+from normlab.probes.vectors import flatten, l2_norm, unflatten
 
 
 class Hessian:
@@ -43,7 +43,7 @@ class Hessian:
         A random vector alone has a share of 1/√n in the top eigenvector; the gradient of a network has a large one,
         which saves a few products, and the random part still reaches eigenvectors orthogonal to the gradient.
         """
-        gradient = torch.cat([g.reshape(-1).to(gaussian) for g in self.gradient])
+        gradient = flatten(self.gradient).to(gaussian)
         norm = l2_norm(self.gradient)
         gaussian = gaussian / torch.linalg.vector_norm(gaussian)
         both = gaussian + gradient / norm if 0 < norm < math.inf else gaussian
@@ -51,13 +51,8 @@ class Hessian:
         return both if torch.linalg.vector_norm(both) > 1e-3 else gaussian
 
     def times_flat(self, vector: Tensor) -> Tensor:
-        """Hv for a vector (n,) that holds all parameters in order."""
-        parts = vector.split([p.numel() for p in self.objective.parameters])
-        shaped = [
-            v.view(p.shape).to(device=p.device, dtype=p.dtype)
-            for v, p in zip(parts, self.objective.parameters, strict=True)
-        ]
-        return torch.cat([h.reshape(-1).to(vector) for h in self.times(shaped)])
+        """Hv for a real vector (n,) that holds all parameters in order."""
+        return flatten(self.times(unflatten(vector, self.objective.parameters))).to(vector)
 
 
 @contextmanager

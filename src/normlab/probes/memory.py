@@ -161,7 +161,7 @@ def shared_memory(tensors: Sequence[Tensor]) -> tuple[int, int] | None:
     for index, tensor in enumerate(tensors):
         if not _is_dense(tensor) or not tensor.numel():
             continue
-        if torch._debug_has_internal_overlap(tensor) == 1:
+        if _overlaps_itself(tensor):
             return index, index
         start = tensor.data_ptr()
         spans.append((str(tensor.device), start, start + (_reach(tensor) + 1) * tensor.element_size(), index))
@@ -189,6 +189,17 @@ def _overlap(a: Tensor, b: Tensor) -> bool:
     return bool((used > 1).any())
 
 
+def _overlaps_itself(tensor: Tensor) -> bool:
+    """Whether elements may share memory, as those of an expanded tensor do; no, if every stride steps over all that the
+    shorter ones reach."""
+    reach = 0
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1 and stride <= reach:
+            return True
+        reach += (size - 1) * stride
+    return False
+
+
 def _reach(tensor: Tensor) -> int:
     """How many elements lie between the first and the last one in memory."""
     return sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
@@ -211,7 +222,7 @@ def _is_dense(tensor: Tensor) -> bool:
 
 def _writable(data: Tensor) -> Tensor:
     """The memory of a tensor as something that can be written to: all bytes of its span if elements overlap."""
-    if torch._debug_has_internal_overlap(data) == 0:
+    if not _overlaps_itself(data):
         return data
     size = (_reach(data) + 1) * data.element_size() if data.numel() else 0
     span = torch.empty(0, dtype=torch.uint8, device=data.device)

@@ -8,12 +8,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
 
 from normlab.probes.objective import Batch, objective_at
 from normlab.probes.precision import ACCEPTED_DTYPES
 from normlab.probes.preservation import tensors_in
 
 BINS = 64
+_CHANNELS_FIRST = (_NormBase, nn.GroupNorm)
+_FEATURES_LAST = (nn.Linear, nn.Bilinear, nn.LayerNorm, nn.RMSNorm, nn.Embedding, nn.RNNBase, nn.MultiheadAttention)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ def activation_moments(
     forward: Callable[[nn.Module, Batch], Any] | None = None,
     mode: str = "train",
     generator: torch.Generator | None = None,
+    axis: int | None = None,
+    also: Sequence[nn.Module] = (),
 ) -> dict[str, MomentsProbe]:
     """Mean, variance and histogram of the outputs of the named modules on one batch.
 
@@ -61,20 +67,26 @@ def activation_moments(
     batch × positions: the convention of the paper's Appendix A.2.1. The differences of these moments from step to step
     are its Figure 8, the histograms its Figures 1(c), 2 and 6.
 
-    Cost: one forward pass without a graph.
+    The units lie along one axis of the output: for convolutions and for batch, instance and group normalization that of
+    the channels (N, C, …), for linear, embedding and recurrent layers and layer normalization the last (N, …, C), also
+    of images kept as (N, H, W, C). Other modules put out what they like: axis 1 is taken for two or four dimensions and
+    the last for three; `axis` says otherwise.
+
+    Cost: one forward pass without a graph (with one if the model differentiates inside).
 
     Args:
         model: any module.
         batch: one batch.
-        layers: module names, as in `model.named_modules()`. The channel axis of an output is 1 for two or four
-            dimensions and the last for three; of a tuple the first tensor counts; several calls of one module in a
-            forward pass are pooled.
+        layers: module names, as in `model.named_modules()`. Of a tuple of outputs the first tensor counts; several
+            calls of one module in a forward pass are pooled.
         units: how many channels at most; fewer if the layer has fewer.
         forward: `forward(model, batch)` runs the model; by default `model(batch)`, or `model(batch[0])` for a tuple
             or list such as a `DataLoader` yields.
         mode: "train" (batch statistics; default) or "eval".
         generator: source of the choice of channels, by default torch's global CPU state, which is not consumed. Layers
             draw in the order of the forward pass.
+        axis: of the units in the outputs of all `layers`; by default by the type of the layer, as above.
+        also: modules outside of the model whose state `forward` changes, where it does not show them.
 
     Returns:
         Name of the module → its moments, in the order of `layers`.
@@ -82,20 +94,20 @@ def activation_moments(
     Raises:
         TypeError: a bfloat16 or half model, outputs that are not float32 or float64.
         ValueError: an unknown layer (the message lists the valid ones), one that the forward pass does not call, an
-            output of one or five dimensions, `units` below 1.
+            output of one dimension (or of five and more from a module whose axis is not known), `units` below 1.
     """
     if isinstance(units, bool) or not isinstance(units, int) or units < 1:
         raise ValueError(f"units must be a positive integer, got {units!r}")
     if isinstance(layers, str) or not isinstance(layers, Sequence):
         raise TypeError(f"layers must be a sequence of module names, got {layers!r}")
     run = forward or _default_forward
-    with objective_at(model, run, batch, mode=mode, trainable=False) as objective:
+    with objective_at(model, run, batch, mode=mode, trainable=False, also=also) as objective:
         modules = dict(objective.model.named_modules(remove_duplicate=False))
         for name in layers:
             if name not in modules:
                 raise ValueError(f"unknown layer {name!r}: modules are {', '.join(filter(None, modules))}")
         draw = generator or objective.state.random.generator()
-        taps = {modules[name]: _Tap(name, units, draw) for name in layers}
+        taps = {modules[name]: _Tap(name, units, draw, axis) for name in layers}
         objective.without_graph(lambda: objective.run(lambda inner: run(inner, batch), _tapped(taps)))
         return {name: taps[modules[name]].moments(mode) for name in layers}
 
@@ -103,8 +115,9 @@ def activation_moments(
 class _Tap:
     """Copies of the chosen channels of one module's outputs: a later in-place ReLU must not reach them."""
 
-    def __init__(self, name: str, units: int, generator: torch.Generator) -> None:
+    def __init__(self, name: str, units: int, generator: torch.Generator, axis: int | None) -> None:
         self.name = name
+        self.axis = axis
         self.limit = units
         self.generator = generator
         self.units: Tensor | None = None
@@ -116,18 +129,23 @@ class _Tap:
             raise ValueError(f"layer {self.name!r} does not put out a tensor, got {type(output).__name__}")
         if tensor.dtype not in ACCEPTED_DTYPES:
             raise TypeError(f"layer {self.name!r} puts out {tensor.dtype}; moments are of float32 and float64 outputs")
-        if tensor.ndim not in (2, 3, 4):
-            raise ValueError(
-                f"layer {self.name!r} puts out shape {tuple(tensor.shape)}; "
-                "accepted are (N, C), (N, L, C) and (N, C, H, W)"
-            )
-        channels = tensor.movedim(-1 if tensor.ndim == 3 else 1, 0)
+        channels = tensor.movedim(self._axis_of(module, tensor), 0)
         if self.units is None:
             self.units = self._choose(channels.shape[0])
         elif int(self.units[-1]) >= channels.shape[0]:
             raise ValueError(f"layer {self.name!r} is called several times, with different numbers of channels")
         picked = channels.detach().index_select(0, self.units.to(channels.device))
         self.values.append(picked.reshape(len(self.units), -1).cpu())
+
+    def _axis_of(self, module: nn.Module, output: Tensor) -> int:
+        axis = unit_axis(module, output.ndim) if self.axis is None else self.axis
+        if output.ndim < 2 or axis is None or not -output.ndim <= axis < output.ndim:
+            raise ValueError(
+                f"layer {self.name!r} puts out shape {tuple(output.shape)}, in which "
+                + (f"there is no axis {axis}" if self.axis is not None else "the axis of the units is not known")
+                + "; accepted are (N, C), (N, L, C), (N, C, H, W), others with axis="
+            )
+        return axis
 
     def _choose(self, channels: int) -> Tensor:
         if channels <= self.limit:
@@ -150,6 +168,17 @@ class _Tap:
             mode=mode,
             notes=notes,
         )
+
+
+def unit_axis(module: nn.Module, dimensions: int) -> int | None:
+    """Along which axis of its output a module's units (channels, features) lie; None if that cannot be told."""
+    if isinstance(module, _ConvNd):
+        return -1 - len(module.kernel_size)  # also without a batch axis
+    if isinstance(module, _CHANNELS_FIRST) or getattr(module, "batch_coupled", False) is True:
+        return 1
+    if isinstance(module, _FEATURES_LAST):
+        return -1
+    return {2: 1, 3: -1, 4: 1}.get(dimensions)
 
 
 @contextmanager

@@ -17,9 +17,18 @@ from torch.overrides import TorchFunctionMode
 from normlab.probes.interrupts import closed_undisturbed
 
 ACCEPTED_DTYPES = (torch.float32, torch.float64)
+_MEASURED = (*ACCEPTED_DTYPES, torch.complex64, torch.complex128)
 _LOW_PRECISION = tuple(
     dtype
-    for name in ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz")
+    for name in (
+        "float16",
+        "bfloat16",
+        "complex32",
+        "float8_e4m3fn",
+        "float8_e5m2",
+        "float8_e4m3fnuz",
+        "float8_e5m2fnuz",
+    )
     if (dtype := getattr(torch, name, None)) is not None
 )
 # torch's switches, parents before children: a child that was never set reads as its parent
@@ -35,20 +44,21 @@ _PRECISION_LEAVES = (
 
 
 def floating_dtype(model: nn.Module) -> torch.dtype:
-    """The type that results of this model have: float32, or float64 as soon as one trainable parameter is float64.
+    """The real type that results of this model have: float32, or float64 as soon as one trainable parameter has it.
 
     Raises:
-        TypeError: a floating parameter or buffer is neither float32 nor float64 (bfloat16, half, complex).
+        TypeError: a floating parameter or buffer is of lower precision (bfloat16, half, complex half).
     """
     dtype = torch.float32
     for kind, named in (("parameter", model.named_parameters()), ("buffer", model.named_buffers())):
         for name, tensor in named:
-            if (tensor.is_floating_point() or tensor.is_complex()) and tensor.dtype not in ACCEPTED_DTYPES:
+            if (tensor.is_floating_point() or tensor.is_complex()) and tensor.dtype not in _MEASURED:
+                wanted = "model.to(torch.complex64)" if tensor.is_complex() else "model.float()"
                 raise TypeError(
-                    f"{kind} {name!r} is {tensor.dtype}: probes measure float32 and float64 models only; "
-                    "cast the model first (model.float()), batch included"
+                    f"{kind} {name!r} is {tensor.dtype}: probes measure float32 and float64 models only (complex64 and "
+                    f"complex128 alike); cast the model first ({wanted}), batch included"
                 )
-            if kind == "parameter" and tensor.requires_grad and tensor.dtype == torch.float64:
+            if kind == "parameter" and tensor.requires_grad and tensor.dtype in (torch.float64, torch.complex128):
                 dtype = torch.float64
     return dtype
 
@@ -105,7 +115,7 @@ def twice_differentiable(model: nn.Module) -> Iterator[None]:
     """Kernels whose second derivative exists and is right: attention and weight normalization by their formulas,
     recurrent layers without cuDNN and oneDNN."""
     with closed_undisturbed() as stack:
-        stack.enter_context(_WeightNormByFormula())
+        stack.enter_context(_ByFormula())
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         if any(isinstance(module, nn.RNNBase) for module in model.modules()):
             stack.callback(setattr, torch.backends.cudnn, "enabled", torch.backends.cudnn.enabled)
@@ -115,21 +125,34 @@ def twice_differentiable(model: nn.Module) -> Iterator[None]:
         yield
 
 
-class _WeightNormByFormula(TorchFunctionMode):
-    """w = g·v/‖v‖ from differentiable steps: the second derivative of torch's fused kernel is wrong (torch 2.15, CPU:
-    `gradgradcheck` fails, and the Hessian comes out asymmetric)."""
+class _ByFormula(TorchFunctionMode):
+    """Functions from differentiable steps where torch's own kernel has no second derivative, or a wrong one.
+
+    Missing: hardsigmoid (every MobileNetV3). Wrong: the fused weight normalization (torch 2.15, CPU: `gradgradcheck`
+    fails, and the Hessian comes out asymmetric).
+    """
 
     def __torch_function__(
         self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        if function is not torch._weight_norm:
-            return function(*args, **(kwargs or {}))
-        return _weight_norm(*args, **(kwargs or {}))
+        return _FORMULAS.get(function, function)(*args, **(kwargs or {}))
+
+
+def _hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    value = nn.functional.relu6(input + 3) / 6
+    return input.copy_(value) if inplace else value
 
 
 def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
     axes = [axis for axis in range(v.ndim) if dim == -1 or axis != dim % v.ndim]  # -1 is one norm for all of v
     return v * (g / torch.linalg.vector_norm(v, dim=axes, keepdim=dim != -1))
+
+
+_FORMULAS: dict[Callable[..., Any], Callable[..., Any]] = {
+    torch._weight_norm: _weight_norm,
+    nn.functional.hardsigmoid: _hardsigmoid,
+    torch._C._nn.hardsigmoid: _hardsigmoid,
+}
 
 
 @contextmanager

@@ -50,21 +50,25 @@ class Reach:
         self.iterators: list[str] = []
         self.complete = True
         self._seen: dict[int, Any] = {}  # keeps what it names alive, so that an id stays that object's
-        self._queue: deque[tuple[Any, bool]] = deque((root, False) for root in (model, *also))
-        self._follow()
+        self._strict: deque[Any] = deque((model, *also))
+        self._loose: deque[Any] = deque()
+        self._follow(self._strict)
         before = len(self._seen)
-        self._queue.append((batch, False))
-        self._follow()
+        self._strict.append(batch)
+        self._follow(self._strict)
         found = list(self._seen.values())[before:]
         self.iterators = [type(entry).__name__ for entry in found if isinstance(entry, Iterator)]
-        self._queue.extend((function, True) for function in functions)
-        self._follow()
+        self._loose.extend(functions)
+        while self._loose:  # what is reached both ways is the model's
+            self._follow(self._loose, at_most=1)
+            self._follow(self._strict)
         self.containers.settle()
 
-    def _follow(self) -> None:
-        queue, seen = self._queue, self._seen
-        while queue:
-            found, loose = queue.popleft()
+    def _follow(self, queue: deque[Any], at_most: int = LIMIT) -> None:
+        seen = self._seen
+        while queue and at_most:
+            at_most -= 1
+            found = queue.popleft()
             if id(found) in seen:
                 continue
             if len(seen) >= LIMIT:
@@ -74,12 +78,13 @@ class Reach:
             seen[id(found)] = found
             kind = type(found)
             visit = _VISITS.get(kind) or _VISITS.setdefault(kind, _visit_of(kind))
-            visit(self, found, loose)
+            visit(self, found, queue is self._loose)
 
     def _enqueue(self, values: Iterable[Any], loose: bool) -> None:
+        queue = self._loose if loose else self._strict
         for value in values:
             if type(value) not in ATOMS:
-                self._queue.append((value, loose))
+                queue.append(value)
 
     def _module(self, module: nn.Module, loose: bool) -> None:
         self.modules.append(module)
@@ -95,7 +100,7 @@ class Reach:
                 if kind in _CLEARED and not value:
                     self.containers.add_empty(value)
                 else:
-                    self._queue.append((value, False))
+                    self._strict.append(value)
 
     def _object(self, found: Any, loose: bool) -> None:
         if isinstance(found, types.SimpleNamespace) and loose:
@@ -162,7 +167,7 @@ class Reach:
     def _tensor(self, found: Tensor, loose: bool) -> None:
         self.tensors.append(found)
         if found.is_leaf and found.grad is not None:
-            self._queue.append((found.grad, loose))
+            self._enqueue([found.grad], loose)
         own = found.__dict__
         if own:
             self._attributes(own)

@@ -1,5 +1,7 @@
 """Norms and angles of vectors that are lists of tensors shaped like a model's parameters.
 
+Complex numbers are pairs of real ones: ‖z‖₂² = Σ |z|², ⟨y, z⟩ = Re Σ ȳz, as torch's gradients of real losses take them.
+
 A float32 sum over three million parameters is wrong in the fifth digit, and squares overflow from 1e19 on. So float32
 products are summed in short pieces, the pieces in float64, and vectors whose squares come near the limits of float32
 are taken in float64 altogether.
@@ -59,6 +61,32 @@ def dot(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
     return _reduce(a, b, lambda x, y: [x.dot(y), x.dot(x), y.dot(y)], squares=(1, 2))[0]
 
 
+def real_parts(tensor: Tensor) -> Tensor:
+    """The elements as one real vector, detached; a complex number is two, its real and its imaginary part."""
+    tensor = tensor.detach()
+    return (torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor).reshape(-1)
+
+
+def flatten(tensors: Sequence[Tensor]) -> Tensor:
+    """All elements as one real vector, in order, on the first one's device."""
+    return torch.cat([real_parts(t).to(real_parts(tensors[0]).device) for t in tensors])
+
+
+def unflatten(vector: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors that a real vector holds, with the shapes, types and devices of `like`."""
+    parts = vector.split([real_size(t) for t in like])
+    shaped = [
+        torch.view_as_complex(part.view(*t.shape, 2)) if t.is_complex() else part.view(t.shape)
+        for part, t in zip(parts, like, strict=True)
+    ]
+    return [part.to(device=t.device, dtype=t.dtype) for part, t in zip(shaped, like, strict=True)]
+
+
+def real_size(tensor: Tensor) -> int:
+    """How many real numbers a tensor holds."""
+    return tensor.numel() * (2 if tensor.is_complex() else 1)
+
+
 def check_vector(vector: object, parameters: Sequence[Tensor], what: str) -> list[Tensor]:
     """A caller's list of tensors, one a trainable parameter, cast to the parameters' types and devices.
 
@@ -82,7 +110,9 @@ def _reduce(a: Sequence[Tensor], b: Sequence[Tensor], terms: Pieces, squares: tu
     """Sums over all pieces of the terms; those at `squares` are sums of squares and tell whether float32 sufficed."""
     sums = _sum(terms(x, y) for x, y in _pieces(a, b))
     low, high = _SAFE_SQUARES
-    if any(x.dtype == torch.float32 for x in a) and not all(low < sums[index] < high for index in squares):
+    if any(x.dtype in (torch.float32, torch.complex64) for x in a) and not all(
+        low < sums[index] < high for index in squares
+    ):
         sums = _sum(terms(x.double(), y.double()) for x, y in _pieces(a, b))
     return sums
 
@@ -90,7 +120,7 @@ def _reduce(a: Sequence[Tensor], b: Sequence[Tensor], terms: Pieces, squares: tu
 def _pieces(a: Sequence[Tensor], b: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     for x, y in zip(a, b, strict=True):
         size = _PIECE.get(x.device.type, 2**24)
-        x, y = x.detach().reshape(-1), y.detach().reshape(-1)
+        x, y = real_parts(x), real_parts(y)
         yield from [(x, y)] if x.numel() <= size else zip(x.split(size), y.split(size), strict=True)
 
 
