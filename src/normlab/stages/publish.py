@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normlab.stages import command
-from normlab.tables.rows import KEYS
 from normlab.tracking.collected import TrackedRun, collect
 from normlab.tracking.store import publish
 
@@ -28,6 +27,8 @@ def draw(table: Path, run: TrackedRun, folder: Path) -> None:
 def _rows(table: Path, run: TrackedRun) -> "pd.DataFrame":
     import pandas as pd
 
+    from normlab.tables.rows import KEYS
+
     keys = [(key, "==", run.params.get(key, "")) for key in KEYS if key != "study"]
     return pd.read_parquet(table, filters=[("study", "==", run.study), ("batch", "==", 0), *keys])
 
@@ -46,9 +47,12 @@ def main(argv: list[str] | None = None) -> None:
             file=sys.stderr,
         )
         raise SystemExit(1) from None
+    for note in done.notes:
+        print(f"note: {note}", file=sys.stderr)
+    redrawn = f", {done.redrawn} had lost their pictures and got them again" if done.redrawn else ""
     print(
         f"MLflow: {len(runs)} runs, {done.added} written, {done.restored} brought back, {done.removed} no longer true "
-        f"and removed, {done.kept} as they were"
+        f"and removed, {done.kept} as they were{redrawn}"
     )
 
 

@@ -18,7 +18,7 @@ from normlab.specs.grid import planned_runs
 from normlab.specs.strict import load_params
 
 MAX_POINTS = 500
-FORMAT = 1  # part of every key: a change of what is published publishes everything anew
+FORMAT = 2  # part of every key: a change of what is published publishes everything anew
 PREFIXES = {"history": "train"}
 FIT_TABLES = ("history", "test", "held_out")  # what a training writes beside its summary and checkpoints
 STUDIES = {

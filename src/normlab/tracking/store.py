@@ -7,23 +7,21 @@ holds is decided by these keys alone, so that publishing twice adds nothing.
 import importlib
 import json
 import os
-import sqlite3
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
 
 from normlab.specs.training import RunSpec
+from normlab.tracking import local
 from normlab.tracking.collected import STUDIES, Series, TrackedRun, flatten, full_tags, live_series, thin
 
-KEY, UNFINISHED = "normlab.key", "normlab.unfinished"
+KEY, UNFINISHED, ATTACHED = "normlab.key", "normlab.unfinished", "normlab.attached"
 BATCH = 1000  # the most metrics that MLflow takes at once
 LIVE_POINTS = 20  # steps that one flush of a live run stores: the rest follows when the run is published
 
@@ -36,12 +34,19 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 
 @dataclass(frozen=True)
 class StoreChanges:
-    """How many runs `publish` found in the store, wrote, brought back, and took out as no longer true."""
+    """How many runs `publish` found in the store, wrote, brought back, and took out as no longer true.
+
+    Attributes:
+        redrawn: of those found, how many had lost their pictures and files and got them again.
+        notes: a line each for what was put right before.
+    """
 
     kept: int
     added: int = 0
     restored: int = 0
     removed: int = 0
+    redrawn: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def store_uri(root: Path = Path()) -> str:
@@ -63,8 +68,29 @@ def publish(
         draw: writes the figures of a run into a folder.
     """
     uri = store_uri(root)
-    if _nothing_new(runs, uri):
+    path = local.path_of(uri)
+    if path is None:
+        return _synchronize(runs, uri, root, draw)
+    reason, notes = local.damage(path), []
+    if reason is not None:
+        notes = [local.set_aside(path, reason)]
+    # importing mlflow takes seconds, reading two columns takes none
+    elif local.active(path, KEY) == Counter(run.key for run in runs) and not _without_files(path, root):
         return StoreChanges(kept=len(runs))
+    try:
+        changes = _synchronize(runs, uri, root, draw)
+    except Exception as error:
+        if not local.tells_damage(error, path):
+            raise
+        notes.append(local.set_aside(path, str(error)))
+        # MLflow keeps one connection an address, to the file that has just been renamed: so, another spelling of it
+        changes = _synchronize(runs, f"{local.SCHEME}{path.parent}/./{path.name}", root, draw)
+    return replace(changes, notes=tuple(notes))
+
+
+def _synchronize(
+    runs: Sequence[TrackedRun], uri: str, root: Path, draw: Callable[[TrackedRun, Path], None] | None
+) -> StoreChanges:
     client = _open(uri, root)
     experiments = {study: _experiment(client, study, uri, root) for study in sorted({run.study for run in runs})}
     stored = list(_stored(client))
@@ -76,25 +102,22 @@ def publish(
         _write(client, experiments[run.study], run, root, draw)
     for run in restored:
         client.restore_run(deleted[run.key])
+    path = local.path_of(uri)
+    lost = _without_files(path, root) if path else set()
+    bare = [(id, run) for run in runs if (id := active.get(run.key) or deleted.get(run.key)) in lost]
+    for run_id, run in bare:
+        _attach(client, run_id, run, draw)
     kept = {active.get(run.key) for run in runs}
-    shared = not uri.startswith("sqlite:")
-    stale = [old for old in stored if _is_active(old) and old.info.run_id not in kept and _is_stale(old, runs, shared)]
+    gone = [old for old in stored if _is_active(old) and old.info.run_id not in kept]
+    stale = [old for old in gone if _is_stale(old, runs, shared=path is None)]
     for old in stale:
         client.delete_run(old.info.run_id)
-    return StoreChanges(len(runs) - len(added) - len(restored), len(added), len(restored), len(stale))
+    same = len(runs) - len(added) - len(restored)
+    return StoreChanges(same, len(added), len(restored), len(stale), redrawn=len(bare))
 
 
-def _nothing_new(runs: Sequence[TrackedRun], uri: str) -> bool:
-    # importing mlflow takes seconds, reading one column takes none; on any doubt mlflow itself decides
-    if not uri.startswith("sqlite:///"):
-        return False
-    query = f"SELECT value FROM tags JOIN runs USING (run_uuid) WHERE lifecycle_stage = 'active' AND key = '{KEY}'"
-    try:
-        with closing(sqlite3.connect(f"file:{quote(uri.removeprefix('sqlite:///'))}?mode=ro", uri=True)) as store:
-            keys = Counter(value for (value,) in store.execute(query))
-    except sqlite3.Error:
-        return False
-    return keys == Counter(run.key for run in runs)
+def _without_files(path: Path, root: Path) -> set[str]:
+    return local.lost_artifacts(path, ATTACHED, root.resolve() / "mlruns")
 
 
 def _open(uri: str, root: Path) -> Any:
@@ -105,7 +128,10 @@ def _open(uri: str, root: Path) -> Any:
     mlflow = importlib.import_module("mlflow")
     for noisy in ("mlflow", "alembic"):  # they announce every table, and print each error beside raising it
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    path = local.path_of(uri)
     with FileLock(root.resolve() / "mlflow.db.lock"):  # two processes that create one store destroy each other
+        if path is not None and not path.exists():
+            local.create(path, lambda address: mlflow.MlflowClient(tracking_uri=address))
         return mlflow.MlflowClient(tracking_uri=uri)
 
 
@@ -117,7 +143,7 @@ def _experiment(client: Any, study: str, uri: str, root: Path) -> str:
         found = client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
-        place = (root.resolve() / "mlruns" / name).as_uri() if uri.startswith("sqlite:") else None
+        place = (root.resolve() / "mlruns" / name).as_uri() if local.path_of(uri) else None
         # the second tag says that these are trainings, which MLflow shows otherwise than chat programs
         tags = {"mlflow.note.content": STUDIES[study], "mlflow.experimentKind": "custom_model_development"}
         return str(client.create_experiment(name, artifact_location=place, tags=tags))
@@ -170,15 +196,25 @@ def _write(
         )
         context = entities.InputTag("mlflow.data.context", "training")
         client.log_inputs(run_id, [entities.DatasetInput(dataset, [context])])
-    for path in run.attachments:
-        client.log_artifact(run_id, str(path))
-    if draw is not None:
-        with tempfile.TemporaryDirectory() as folder:
-            draw(run, Path(folder))
-            client.log_artifacts(run_id, folder, "figures")
+    _attach(client, run_id, run, draw)
     client.set_tag(run_id, KEY, run.key)  # last: an interrupted run has no key and is written again
     client.delete_tag(run_id, UNFINISHED)
     client.set_terminated(run_id, end_time=round(ended * 1000))
+
+
+def _attach(client: Any, run_id: str, run: TrackedRun, draw: Callable[[TrackedRun, Path], None] | None) -> None:
+    """Store the run's attachments and figures, and a tag that says that there are some."""
+    for path in run.attachments:
+        client.log_artifact(run_id, str(path))
+    drawn = False
+    if draw is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            draw(run, Path(folder))
+            drawn = any(Path(folder).iterdir())
+            if drawn:
+                client.log_artifacts(run_id, folder, "figures")
+    if run.attachments or drawn:
+        client.set_tag(run_id, ATTACHED, "true")
 
 
 def _log_series(client: Any, run_id: str, series: Series, timestamp: int) -> None:
