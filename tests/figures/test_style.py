@@ -66,4 +66,7 @@ def test_layers_come_from_input_to_output() -> None:
 def test_rows_at_one_rate_are_found_through_rounding_and_its_absence_is_said() -> None:
     rows = pd.DataFrame({"learning_rate": [0.1 * (1 + 1e-9), 0.5], "value": [1.0, 2.0]})
     assert style.at_rate(rows, 0.1)["value"].tolist() == [1.0]
-    assert "learning rate 0.3 is not in the grid" in style.not_in_the_grid(0.3).axes[0].texts[0].get_text()
+    table = rows.assign(norm_layer=["none", "batch"])
+    assert style.shown(table, ["none"], 0.1)[1] == ""
+    assert style.shown(table, ["none"], 0.5)[1] == "learning rate 0.5 is not in the grid of this preset"
+    assert "not measured" in style.shown(table, ["l1"], 0.5)[1]

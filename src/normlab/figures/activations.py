@@ -13,7 +13,6 @@ from normlab.figures.bands import (
 )
 from normlab.figures.style import (
     PAPER_RATE,
-    at_rate,
     axis_label,
     color,
     empty_figure,
@@ -22,10 +21,10 @@ from normlab.figures.style import (
     layer_number,
     legend,
     nearest_layers,
-    not_in_the_grid,
     order,
     page_figure,
     say_nothing_to_draw,
+    shown,
 )
 from normlab.figures.training import is_comparable
 
@@ -89,12 +88,9 @@ def histogram_figure(
     frame: pd.DataFrame, learning_rate: float, norm_layers: Sequence[str], numbers: Sequence[int], *, depth: int = 13
 ) -> Figure:
     """Rows: layers at the relative depth of the paper's `numbers`; columns: normalizers. The lowest seed is drawn."""
-    frame = frame[frame["norm_layer"].isin(list(norm_layers))]
-    if frame.empty:
-        return empty_figure()
-    frame = at_rate(frame, learning_rate)
-    if frame.empty:
-        return not_in_the_grid(learning_rate)
+    frame, missing = shown(frame, norm_layers, learning_rate)
+    if missing:
+        return empty_figure(missing)
     frame = frame[frame["seed"] == frame["seed"].min()]
     layers = nearest_layers(frame["layer"].unique(), numbers, str(frame["network"].iloc[0]), depth)
     kinds = order(frame["norm_layer"])
@@ -157,12 +153,9 @@ def figure_8(
 
     Drifts are signed and have a linear axis; changes a logarithmic one.
     """
-    frame = frame[frame["norm_layer"].isin(list(norm_layers))]
-    if frame.empty:
-        return empty_figure()
-    frame = at_rate(frame, learning_rate)
-    if frame.empty:
-        return not_in_the_grid(learning_rate)
+    frame, missing = shown(frame, norm_layers, learning_rate)
+    if missing:
+        return empty_figure(missing)
     network = str(frame["network"].iloc[0])
     layers = nearest_layers(frame["layer"].unique(), (2, 9, 13), network)
     exact = [layer_number(layer) for layer in layers] == [2, 9, 13]

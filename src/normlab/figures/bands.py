@@ -145,6 +145,40 @@ def mark_non_finite(ax: Axes, positions: np.ndarray, norm_layer: str) -> None:
     )
 
 
+def draw_seeds(ax: Axes, x: float, values: np.ndarray, kind: str, gid: str, *, width: float = 0.12) -> None:
+    """One marker a seed at `x`, and the median of all seeds as a bar of this width.
+
+    Values that are not finite are a triangle on the upper edge with their number; they count in the median, which has
+    no bar where it is not finite itself.
+    """
+    finite = values[np.isfinite(values)]
+    ax.plot(
+        np.full(len(finite), x),
+        finite,
+        MARKERS.get(kind, "o"),
+        color=color(kind),
+        markersize=5,
+        alpha=0.75,
+        gid=gid,
+    )
+    if len(values) and np.isfinite(np.median(values)):
+        ax.hlines(np.median(values), x - width / 2, x + width / 2, color=color(kind), linewidth=2)
+    never = len(values) - len(finite)
+    if never:
+        mark_non_finite(ax, np.array([x]), kind)
+        where = ax.get_xaxis_transform()
+        ax.annotate(
+            str(never),
+            (x, 1.0),
+            xycoords=where,
+            xytext=(0, 6),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color=color(kind),
+        )
+
+
 def end_where_finite_runs_end(ax: Axes, rows: pd.DataFrame) -> None:
     """Let the y-axis reach a decade beyond the runs that stay finite, if any run does not.
 

@@ -18,19 +18,18 @@ from normlab.figures.bands import (
 )
 from normlab.figures.style import (
     PAPER_RATE,
-    at_rate,
     axis_label,
     color,
     empty_figure,
     label,
     legend,
-    not_in_the_grid,
     number,
     order,
     page_figure,
     plain_ticks,
     same,
     say_nothing_to_draw,
+    shown,
 )
 from normlab.figures.training import is_comparable
 from normlab.paper.curves import load_figure
@@ -156,14 +155,11 @@ def landscape_figure(
         eta_min_factor: the smallest step size of the grid in units of the learning rate.
         panels: the paper's letters of the three panels.
     """
-    frame = frame[frame["norm_layer"].isin(norm_layers)]
-    if frame.empty:
-        return empty_figure()
+    frame, missing = shown(frame, norm_layers, learning_rate)
+    if missing:
+        return empty_figure(missing)
     study = str(frame["study"].iloc[0])
     rate, paper_rate = learning_rate, PAPER_RATE.get(study, PAPER_RATE["vgg"])
-    frame = at_rate(frame, rate)
-    if frame.empty:
-        return not_in_the_grid(rate)
     overlay = is_comparable(frame, rate, study) and bool(same(rate, paper_rate))
     figure, axes = page_figure(1 if overlay else 2, 3, height=3.0)
     over = paper_figure if overlay else None
@@ -237,13 +233,10 @@ def plot_distance_by_step_size(frame: pd.DataFrame, ax: Axes, *, log: bool = Tru
 
 def figure_11(frame: pd.DataFrame, learning_rate: float) -> Figure:
     """Figure 11: gradient change against step size, plain and BatchNorm; ours above, the paper's curves below."""
-    frame = frame[frame["norm_layer"].isin(["none", "batch"])]
-    if frame.empty:
-        return empty_figure()
+    frame, missing = shown(frame, ["none", "batch"], learning_rate)
+    if missing:
+        return empty_figure(missing)
     study = str(frame["study"].iloc[0])
-    frame = at_rate(frame, learning_rate)
-    if frame.empty:
-        return not_in_the_grid(learning_rate)
     figure, axes = page_figure(2, 2)
     published = load_figure(11)
     published = published[published["network"] == ("dln" if study == "dln" else "vgg")]

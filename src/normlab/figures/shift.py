@@ -13,18 +13,17 @@ from normlab.figures.bands import (
 )
 from normlab.figures.style import (
     PAPER_RATE,
-    at_rate,
     axis_label,
     empty_figure,
     layer_label,
     layer_number,
     legend,
     nearest_layers,
-    not_in_the_grid,
     number,
     page_figure,
     same,
     say_nothing_to_draw,
+    shown,
 )
 from normlab.figures.training import is_comparable
 
@@ -78,13 +77,10 @@ def figure_3(
 
     Layers are those nearest in relative depth to the paper's #5 and #10 of 13 (VGG) or #9 and #17 of 25 (deep linear).
     """
-    frame = frame[frame["norm_layer"].isin(list(norm_layers))]
-    if frame.empty:
-        return empty_figure()
+    frame, missing = shown(frame, norm_layers, learning_rate)
+    if missing:
+        return empty_figure(missing)
     study = "dln" if str(frame["study"].iloc[0]) == "dln" else "vgg"
-    frame = at_rate(frame, learning_rate)
-    if frame.empty:
-        return not_in_the_grid(learning_rate)
     network = str(frame["network"].iloc[0])
     layers = nearest_layers(frame["layer"].unique(), PAPER_LAYERS[study], network, PAPER_DEPTH[study])
     exact = [layer_number(layer) for layer in layers] == list(PAPER_LAYERS[study])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from normlab.figures.bands import draw_normalizers, mark_non_finite
+from normlab.figures.bands import draw_normalizers, draw_seeds, mark_non_finite
 from normlab.figures.style import MARKERS, color, label, order, plain_ticks, say_nothing_to_draw
 
 
@@ -24,41 +24,11 @@ def plot_steps_to_accuracy(tables: Mapping[str, pd.DataFrame], ax: Axes) -> Axes
         for shift, kind in enumerate(kinds):
             values = table.loc[table["norm_layer"] == kind, "value"].to_numpy()
             x = place + (shift - (len(kinds) - 1) / 2) * 0.8 / len(kinds)
-            _draw_seeds(ax, x, values, kind, f"{kind}-{name}")
+            draw_seeds(ax, x, values, kind, f"seeds-{kind}-{name}")
     ax.set_xticks(range(len(tables)), list(tables))
     ax.set_xlabel("train accuracy to reach")
     ax.set_ylabel("training steps")
     return ax
-
-
-def _draw_seeds(ax: Axes, x: float, values: np.ndarray, kind: str, name: str) -> None:
-    """Finite values as markers with their median, the others as a triangle on the upper edge with their number."""
-    finite = values[np.isfinite(values)]
-    ax.plot(
-        np.full(len(finite), x),
-        finite,
-        MARKERS.get(kind, "o"),
-        color=color(kind),
-        markersize=5,
-        alpha=0.75,
-        gid=f"seeds-{name}",
-    )
-    if len(values) and np.isfinite(np.median(values)):
-        ax.hlines(np.median(values), x - 0.06, x + 0.06, color=color(kind), linewidth=2)
-    never = len(values) - len(finite)
-    if never:
-        mark_non_finite(ax, np.array([x]), kind)
-        where = ax.get_xaxis_transform()
-        ax.annotate(
-            str(never),
-            (x, 1.0),
-            xycoords=where,
-            xytext=(0, 6),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8,
-            color=color(kind),
-        )
 
 
 def plot_learning_rate_scan(table: pd.DataFrame, ax: Axes, ylabel: str) -> Axes:

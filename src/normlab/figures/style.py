@@ -81,6 +81,7 @@ AXES = {
 DLN_LOSS = "training loss, ½ Σ ‖·‖²"
 PERCENT = frozenset({"train_accuracy", "test_accuracy"})
 PAPER_COLOR = "#444444"
+NOT_MEASURED = "not measured in this run of the study"
 PAPER_RATE = {"vgg": 0.1, "dln": 1e-6}  # at which the paper compares normalizers
 DEPTHS = {"vgg11": 8, "vgg13": 10, "vgg16": 13, "vgg19": 16, "dln": 25}
 
@@ -165,9 +166,19 @@ def at_rate(frame: pd.DataFrame, learning_rate: float) -> pd.DataFrame:
     return frame[same(frame["learning_rate"], learning_rate)]
 
 
-def not_in_the_grid(learning_rate: float) -> Figure:
-    """A small figure that says that nothing was run at this rate."""
-    return empty_figure(f"learning rate {number(learning_rate)} is not in the grid of this preset")
+def shown(frame: pd.DataFrame, norm_layers: Iterable[str], learning_rate: float) -> tuple[pd.DataFrame, str]:
+    """The rows that a figure shows, and why there are none (empty if there are some).
+
+    Args:
+        frame: rows of one network.
+        norm_layers: the normalizers that the figure is about.
+        learning_rate: the one rate at which they are compared.
+    """
+    frame = frame[frame["norm_layer"].isin(list(norm_layers))]
+    if frame.empty:
+        return frame, NOT_MEASURED
+    frame = at_rate(frame, learning_rate)
+    return frame, f"learning rate {number(learning_rate)} is not in the grid of this preset" if frame.empty else ""
 
 
 def page_figure(rows: int, columns: int, *, height: float = 3.1, width: float = 10.0) -> tuple[Figure, np.ndarray]:
@@ -211,7 +222,7 @@ def plain_ticks(ax: Axes, values: Sequence[float]) -> None:
     ax.set_xticks([], minor=True)
 
 
-def say_nothing_to_draw(ax: Axes, message: str = "not measured in this run of the study") -> Axes:
+def say_nothing_to_draw(ax: Axes, message: str = NOT_MEASURED) -> Axes:
     """An empty panel that says so."""
     ax.text(
         0.5, 0.5, message, transform=ax.transAxes, ha="center", va="center", fontsize=10, color="#666666", wrap=True
@@ -221,7 +232,7 @@ def say_nothing_to_draw(ax: Axes, message: str = "not measured in this run of th
     return ax
 
 
-def empty_figure(message: str = "not measured in this run of the study") -> Figure:
+def empty_figure(message: str = NOT_MEASURED) -> Figure:
     """A small figure that says why there is nothing to see."""
     figure, axes = page_figure(1, 1, height=1.2)
     say_nothing_to_draw(axes[0, 0], message)
