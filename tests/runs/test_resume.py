@@ -145,7 +145,7 @@ def test_the_source_of_a_network_and_a_normalizer_counts(tmp_path: Path, monkeyp
     (tmp_path / "below.py").write_text("def rms(channels): ...\n")
 
     def source(**parts: str) -> str:
-        return circumstances("normlab.stages.train", {}, {}, torch.device("cpu"), parts)["source"]  # type: ignore[arg-type]
+        return circumstances("normlab.stages.train", {}, {}, torch.device("cpu"), **parts)["source"]
 
     assert source() != source(normalizer="batch") != source(normalizer="l1")
     assert source(network="vgg11") == source(network="vgg16") != source(network="resnet20")

@@ -16,6 +16,7 @@ from tests.studies.deep_linear.test_study import SPEC
 pytestmark = pytest.mark.pipeline
 
 STEPS = 60
+PROBE = "probe: {step_sizes: [1.0], random_directions: false, curvature: false, units: 4}"
 KILLS = 5
 # One process that has imported the program and forks for each attempt. An attempt is killed a random moment after it
 # has written a resume point, the last one may finish; prints how each one ended.
@@ -61,17 +62,25 @@ def run_whole_and_killed(stage: str, arguments: list[str], whole: list[str], kil
     return done.stdout
 
 
-def test_a_training_killed_five_times_ends_with_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stage", ["train", "measure"])
+def test_a_training_killed_five_times_ends_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     tiny.write_data(tmp_path / "data")
-    settings = f"{{width: 0.0625, batch_size: 16, steps: {STEPS}, test_every: 20, checkpoint_every: 10, momentum: 0.9"
-    (tmp_path / "params.yaml").write_text(f"train: {settings}, augment: true}}\n")
+    kept = "few" if stage == "measure" else "all"
+    settings = f"width: 0.0625, batch_size: 16, steps: {STEPS}, test_every: 20, checkpoint_every: 20, momentum: 0.9"
+    sections = [f"train: {{{settings}, augment: true, checkpoints: {kept}}}", PROBE]
+    (tmp_path / "params.yaml").write_text("\n".join(sections))
     grid_point = ["--network", "vgg11", "--norm-layer", "noisy_batch", "--learning-rate", "0.02", "--seed", "0"]
-    arguments = ["--data", "data", *grid_point]
-    printed = run_whole_and_killed("train", arguments, ["--out", "runs/whole"], ["--out", "runs/killed"])
+    outputs = [["--out", f"runs/{name}"] for name in ("whole", "killed")]
+    if stage == "measure":
+        outputs = [[*output, "--probes", output[1].replace("runs", "probes")] for output in outputs]
+    printed = run_whole_and_killed(stage, ["--data", "data", *grid_point], *outputs)
     assert printed.count("runs/killed: goes on from step") == KILLS
-    assert folder_bytes(tmp_path / "runs/killed") == folder_bytes(tmp_path / "runs/whole")
-    assert sorted(os.listdir("runs")) == ["killed", "whole"]
+    for folder in {"train": ("runs",), "measure": ("runs", "probes")}[stage]:
+        assert folder_bytes(tmp_path / folder / "killed") == folder_bytes(tmp_path / folder / "whole")
+        assert sorted(os.listdir(folder)) == ["killed", "whole"]
     assert [path for path in Path("scratch").rglob("*") if path.is_file()] == []
 
 

@@ -10,7 +10,7 @@ from tests import tiny
 
 from normlab.runs.checkpoint import Checkpoint, checkpoint_path, save_checkpoint
 from normlab.specs.strict import InputError
-from normlab.stages import command, probe, train
+from normlab.stages import command, new_run, probe, train
 from normlab.stages import data as prepare_data
 from normlab.tables.rows import COLUMNS
 from normlab.tables.stage_outputs import read_training_study
@@ -146,7 +146,7 @@ def test_a_training_whose_checkpoints_vanish_does_not_pass_for_finished(data: Pa
             next(Path("models/runs").glob(".a.*.partial/checkpoints/step-000002.pt")).unlink()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "save_checkpoint", lambda path, c: (save_checkpoint(path, c), lose_one(c)))
+        patch.setattr(new_run, "save_checkpoint", lambda path, c: (save_checkpoint(path, c), lose_one(c)))
         with pytest.raises(InputError, match=r"step-000002.pt: no such file; 4 of 5 checkpoints are there"):
             _train(data, "models/runs/a")
     assert list(Path("models/runs").iterdir()) == []

@@ -40,7 +40,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()  # a file would put its own name into the archive
-    torch.save(_portable(vars(checkpoint)), buffer)
+    torch.save(vars(portable(checkpoint)), buffer)
     partial = path.with_suffix(".partial")
     partial.write_bytes(buffer.getvalue())
     os.replace(partial, path)
@@ -60,6 +60,11 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise
     except Exception as error:
         raise ValueError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
+
+
+def portable(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint as it would be read back from its file: apart from the training that it was taken from."""
+    return Checkpoint(**_portable(vars(checkpoint)))
 
 
 def _portable(value: Any) -> Any:

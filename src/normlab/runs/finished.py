@@ -1,7 +1,7 @@
 """The output folder of a training: written whole, and read back by the studies that look at it afterwards."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from normlab.specs.strict import InputError
 from normlab.specs.training import RunSpec, TrainSpec
 
 
-def write_run(folder: Path, run: RunSpec, history: History, parameters: int, device: torch.device) -> None:
+def write_run(
+    folder: Path, run: RunSpec, history: History, parameters: int, device: torch.device, kept: Collection[int]
+) -> None:
     """Write `history.parquet`, `test.parquet` and `summary.json` beside the checkpoints that lie in `folder`.
 
     And `held_out.parquet` where images are held out of training.
@@ -26,11 +28,12 @@ def write_run(folder: Path, run: RunSpec, history: History, parameters: int, dev
         history: what `fit` saw.
         parameters: how many numbers the network has.
         device: where it was trained.
+        kept: the steps of the schedule whose checkpoints were to be kept.
 
     Raises:
-        InputError: a checkpoint that the spec asks for is not there.
+        InputError: one of these checkpoints is not there.
     """
-    steps = run.train.reached(history.diverged_at)
+    steps = [step for step in run.train.reached(history.diverged_at) if step in kept]
     _check_files(folder, steps)
     for name, table in (("history", history.steps), ("test", history.test), ("held_out", history.held_out)):
         if table is not None:
@@ -42,7 +45,7 @@ def write_run(folder: Path, run: RunSpec, history: History, parameters: int, dev
         "spec_digest": run.digest,
         "parameters": parameters,
         "diverged_at": history.diverged_at,
-        "checkpoints": list(steps),
+        "checkpoints": steps,
         "device": device.type,
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
@@ -73,14 +76,11 @@ def read_steps(folder: Path, run: RunSpec) -> tuple[int, ...]:
         InputError: one of them is missing.
     """
     summary = _load_summary(folder)
-    steps = run.train.reached(summary["diverged_at"])
-    if summary["checkpoints"] != list(steps):
-        raise InputError(
-            f"{folder / 'summary.json'}: names checkpoints of the steps {summary['checkpoints']}, expected "
-            f"{list(steps)}; run the train stage again"
-        )
-    _check_files(folder, steps)
-    return steps
+    reason = run.train.why_not_whole(summary["checkpoints"], summary["diverged_at"])
+    if reason:
+        raise InputError(f"{folder / 'summary.json'}: {reason}; run the train stage again")
+    _check_files(folder, summary["checkpoints"])
+    return tuple(summary["checkpoints"])
 
 
 def check_steps(steps: Sequence[int], run: RunSpec, where: str) -> None:

@@ -141,7 +141,7 @@ class ResumePoints:
 
 
 def circumstances(
-    program: str, settings: Any, data: Any, device: torch.device, parts: Mapping[Kind, str] | None = None
+    program: str, settings: Any, data: Any, device: torch.device, *, network: str = "", normalizer: str = ""
 ) -> dict[str, str]:
     """What the bits of a computation depend on besides its state.
 
@@ -150,12 +150,18 @@ def circumstances(
         settings: everything that was asked for, as plain values.
         data: what identifies the data, as plain values.
         device: where it is computed.
-        parts: the network and normalizer by name, kind → name; their sources count, or their package's version.
+        network: the network by name; its source counts too, or its package's version.
+        normalizer: the normalizer by name, likewise.
     """
+    parts: dict[Kind, str] = {}
+    if network:
+        parts["network"] = network
+    if normalizer:
+        parts["normalizer"] = normalizer
     return {
         "settings": _digest(json.dumps(settings, sort_keys=True)),
         "data": _digest(json.dumps(data, sort_keys=True)),
-        "source": _digest(*_sources(program, parts or {})),
+        "source": _digest(*_sources(program, parts)),
         "torch": str(torch.__version__),
         "numpy": np.__version__,
         "threads": str(torch.get_num_threads()),

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,7 +32,8 @@ class TrainSpec:
     update (t = `steps`). The even grid runs from 0 on, so that distances between its steps are equal.
 
     `precision` is the arithmetic of the updates: float32, bf16 (autocast), or tf32 (CUDA). It is refused on a device
-    that would emulate it, unless `precision_forced`.
+    that would emulate it, unless `precision_forced`. With `checkpoints: few` a run is probed while it trains, and keeps
+    only the checkpoints that other stages read, and the last.
     """
 
     width: float
@@ -48,6 +50,7 @@ class TrainSpec:
     checkpoint_log_until: int = 0
     precision: Literal["float32", "bf16", "tf32"] = "float32"
     precision_forced: bool = False
+    checkpoints: Literal["all", "few"] = "all"
 
     def __post_init__(self) -> None:
         for key in ("batch_size", "steps", "test_every", "checkpoint_every"):
@@ -75,6 +78,18 @@ class TrainSpec:
             diverged_at: the first update whose loss or gradient was not finite, if any; the state before it is kept.
         """
         return tuple(step for step in self.checkpoint_steps if diverged_at is None or step <= diverged_at)
+
+    def why_not_whole(self, kept: Sequence[int], diverged_at: int | None) -> str:
+        """What is wrong with the steps whose checkpoints a finished run has kept; "" if they are those it has to have.
+
+        Of `checkpoints: all` these are all that it reached, of `few` any of them, among them the last of the schedule
+        if it came so far.
+        """
+        reached = self.reached(diverged_at)
+        few = set(kept) <= set(reached) and (diverged_at is not None or self.steps in kept)
+        if list(kept) == list(reached) or (self.checkpoints == "few" and few):
+            return ""
+        return f"names checkpoints of the steps {list(kept)}, expected {self.checkpoints} of {list(reached)}"
 
     def is_regular(self, step: int) -> bool:
         """Whether `step` lies on the even grid of the schedule (quantities between probed steps use only these)."""
@@ -134,11 +149,12 @@ class RunSpec:
     def as_dict(self) -> dict[str, object]:
         """The spec as plain values, without what does not change what was asked.
 
-        The device is where a run happened. A setting that came later is left out at its default, which says what was
-        so before: older runs keep their digests.
+        The device is where a run happened, `checkpoints` what is left of it. A setting that came later is left out at
+        its default, which says what was so before: older runs keep their digests.
         """
         values = dataclasses.asdict(self)
-        del values["train"]["device"], values["train"]["precision_forced"]
+        for name in ("device", "precision_forced", "checkpoints"):
+            del values["train"][name]
         del values["variant"]  # `train` says it
         for field in dataclasses.fields(self.train):
             if field.name in ADDED_LATER and values["train"][field.name] == field.default:

@@ -10,7 +10,7 @@ from normlab.runs.finished import read_run, read_steps
 from normlab.runs.networks import resolve_device
 from normlab.seeding import set_deterministic
 from normlab.specs.probe import ProbeSpec
-from normlab.specs.strict import load_section
+from normlab.specs.strict import load_section, require
 from normlab.specs.training import TrainSpec
 from normlab.stages import command
 from normlab.studies.checkpoints.run import probe_run
@@ -26,6 +26,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     train = load_section(args.params, "train", TrainSpec)
     spec = load_section(args.params, "probe", ProbeSpec)
+    accepted = "all; runs that keep few are probed while they train, by the stage measure"
+    require(train.checkpoints == "all", "train.checkpoints", accepted, train.checkpoints)
     run = read_run(args.run, train)
     steps = read_steps(args.run, run)
     device = resolve_device(train.device)
@@ -36,11 +38,8 @@ def main(argv: list[str] | None = None) -> None:
         command.new_folder(args.out) as folder,
         tqdm(steps, desc=f"probe {run.name}", unit="checkpoint", mininterval=2) as bar,
     ):
-        measurements, histograms = probe_run(
-            run, spec, args.run, steps, batches, len(split.classes), on_step=lambda _: bar.update()
-        )
-        measurements.to_parquet(folder / "probes.parquet", index=False)
-        histograms.to_parquet(folder / "histograms.parquet", index=False)
+        probes = probe_run(run, spec, args.run, steps, batches, len(split.classes), on_step=lambda _: bar.update())
+        probes.write(folder)
 
 
 if __name__ == "__main__":

@@ -153,11 +153,8 @@ def _summary(path: Path, run: RunSpec, keys: dict[str, object]) -> pd.DataFrame:
     if summary["spec"] != json.loads(json.dumps(run.as_dict())):
         raise InputError(f"{path}: the run was trained under other settings than `train` and `grid` now say")
     diverged_at = summary["diverged_at"]
-    reached = list(run.train.reached(diverged_at))
-    if summary.get("checkpoints") != reached:
-        raise InputError(
-            f"{path}: names checkpoints of the steps {summary.get('checkpoints')}, expected {reached}; run `dvc repro`"
-        )
+    if reason := run.train.why_not_whole(summary.get("checkpoints", []), diverged_at):
+        raise InputError(f"{path}: {reason}; run `dvc repro`")
     values = {
         "steps": run.train.steps,
         "diverged_at": math.nan if diverged_at is None else diverged_at,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -32,7 +33,7 @@ def probe_run(
     num_classes: int,
     *,
     on_step: Callable[[int], None] = lambda step: None,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> "RunProbes":
     """Measure the run at the checkpoints of `steps`, each on the batch that training saw at that step.
 
     Args:
@@ -44,18 +45,14 @@ def probe_run(
         num_classes: of the data set.
         on_step: called after each checkpoint.
 
-    Returns:
-        The measurements (one row a step × quantity) and the histograms of the example units.
-
     Raises:
         InputError: a checkpoint is missing, damaged, or of another spec.
     """
-    probes = _RunProbes(run, spec, batches, num_classes)
+    probes = RunProbes(run, spec, batches, num_classes)
     for step in steps:
-        restore(probes.model, probes.optimizer, read_checkpoint(run, folder, step), run)
-        probes.measure(step)
+        probes.measure(read_checkpoint(run, folder, step))
         on_step(step)
-    return probes.rows.frame(), probes.tracks[0].histograms()
+    return probes
 
 
 def restore(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint, run: RunSpec) -> None:
@@ -71,8 +68,15 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Chec
     optimizer.zero_grad(set_to_none=True)
 
 
-class _RunProbes:
-    """All measurements of one run, of the checkpoint whose state `model` and `optimizer` are in."""
+class RunProbes:
+    """All measurements of one run, checkpoint by checkpoint, on a network of their own.
+
+    Args:
+        run: the run's spec.
+        spec: what to measure.
+        batches: the run's training batches, on the device to measure on.
+        num_classes: of the data set.
+    """
 
     def __init__(self, run: RunSpec, spec: ProbeSpec, batches: Batches, num_classes: int) -> None:
         self.run, self.spec, self.batches = run, spec, batches
@@ -88,9 +92,14 @@ class _RunProbes:
             ActivationTrack("activations_fixed", structure.taps, spec.units, run.seed, lambda step: fixed),
         ]
 
-    def measure(self, step: int) -> None:
-        """Rows of the checkpoint of `step`; the model is left one training step later."""
-        run, rows, model = self.run, self.rows, self.model
+    def measure(self, checkpoint: Checkpoint) -> None:
+        """Rows of one checkpoint; they have to come in increasing order.
+
+        Raises:
+            ValueError: the checkpoint was written under another spec.
+        """
+        restore(self.model, self.optimizer, checkpoint, self.run)
+        run, rows, model, step = self.run, self.rows, self.model, checkpoint.step
         batch = self.batches.at(step)
         seed_all(run.seed, "noise", step)  # the draws of training's update `step`; every probe puts them back
         self._landscape(step, batch)
@@ -111,6 +120,29 @@ class _RunProbes:
             track.record(rows, step, before, track.measure(model, step + 1), run.train.is_regular(step))
         if run.train.is_regular(step):
             self.tracks[0].keep_histograms(rows, step, now[0])
+
+    def measurements(self) -> pd.DataFrame:
+        """All rows so far: one a step × quantity."""
+        return self.rows.frame()
+
+    def histograms(self) -> pd.DataFrame:
+        """The histograms of the example units so far."""
+        return self.tracks[0].histograms()
+
+    def write(self, folder: Path) -> None:
+        """Write `probes.parquet` and `histograms.parquet`."""
+        self.measurements().to_parquet(folder / "probes.parquet", index=False)
+        self.histograms().to_parquet(folder / "histograms.parquet", index=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was measured, and what later checkpoints are compared with."""
+        return {"rows": self.rows.state_dict(), "tracks": [track.state_dict() for track in self.tracks]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after the checkpoints of `state`."""
+        self.rows.load_state_dict(state["rows"])
+        for track, of_track in zip(self.tracks, state["tracks"], strict=True):
+            track.load_state_dict(of_track)
 
     def _landscape(self, step: int, batch: tuple[Tensor, Tensor]) -> None:
         """Walks and curvature on training's batch of the step and on the further ones."""
