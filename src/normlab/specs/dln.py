@@ -65,6 +65,8 @@ class DlnSpec:
         activation_layers: numbers of the layers whose activations are followed.
         histogram_seeds: histograms are kept for this many of the seeds.
         eigenvalue_products: Hessian-vector products at most for one eigenvalue.
+        last_layer: a normalizer after the last matrix as well (the paper does not say; without `affine` the targets'
+            scale is out of reach then).
     """
 
     depth: int
@@ -86,6 +88,7 @@ class DlnSpec:
     activation_layers: tuple[int, ...]
     histogram_seeds: int = 1
     eigenvalue_products: int = 60
+    last_layer: bool = False
 
     def __post_init__(self) -> None:
         for key, least in (("depth", 2), ("features", 1), ("steps", 1), ("loss_every", 1), ("probe_every", 1),

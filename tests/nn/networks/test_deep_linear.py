@@ -26,6 +26,8 @@ def test_names_and_a_normalizer_after_each_but_the_last():
     names = [name for name, _ in deep_linear(3, 4, "batch").layers.named_children()]
     assert names == ["linear1", "norm1", "linear2", "norm2", "linear3"]
     assert [name for name, _ in deep_linear(3, 4).layers.named_children()] == names
+    last = [name for name, _ in deep_linear(3, 4, "batch", last_layer=True).layers.named_children()]
+    assert last == [*names, "norm3"]
 
 
 @pytest.mark.parametrize("kind", ["batch", "noisy_batch", "noise", "l1", "l2", "linf", "layer"])

@@ -35,10 +35,15 @@ class Instance:
 
 
 def build_instance(
-    norm_layer: str, affine: bool = True, depth: int = 4, features: int = 3, samples: int = 17
+    norm_layer: str,
+    affine: bool = True,
+    depth: int = 4,
+    features: int = 3,
+    samples: int = 17,
+    last_layer: bool = False,
 ) -> Instance:
     x, teacher = draw_data(SEEDS, features, samples)
-    network = Network(norm_layer, depth, features, affine)  # type: ignore[arg-type]
+    network = Network(norm_layer, depth, features, affine, last_layer=last_layer)  # type: ignore[arg-type]
     params = network.pack(draw_weights(SEEDS, depth, features))
     noise = torch.randn(params.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     return Instance(network, reduce_data(SEEDS, x, teacher), params + 0.1 * noise, x, teacher)

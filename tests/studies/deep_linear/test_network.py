@@ -11,11 +11,12 @@ from normlab.nn import deep_linear
 from normlab.studies.deep_linear.network import NORM_LAYERS, Network
 
 
+@pytest.mark.parametrize("last_layer", [False, True])
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("norm_layer", NORM_LAYERS)
 @pytest.mark.parametrize(("depth", "features", "samples"), [(4, 3, 17), (25, 10, 200)])
-def test_loss_and_gradient_are_those_of_the_module(norm_layer, affine, depth, features, samples):
-    instance = build_instance(norm_layer, affine, depth, features, samples)
+def test_loss_and_gradient_are_those_of_the_module(norm_layer, affine, last_layer, depth, features, samples):
+    instance = build_instance(norm_layer, affine, depth, features, samples, last_layer)
     loss, gradient = instance.gradient()
     for seed in range(len(loss)):
         twin = build_twin(instance.network, instance.params[seed])
@@ -35,6 +36,16 @@ def test_defaults_are_those_of_deep_linear():
     # as above
     assert abs(loss[0].item() / half_squared_error(model, instance.batch(0)).item() - 1) < 1e-12
     assert Network("l1", 4, 3).n_params == sum(p.numel() for p in model.parameters())
+
+
+def test_a_normalized_last_layer_has_outputs_of_mean_zero_and_variance_one_without_affine_parameters():
+    instance = build_instance("batch", affine=False, last_layer=True)
+    maps = instance.network.layer_maps(instance.problem, instance.params)
+    assert maps.shape == (3, 4, 3, 4)  # one more than without
+    assert torch.equal(maps[..., -1], torch.zeros(3, 4, 3, dtype=torch.float64))
+    variance = maps[..., :-1].square().sum(-1)
+    # but for eps = 1e-5 beside variances of order one
+    torch.testing.assert_close(variance, torch.ones(3, 4, 3, dtype=torch.float64), rtol=1e-3, atol=0)
 
 
 def test_variants_do_not_see_each_other(instance: Instance):

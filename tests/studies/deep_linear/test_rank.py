@@ -38,3 +38,16 @@ def test_without_affine_parameters_the_mean_stays_in_the_loss():
     assert (floors[:, -1] == 0).all()
     losses, _ = stuck.gradient()
     assert (losses >= higher[:, -1]).all()
+
+
+def test_a_normalized_last_layer_has_the_floors_of_the_others_where_gamma_sets_its_scale():
+    plain, last, fixed = (
+        build_instance("batch", affine, depth=3, last_layer=last_layer)
+        for affine, last_layer in ((True, False), (True, True), (False, True))
+    )
+    floors = rank_floors(last.network, last.problem)
+    assert torch.equal(floors, rank_floors(plain.network, plain.problem))
+    losses, _ = last.gradient()
+    assert (losses >= floors[:, -1]).all()
+    assert rank_floors(fixed.network, fixed.problem).isnan().all()
+    assert rank_floors(fixed.network, fixed.problem).shape == floors.shape

@@ -33,7 +33,10 @@ def written_out(instance: Instance, seed: int, layer: int) -> tuple[float, float
     return l2, l2 / float(g.norm()), cosine
 
 
-def test_shift_is_the_definition_written_out(instance: Instance):
+@pytest.mark.parametrize("last_layer", [False, True])
+@pytest.mark.parametrize("norm_layer", NORM_LAYERS)
+def test_shift_is_the_definition_written_out(norm_layer: str, last_layer: bool):
+    instance = build_instance(norm_layer, last_layer=last_layer)
     _, gradient = instance.gradient()
     layers = (4, 2, 3)
     found = covariate_shift(instance.network, instance.problem, instance.params, gradient, RATE, layers)

@@ -19,7 +19,10 @@ def build_twin(network: Network, params: Tensor) -> nn.Module:
     """`deep_linear` with the flat parameters (P,) of one network."""
     options = {"affine": network.affine, "eps": network.eps}
     model = deep_linear(
-        network.depth, network.features, lambda width: normalizer(network.norm_layer, width, dims=0, **options)
+        network.depth,
+        network.features,
+        lambda width: normalizer(network.norm_layer, width, dims=0, **options),
+        last_layer=network.last_layer,
     ).double()
     with torch.no_grad():
         for parameter, values in zip(ordered(model), split(ordered(model), params), strict=True):

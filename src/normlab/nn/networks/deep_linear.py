@@ -11,7 +11,7 @@ from normlab.nn.registry import NormLayer, normalizer
 class DeepLinear(nn.Module):
     """f(x) = W_k norm(W_{k-1} ... norm(W_1 x)); built by `deep_linear`.
 
-    Module names: `layers.linear1`, `layers.norm1`, ..., `layers.linearK` (no normalizer after the last).
+    Module names: `layers.linear1`, `layers.norm1`, ..., `layers.linearK` (and `layers.normK` with `last_layer`).
     """
 
     def __init__(self, layers: nn.Sequential) -> None:
@@ -23,17 +23,20 @@ class DeepLinear(nn.Module):
         return self.layers(x)
 
 
-def deep_linear(depth: int = 25, features: int = 10, norm_layer: NormLayer = "none") -> DeepLinear:
+def deep_linear(
+    depth: int = 25, features: int = 10, norm_layer: NormLayer = "none", *, last_layer: bool = False
+) -> DeepLinear:
     """A product of square matrices without bias, a normalizer after each but the last: W_k norm(... norm(W_1 x)).
 
     Weights are Glorot uniform from torch's global generator, layer by layer; normalizers draw nothing, so a seed gives
     the same matrices with every `norm_layer`. With "none" the network has exactly `depth` parameters. The paper does
-    not say whether the last layer is normalized; normalizing it would put the targets' scale out of reach.
+    not say whether the last layer is normalized; that leaves the scale of the outputs to the normalizer's gamma.
 
     Args:
         depth: number of matrices, at least 1.
         features: size of the matrices, at least 1.
         norm_layer: a kind of `normlab.nn.normalizer`, or a function from the number of features to a module.
+        last_layer: a normalizer after the last matrix as well.
 
     Returns:
         A module (N, features) -> (N, features).
@@ -50,7 +53,7 @@ def deep_linear(depth: int = 25, features: int = 10, norm_layer: NormLayer = "no
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for index in range(1, depth + 1):
         layers[f"linear{index}"] = build_linear(features, features, bias=False)
-        if index < depth:
+        if index < depth or last_layer:
             norm = layers[f"norm{index}"] = normalizer(norm_layer, features, dims=0)
             if isinstance(norm, nn.GroupNorm) and norm.num_groups == features:
                 raise ValueError(f"group: each of the {features} features would be its own group, every output zero")

@@ -1,6 +1,6 @@
 r"""Loss and gradient of the deep linear network, for many seeds and many weights at once.
 
-    y_1 = W_1 x,   a_l = gamma_l (y_l - mean(y_l)) / s(y_l) + beta_l,   y_{l+1} = W_{l+1} a_l,   f(x) = y_k
+    y_1 = W_1 x,   a_l = gamma_l (y_l - mean(y_l)) / s(y_l) + beta_l,   y_{l+1} = W_{l+1} a_l,   f(x) = y_k or a_k
 
 with s(y) per unit over the samples, as in `normlab.nn` (population statistics):
 
@@ -35,6 +35,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from normlab.specs.dln import DlnSpec
 from normlab.studies.deep_linear.problem import Problem
 
 NormLayer = Literal["none", "batch", "l1", "l2", "linf"]
@@ -45,10 +46,15 @@ NORM_LAYERS: tuple[str, ...] = ("none", "batch", "l1", "l2", "linf")
 class _Trace:
     """What the backward pass needs of each layer; B = seeds x variants, lists over layers."""
 
-    inputs: list[Tensor]  # a_{l-1} as a map, (B, F, F+1)
+    inputs: list[Tensor]  # a_{l-1} as a map, (B, F, F+1), and with `last_layer` a_k
     outputs: list[Tensor]  # M_l, (B, F, F+1)
     shrink: list[Tensor]  # 1/s_l, zero in the column of the mean, (B, F, F+1)
     slopes: list[Tensor]  # D_l / s_l, (B, F, F+1)
+
+    @property
+    def result(self) -> Tensor:
+        """The network's output: a_k where the last layer is normalized, else M_k."""
+        return self.inputs[-1] if len(self.inputs) > len(self.outputs) else self.outputs[-1]
 
 
 @dataclass(frozen=True)
@@ -56,11 +62,12 @@ class Network:
     """The network's shape. Parameters are flat vectors: W_1..W_k row by row, then all gamma, then all beta.
 
     Args:
-        norm_layer: one of `NORM_LAYERS`, after every layer but the last.
+        norm_layer: one of `NORM_LAYERS`, after every layer but the last, or after all.
         depth: k, number of matrices, at least 2.
         features: F.
         affine: learn gamma (from 1) and beta (from 0).
         eps: see the module's equations.
+        last_layer: normalize the last layer as well, f(x) = a_k; no effect with "none".
     """
 
     norm_layer: NormLayer
@@ -68,12 +75,18 @@ class Network:
     features: int
     affine: bool = True
     eps: float = 1e-5
+    last_layer: bool = False
 
     def __post_init__(self) -> None:
         if self.norm_layer not in NORM_LAYERS:
             raise ValueError(f"norm_layer: expected one of {', '.join(NORM_LAYERS)}, got {self.norm_layer!r}")
         if self.depth < 2:
             raise ValueError(f"depth: expected at least 2, got {self.depth}")
+
+    @property
+    def n_normalized(self) -> int:
+        """How many of the layers have a normalizer, or with "none" a place for one: k - 1 or k."""
+        return self.depth if self.last_layer and self.norm_layer != "none" else self.depth - 1
 
     @property
     def n_weights(self) -> int:
@@ -84,7 +97,7 @@ class Network:
     def n_params(self) -> int:
         """Number of parameters P of one network."""
         learned = self.affine and self.norm_layer != "none"
-        return self.n_weights + 2 * learned * (self.depth - 1) * self.features
+        return self.n_weights + 2 * learned * self.n_normalized * self.features
 
     def pack(self, weights: Tensor) -> Tensor:
         """Flat parameters (S, P) from the matrices (S, k, F, F), with gamma = 1 and beta = 0."""
@@ -93,8 +106,8 @@ class Network:
         return torch.cat([weights.flatten(1), ones, torch.zeros_like(ones)], 1)
 
     def unpack(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Views (B, k, F, F), (B, k-1, F, 1) and (B, k-1, F) of the flat parameters (B, P)."""
-        shape = (len(params), self.depth - 1, self.features)
+        """Views (B, k, F, F), (B, K, F, 1) and (B, K, F) of the flat parameters (B, P), with K = `n_normalized`."""
+        shape = (len(params), self.n_normalized, self.features)
         weights = params[:, : self.n_weights].view(-1, self.depth, self.features, self.features)
         if self.n_params == self.n_weights:
             return weights, params.new_ones(1, 1, 1, 1).expand(*shape, 1), params.new_zeros(1, 1, 1).expand(shape)
@@ -114,13 +127,13 @@ class Network:
         flat = params.reshape(-1, self.n_params)
         weights, gamma, beta = self.unpack(flat)
         trace = self._forward(problem, weights, gamma, beta)
-        error = trace.outputs[-1] - _repeat(problem.targets, params.shape[1])
+        error = trace.result - _repeat(problem.targets, params.shape[1])
         loss = 0.5 * problem.n_samples * error.square().sum((-2, -1))
         gradient = self._backward(problem.n_samples * error, trace, weights, gamma)
         return loss.view(params.shape[:2]), gradient.view(params.shape)
 
     def layer_maps(self, problem: Problem, params: Tensor) -> Tensor:
-        """The normalizers' outputs a_l, l = 1..k-1, as maps of the whitened samples: (S, k-1, F, F+1) for (S, P).
+        """The normalizers' outputs a_l, l = 1..K, as maps of the whitened samples: (S, K, F, F+1) for (S, P).
 
         Unit i of a_l has mean `[..., i, F]` over the samples and variance `(row i of [..., :F])^2`.
         """
@@ -136,7 +149,7 @@ class Network:
         for layer in range(self.depth):
             output = torch.bmm(weights[:, layer], trace.inputs[-1])
             trace.outputs.append(output)
-            if layer == self.depth - 1:
+            if layer == self.n_normalized:
                 break
             if self.norm_layer == "none":
                 trace.inputs.append(output)
@@ -170,10 +183,11 @@ class Network:
 
     def _backward(self, delta: Tensor, trace: _Trace, weights: Tensor, gamma: Tensor) -> Tensor:
         """The gradient (B, P) from dL/dy_k = `delta`; a = gamma M/s + beta gives dM = gamma (da/s - <da, M/s> D/s)."""
-        deltas, d_gamma, d_beta = [delta], [], []
-        for layer in range(self.depth - 1, 0, -1):
-            d_input = torch.bmm(weights[:, layer].mT, deltas[-1])
-            if self.norm_layer == "none":
+        deltas: list[Tensor] = []
+        d_gamma, d_beta = [], []
+        for layer in range(self.depth, 0, -1):
+            d_input = torch.bmm(weights[:, layer].mT, deltas[-1]) if deltas else delta
+            if self.norm_layer == "none" or layer > self.n_normalized:
                 deltas.append(d_input)
                 continue
             shrunk = d_input * trace.shrink[layer - 1]
@@ -181,12 +195,18 @@ class Network:
             d_gamma.append(overlap)
             d_beta.append(d_input[..., -1])
             deltas.append(gamma[:, layer - 1] * torch.addcmul(shrunk, overlap, trace.slopes[layer - 1], value=-1))
-        d_weights = torch.stack(deltas[::-1], 1) @ torch.stack(trace.inputs, 1).mT
+        d_weights = torch.stack(deltas[::-1], 1) @ torch.stack(trace.inputs[: self.depth], 1).mT
         if self.n_params == self.n_weights:
             return d_weights.flatten(1)
         return torch.cat(
             [part.flatten(1) for part in (d_weights, *(torch.stack(d[::-1], 1) for d in (d_gamma, d_beta)))], 1
         )
+
+
+def build_network(spec: DlnSpec, norm_layer: str) -> Network:
+    """The network of a cell: the shape of section `dln` with a normalizer."""
+    shape = (spec.depth, spec.features, spec.affine, spec.eps, spec.last_layer)
+    return Network(norm_layer, *shape)  # type: ignore[arg-type]
 
 
 def _repeat(per_seed: Tensor, variants: int) -> Tensor:

@@ -18,6 +18,9 @@ from normlab.studies.deep_linear.problem import Problem
 def rank_floors(network: Network, problem: Problem) -> Tensor:
     """floor_0 .. floor_F of each seed: (S, F+1); floor_F is 0 but for what the network cannot express.
 
+    A normalized last layer without affine parameters fixes the length of every row of the map: its floors have no
+    closed form and are NaN. With them gamma sets the length, and the floors are the same.
+
     With "none" the mean of the samples is one more column of T. The normalizers take the mean out: with affine
     parameters the last beta fits it separately, at best exactly; without, all of it stays in the loss.
     """
@@ -26,6 +29,8 @@ def rank_floors(network: Network, problem: Problem) -> Tensor:
         spread = problem.targets[..., :-1]
         if not network.affine:
             mean = problem.targets[..., -1:]
+    if network.last_layer and network.norm_layer != "none" and not network.affine:
+        return torch.full_like(spread[..., 0, :1], torch.nan).expand(-1, network.features + 1)
     energy = torch.linalg.svdvals(spread).square()
     # sum of all but the r largest, for r = 0 .. F
     tails = energy.flip(1).cumsum(1).flip(1)

@@ -4,7 +4,7 @@ import pandas as pd
 import torch
 
 from normlab.specs.dln import DlnScanSpec, DlnSpec
-from normlab.studies.deep_linear.network import Network
+from normlab.studies.deep_linear.network import build_network
 from normlab.studies.deep_linear.problem import draw_problem, draw_weights
 from normlab.studies.deep_linear.rows import CellRows
 from normlab.studies.deep_linear.study import Descent, descend, diverged_at
@@ -18,7 +18,7 @@ def scan_rates(spec: DlnSpec, scan: DlnScanSpec, norm_layer: str) -> pd.DataFram
         diverged_at, parameters) as in a cell of the study. Rates are separate runs that share a batched call.
     """
     problem = draw_problem(spec.seeds, spec.features, spec.samples)
-    network = Network(norm_layer, spec.depth, spec.features, spec.affine, spec.eps)  # type: ignore[arg-type]
+    network = build_network(spec, norm_layer)
     rates = torch.tensor(scan.learning_rate, dtype=torch.float64)
     start = network.pack(draw_weights(spec.seeds, spec.depth, spec.features))[:, None].expand(-1, len(rates), -1)
     descent = Descent(start, scan.steps)

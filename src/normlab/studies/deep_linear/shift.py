@@ -21,7 +21,7 @@ from normlab.studies.deep_linear.problem import Problem
 def preceding(network: Network, layers: Sequence[int]) -> Tensor:
     """Which of the P parameters come before each of `layers` (numbered from 1): bool (len(layers), P)."""
     weights = torch.arange(1, network.depth + 1).repeat_interleave(network.features**2)
-    norms = torch.arange(1, network.depth).repeat_interleave(network.features)
+    norms = torch.arange(1, network.n_normalized + 1).repeat_interleave(network.features)
     owner = torch.cat([weights, norms, norms])[: network.n_params]
     return owner < torch.tensor(layers)[:, None]
 

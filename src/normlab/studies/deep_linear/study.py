@@ -28,7 +28,7 @@ from normlab.specs.dln import DlnSpec
 from normlab.studies.deep_linear.activations import DeepLinearTrack
 from normlab.studies.deep_linear.curvature import directional_curvature, hessian, top_eigenvalue
 from normlab.studies.deep_linear.landscape import random_directions, record_walk, walk
-from normlab.studies.deep_linear.network import Network
+from normlab.studies.deep_linear.network import Network, build_network
 from normlab.studies.deep_linear.problem import Problem, draw_problem, draw_weights
 from normlab.studies.deep_linear.rank import rank_floors
 from normlab.studies.deep_linear.rows import CellRows
@@ -130,7 +130,7 @@ def run_cell(
         The measurements and the histograms.
     """
     problem = draw_problem(spec.seeds, spec.features, spec.samples)
-    network = Network(norm_layer, spec.depth, spec.features, spec.affine, spec.eps)  # type: ignore[arg-type]
+    network = build_network(spec, norm_layer)
     rows = CellRows(norm_layer, learning_rate, spec.seeds)
     probes = Probes(spec, network, problem, learning_rate, rows)
     descent = Descent(network.pack(draw_weights(spec.seeds, spec.depth, spec.features))[:, None], spec.steps)
