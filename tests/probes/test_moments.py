@@ -35,6 +35,10 @@ def test_moments_are_those_of_numpy_over_batch_and_pixels(shape: tuple[int, ...]
         expected, _ = np.histogram(unit, bins=found.edges.numpy())
         assert counts.tolist() == expected.tolist()
     assert (found.edges[0], found.edges[-1]) == (x.min(), x.max())
+    alone = activation_moments(Shapes(), x, ["inner"], histograms=False)["inner"]
+    assert torch.equal(alone.mean, found.mean)
+    assert torch.equal(alone.variance, found.variance)
+    assert (tuple(alone.edges.shape), tuple(alone.histogram.shape)) == ((1,), (5, 0))
 
 
 def test_units_are_drawn_by_the_generator_and_leave_no_trace() -> None:

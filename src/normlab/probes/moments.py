@@ -58,6 +58,7 @@ def activation_moments(
     generator: torch.Generator | None = None,
     axis: int | None = None,
     also: Sequence[nn.Module] = (),
+    histograms: bool = True,
 ) -> dict[str, MomentsProbe]:
     """Mean, variance and histogram of the outputs of the named modules on one batch.
 
@@ -87,6 +88,8 @@ def activation_moments(
             draw in the order of the forward pass.
         axis: of the units in the outputs of all `layers`; by default by the type of the layer, as above.
         also: modules outside of the model whose state `forward` changes, where it does not show them.
+        histograms: False for mean and variance alone (the histograms take most of the time): `edges` is then (1,), and
+            `histogram` (U, 0).
 
     Returns:
         Name of the module → its moments, in the order of `layers`.
@@ -109,7 +112,7 @@ def activation_moments(
         draw = generator or objective.state.random.generator()
         taps = {modules[name]: _Tap(name, units, draw, axis) for name in layers}
         objective.without_graph(lambda: objective.run(lambda inner: run(inner, batch), _tapped(taps)))
-        return {name: taps[modules[name]].moments(mode) for name in layers}
+        return {name: taps[modules[name]].moments(mode, histograms) for name in layers}
 
 
 class _Tap:
@@ -153,12 +156,12 @@ class _Tap:
         order = torch.randperm(channels, generator=self.generator, device=self.generator.device)
         return order[: self.limit].sort().values.cpu()
 
-    def moments(self, mode: str) -> MomentsProbe:
+    def moments(self, mode: str, histograms: bool) -> MomentsProbe:
         if self.units is None:
             raise ValueError(f"layer {self.name!r} is not called in the forward pass, so it has no outputs")
         values = torch.cat(self.values, dim=1)
         exact = values.double()
-        edges, histogram, notes = _histogram(exact)
+        edges, histogram, notes = _histogram(exact) if histograms else _no_histogram(exact)
         return MomentsProbe(
             units=self.units,
             mean=exact.mean(dim=1).to(values.dtype),
@@ -208,6 +211,10 @@ def _histogram(values: Tensor) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     bins = torch.bucketize(values.contiguous(), edges, right=True).sub_(1).clamp_(0, BINS - 1)
     histogram = torch.zeros(len(values), BINS, dtype=torch.int64, device="cpu").scatter_add_(1, bins, finite.long())
     return edges, histogram, notes
+
+
+def _no_histogram(values: Tensor) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    return torch.zeros(1, dtype=torch.float64), torch.zeros(len(values), 0, dtype=torch.int64), ()
 
 
 def _default_forward(model: nn.Module, batch: Batch) -> Any:

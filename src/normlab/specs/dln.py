@@ -55,7 +55,8 @@ class DlnSpec:
         eps: of the normalizers.
         loss_every: loss and gradient norm are recorded at the first 100 steps, every `loss_every`-th and the last.
         probe_every: landscape walk, covariate shift, stretch and activations; also at step 0 and after the last update.
-        control_every: random directions, equal distances, gradient norm by layer; a multiple of `probe_every`.
+        control_every: random directions, equal distances, relative steps, norms of gradients and weights by layer; a
+            multiple of `probe_every`.
         sharpness_every: the largest Hessian eigenvalue; a multiple of `probe_every`.
         histogram_every: activation histograms; a multiple of `probe_every`.
         step_sizes: of the walk, in units of the learning rate: the paper's.
@@ -65,6 +66,7 @@ class DlnSpec:
         activation_layers: numbers of the layers whose activations are followed.
         histogram_seeds: histograms are kept for this many of the seeds.
         eigenvalue_products: Hessian-vector products at most for one eigenvalue.
+        relative_steps: of the walk in which every matrix takes the same ||dW||/||W|| (none: no such walk).
         last_layer: a normalizer after the last matrix as well (the paper does not say; without `affine` the targets'
             scale is out of reach then).
     """
@@ -89,6 +91,7 @@ class DlnSpec:
     histogram_seeds: int = 1
     eigenvalue_products: int = 60
     last_layer: bool = False
+    relative_steps: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for key, least in (("depth", 2), ("features", 1), ("steps", 1), ("loss_every", 1), ("probe_every", 1),
@@ -103,7 +106,7 @@ class DlnSpec:
             require(fits, f"dln.{key}", f"must be a multiple of probe_every ({self.probe_every})", value)
         for key in ("seeds", "step_sizes", "distances", "shift_layers", "activation_layers"):
             _require_distinct(f"dln.{key}", getattr(self, key))
-        for key in ("step_sizes", "extra_step_sizes", "distances"):
+        for key in ("step_sizes", "extra_step_sizes", "distances", "relative_steps"):
             for size in getattr(self, key):
                 require(math.isfinite(size) and size > 0, f"dln.{key}", "each must be a positive number", size)
         for seed in self.seeds:

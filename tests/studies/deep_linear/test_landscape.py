@@ -8,7 +8,7 @@ from tests.studies.deep_linear.conftest import Instance, build_instance
 from tests.studies.deep_linear.twin import build_twin, half_squared_error, ordered, split
 
 from normlab.probes import landscape
-from normlab.studies.deep_linear.landscape import random_directions, walk
+from normlab.studies.deep_linear.landscape import random_directions, relative_directions, walk
 
 SIZES = (1e-4, 1e-3, 1e-2, 0.1)
 
@@ -106,3 +106,25 @@ def test_step_zero_has_no_beta_and_an_overflow_shows():
     assert torch.equal(band["loss_high_steps"], steps[:, 0])
     assert torch.equal(band["loss_range_steps"], torch.zeros(3, dtype=torch.float64))
     assert torch.equal(band["loss_range"], (found.loss - steps[:, 0]).abs())
+
+
+def test_a_relative_step_moves_every_matrix_by_the_same_share_of_itself(instance: Instance):
+    _, gradient = instance.gradient()
+    direction = relative_directions(instance.network, instance.params, gradient)
+    moved = instance.params - 0.05 * direction
+    for seed in range(3):
+        before, after = (build_twin(instance.network, params[seed]) for params in (instance.params, moved))
+        for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
+            change = (new - old).detach()
+            if old.ndim == 1:
+                assert torch.equal(new, old), name  # gamma and beta stay
+                continue
+            assert float(change.norm() / old.detach().norm()) == pytest.approx(0.05, rel=1e-10), name
+            slope = dict(zip(map(id, ordered(before)), split(ordered(before), gradient[seed]), strict=True))[id(old)]
+            # downhill, along the matrix's own gradient
+            assert float((change * slope).sum() / change.norm() / slope.norm()) == pytest.approx(-1, rel=1e-10)
+
+
+def test_a_matrix_without_gradient_stays():
+    instance = build_instance("none")
+    assert not relative_directions(instance.network, instance.params, torch.zeros_like(instance.params)).any()

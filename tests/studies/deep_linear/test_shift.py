@@ -8,7 +8,7 @@ from tests.studies.deep_linear.conftest import Instance, build_instance
 from tests.studies.deep_linear.twin import build_twin, flat_gradient, half_squared_error
 
 from normlab.studies.deep_linear.network import NORM_LAYERS
-from normlab.studies.deep_linear.shift import covariate_shift, layer_grad_norms, preceding
+from normlab.studies.deep_linear.shift import covariate_shift, layer_norms, preceding
 
 RATE = 3e-3
 
@@ -75,11 +75,11 @@ def test_preceding_counts_matrices_and_affine_parameters(norm_layer):
     assert counts == [0, 9 + per_norm, 3 * (9 + per_norm)]
 
 
-def test_layer_grad_norms(instance: Instance):
+def test_norms_by_layer(instance: Instance):
     _, gradient = instance.gradient()
     twin = build_twin(instance.network, instance.params[1])
     blocks = flat_gradient(twin, instance.batch(1))[:36].view(4, 9)
     # roundoff of the gradients, as in test_network
-    torch.testing.assert_close(
-        layer_grad_norms(instance.network, gradient)[1], blocks.norm(dim=1), rtol=1e-10, atol=1e-10
-    )
+    torch.testing.assert_close(layer_norms(instance.network, gradient)[1], blocks.norm(dim=1), rtol=1e-10, atol=1e-10)
+    matrices = torch.stack([p.norm() for p in twin.parameters() if p.ndim == 2])
+    torch.testing.assert_close(layer_norms(instance.network, instance.params)[1], matrices.detach(), rtol=1e-14, atol=0)

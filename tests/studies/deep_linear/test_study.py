@@ -35,6 +35,7 @@ SPEC = DlnSpec(
     step_sizes=(0.1, 1.0),
     extra_step_sizes=(0.05,),
     distances=(0.01,),
+    relative_steps=(0.02,),
     shift_layers=(1, 3),
     activation_layers=(1, 2),
 )
@@ -79,7 +80,9 @@ def test_every_measurement_is_there_when_it_is_due():
         ("activations", "wasserstein", "layers.norm1"): [2, 4, 6, 8],
         ("landscape_random", "loss_range", ""): [0, 4, 8],
         ("landscape_equal_distance", "effective_beta", ""): [0, 4, 8],
+        ("landscape_relative", "effective_beta", ""): [0, 4, 8],
         ("gradients", "layer_grad_norm", "layers.linear2"): [0, 4, 8],
+        ("weights", "effective_rate", "layers.linear2"): [0, 4, 8],
         ("summary", "diverged_at", ""): [8],
     }
     for (probe, quantity, layer), due in steps.items():
@@ -90,6 +93,10 @@ def test_every_measurement_is_there_when_it_is_due():
     np.testing.assert_allclose(sorted(sizes), [0.05 * RATE, 0.1 * RATE, RATE], rtol=1e-14)
     distances = frame[(frame["probe"] == "landscape_equal_distance") & (frame["quantity"] == "beta")]["step_size"]
     assert distances.unique().tolist() == [0.01]
+    shares = frame[(frame["probe"] == "landscape_relative") & (frame["quantity"] == "beta")]["step_size"]
+    assert shares.unique().tolist() == [0.02]
+    weights = [series(frame, 7, "weights", name, "layers.linear2") for name in ("weight_norm", "effective_rate")]
+    np.testing.assert_allclose(weights[1], RATE / weights[0] ** 2, rtol=1e-14)
 
 
 def test_the_summary_is_over_the_papers_grid_alone():

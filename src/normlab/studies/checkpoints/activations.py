@@ -90,10 +90,12 @@ class ActivationTrack:
         self._previous: dict[str, _Layer] = {}
         self._histograms = Histograms()
 
-    def measure(self, model: nn.Module, step: int) -> dict[str, MomentsProbe]:
-        """Moments and histograms of the tracked units on the batch of `step`, in train mode."""
+    def measure(self, model: nn.Module, step: int, histograms: bool) -> dict[str, MomentsProbe]:
+        """Moments and perhaps histograms of the tracked units on the batch of `step`, in train mode."""
         draws = generator(self.seed, "units")  # always from the stream's start: the same units at every step
-        return activation_moments(model, self.batch_at(step), self.layers, units=self.units, generator=draws)
+        return activation_moments(
+            model, self.batch_at(step), self.layers, units=self.units, generator=draws, histograms=histograms
+        )
 
     def record(
         self,
@@ -112,7 +114,7 @@ class ActivationTrack:
         Args:
             rows: where the rows go.
             step: the probed step.
-            now: the moments at the weights and batch of `step`.
+            now: the moments at the weights and batch of `step`, with histograms if `regular`.
             later: the moments at the weights and batch of `step` + 1.
             regular: whether `step` lies on the even grid of the schedule.
         """

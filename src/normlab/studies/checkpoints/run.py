@@ -110,15 +110,16 @@ class RunProbes:
             rows.add("weights", step, values, layer=layer)
         if not self.tracks[0].layers:
             rows.add("activations", step, {"normalized_layers": 0.0})  # why there are no other rows of activations
-        now = [track.measure(model, step) for track in self.tracks]
+        regular = run.train.is_regular(step)
+        now = [track.measure(model, step, histograms=regular) for track in self.tracks]
         # the model moves on, in float32 whatever it is trained in; the next checkpoint replaces it
         train_step(model, self.optimizer, run, batch, step)
         for layer, norm in layer_grad_norms(model).items():
             rows.add("gradients", step, {"layer_grad_norm": norm}, layer=layer)
         seed_all(run.seed, "noise", step + 1)
         for track, before in zip(self.tracks, now, strict=True):
-            track.record(rows, step, before, track.measure(model, step + 1), run.train.is_regular(step))
-        if run.train.is_regular(step):
+            track.record(rows, step, before, track.measure(model, step + 1, histograms=False), regular)
+        if regular:
             self.tracks[0].keep_histograms(rows, step, now[0])
 
     def measurements(self) -> pd.DataFrame:

@@ -109,6 +109,20 @@ def random_directions(seeds: Sequence[int], step: int, gradient: Tensor) -> Tens
     return direction * (lengths / torch.linalg.vector_norm(direction, dim=1, keepdim=True))
 
 
+def relative_directions(network: Network, params: Tensor, gradient: Tensor) -> Tensor:
+    """The gradients (S, P), each matrix's part rescaled to that matrix's length, and zero for gamma and beta.
+
+    A step of size s along it has ||dW_l||/||W_l|| = s in every layer l, as `landscape_relative` of the probe stage. A
+    matrix without gradient stays.
+    """
+    weights, slopes = network.unpack(params)[0], network.unpack(gradient)[0]
+    lengths, slope_lengths = (torch.linalg.vector_norm(part, dim=(-2, -1), keepdim=True) for part in (weights, slopes))
+    scale = torch.where(slope_lengths > 0, lengths / slope_lengths, 0)
+    direction = torch.zeros_like(gradient)
+    direction[:, : network.n_weights] = (slopes * scale).flatten(1)
+    return direction
+
+
 def record_walk(rows: CellRows, probe: str, step: int, walk: Walk, labels: Tensor, first: int) -> None:
     """Rows of one walk: the summary over its first `first` points, then every point under its label (K,)."""
     rows.add(probe, step, walk.summary(first))

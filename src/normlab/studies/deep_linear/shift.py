@@ -60,6 +60,6 @@ def covariate_shift(
     return {"l2": l2, "relative_l2": l2 / norm, "cosine": cosine}
 
 
-def layer_grad_norms(network: Network, gradient: Tensor) -> Tensor:
-    """||grad_{W_i} L|| of every layer: (S, depth) from the gradient (S, P)."""
-    return torch.linalg.vector_norm(network.unpack(gradient)[0].flatten(2), dim=-1)
+def layer_norms(network: Network, vector: Tensor) -> Tensor:
+    """The length of every matrix's part of the parameters, or of a gradient: (S, depth) from (S, P)."""
+    return torch.linalg.vector_norm(network.unpack(vector)[0].flatten(2), dim=-1)

@@ -8,7 +8,8 @@ Recorded (the tidy schema of `normlab.tables.rows`, study and network "dln"):
 - `summary`, at t = steps: `steps`, `diverged_at` (the first t with a loss that is not finite, else NaN), `parameters`,
   and `rank_floor_0` .. `rank_floor_F`, the losses of `normlab.studies.deep_linear.rank`;
 - every `probe_every` steps and at t = steps: `landscape`, `shift`, `curvature` (rayleigh, stretch), `activations`;
-- every `control_every` steps: `landscape_random`, `landscape_equal_distance` and `gradients` (layer_grad_norm);
+- every `control_every` steps: `landscape_random`, `landscape_equal_distance`, `landscape_relative`, `gradients`
+  (layer_grad_norm) and `weights` (weight_norm ||W||, effective_rate lr/||W||^2);
 - every `sharpness_every` steps: `curvature` (top_eigenvalue, top_eigenvalue_residual).
 
 A seed that diverges keeps inf and NaN from then on; the others share nothing with it but the batched call.
@@ -27,12 +28,12 @@ from normlab.runs.resume import ResumePoints
 from normlab.specs.dln import DlnSpec
 from normlab.studies.deep_linear.activations import DeepLinearTrack
 from normlab.studies.deep_linear.curvature import directional_curvature, hessian, top_eigenvalue
-from normlab.studies.deep_linear.landscape import random_directions, record_walk, walk
+from normlab.studies.deep_linear.landscape import random_directions, record_walk, relative_directions, walk
 from normlab.studies.deep_linear.network import Network, build_network
 from normlab.studies.deep_linear.problem import Problem, draw_problem, draw_weights
 from normlab.studies.deep_linear.rank import rank_floors
 from normlab.studies.deep_linear.rows import CellRows
-from normlab.studies.deep_linear.shift import covariate_shift, layer_grad_norms
+from normlab.studies.deep_linear.shift import covariate_shift, layer_norms
 
 FIRST_STEPS = 100  # every loss is kept up to here, where it falls fastest
 
@@ -197,10 +198,8 @@ class Probes:
         if step % spec.control_every == 0:
             self._walk("landscape_random", state, random_directions(self.problem.seeds, step, state.gradient))
             self._walk_equal_distances(state)
-            norms = layer_grad_norms(self.network, state.gradient)
-            for layer in range(1, spec.depth + 1):
-                values = {"layer_grad_norm": norms[:, layer - 1]}
-                self.rows.add("gradients", step, values, layer=f"layers.linear{layer}")
+            self._walk_relative(state)
+            self._layer_norms(state)
 
     def _walk(self, probe: str, state: State, direction: Tensor) -> None:
         sizes = self.step_sizes.expand(len(state.params), -1)
@@ -212,6 +211,23 @@ class Probes:
         sizes = distances / torch.linalg.vector_norm(state.gradient, dim=1, keepdim=True)
         found = walk(self.network, self.problem, state.params, state.loss, state.gradient, state.gradient, sizes)
         record_walk(self.rows, "landscape_equal_distance", state.step, found, distances, len(distances))
+
+    def _walk_relative(self, state: State) -> None:
+        if self.spec.relative_steps:
+            shares = torch.tensor(self.spec.relative_steps, dtype=torch.float64)
+            direction = relative_directions(self.network, state.params, state.gradient)
+            sizes = shares.expand(len(state.params), -1)
+            found = walk(self.network, self.problem, state.params, state.loss, state.gradient, direction, sizes)
+            record_walk(self.rows, "landscape_relative", state.step, found, shares, len(shares))
+
+    def _layer_norms(self, state: State) -> None:
+        gradients, weights = (layer_norms(self.network, vector) for vector in (state.gradient, state.params))
+        rates = self.learning_rate / weights.square()
+        for index in range(self.spec.depth):
+            layer = f"layers.linear{index + 1}"
+            self.rows.add("gradients", state.step, {"layer_grad_norm": gradients[:, index]}, layer=layer)
+            values = {"weight_norm": weights[:, index], "effective_rate": rates[:, index]}
+            self.rows.add("weights", state.step, values, layer=layer)
 
     def _activations(self, state: State) -> None:
         after = state.params - self.learning_rate * state.gradient
