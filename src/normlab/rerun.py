@@ -189,8 +189,14 @@ def summary(canary: str, identical: bool, metrics: Sequence[Change], verdicts: S
     for title, changes in (("Verdicts", verdicts), ("Metrics", metrics)):
         if changes:
             lines += ["", f"| {title} | committed | now | allowed by |", "|---|---|---|---|"]
-            lines += [f"| {c.name} | {c.committed} | {c.now} | {_rule(c.allowed)} |" for c in changes]
+            lines += [
+                f"| {_cell(c.name)} | {_cell(c.committed)} | {_cell(c.now)} | {_rule(c.allowed)} |" for c in changes
+            ]
     return "\n".join([*lines, ""])
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _rule(allowed: str | None) -> str:

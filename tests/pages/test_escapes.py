@@ -1,0 +1,61 @@
+"""Whatever a settings file, a data set or a table of results holds, a page shows it as text and runs none of it."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.pages.study import CLAIMS, MANIFEST, write_results
+
+from normlab.pages.readme import _cell
+from normlab.pages.results import Results
+from normlab.rerun import Change, summary
+from normlab.specs.report import ReportSpec
+from normlab.stages import index
+
+HOSTILE = "<script>alert(1)</script>\" onmouseover='x' | `a` $x$"
+
+
+def _poisoned(value: Any) -> Any:
+    """The same structure with `HOSTILE` at the end of every text, but for words that the program itself looks up."""
+    if isinstance(value, dict):
+        fixed = ("id", "verdict", "page", "source", "digest")
+        return {key: entry if key in fixed else _poisoned(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_poisoned(entry) for entry in value]
+    return f"{value}{HOSTILE}" if isinstance(value, str) else value
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scripts, self.handlers = 0, 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.scripts += tag == "script"
+        self.handlers += sum(name.startswith("on") for name, _ in attrs)
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> dict[str, str]:
+    paths = write_results(tmp_path)
+    Path(paths["claims"]).write_text(json.dumps(_poisoned(CLAIMS)))
+    Path(paths["manifest"]).write_text(json.dumps(_poisoned(MANIFEST)))
+    return paths
+
+
+def test_the_index_shows_settings_and_results_as_text(hostile: dict[str, str]) -> None:
+    results = Results.load(hostile["tables"], hostile["claims"], hostile["params"], hostile["manifest"])
+    text = index.body(results, ReportSpec(f"tiny{HOSTILE}", ("01-training",)))
+    seen = _Tags()
+    seen.feed(text)
+    assert (seen.scripts, seen.handlers) == (0, 0)
+    assert text.count("&lt;script&gt;") > 20
+
+
+def test_tables_in_markdown_keep_their_columns() -> None:
+    assert "|" not in _cell(HOSTILE).replace("\\|", "")
+    text = summary("x", True, [Change("a|b", "c|d", "e", None)], [])
+    (row,) = [line for line in text.splitlines() if line.startswith("| a")]
+    assert row.replace("\\|", "").count("|") == 5
