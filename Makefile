@@ -26,6 +26,10 @@ WITH_ARGS := -c 'import os, shlex, sys; os.execv(sys.executable, [sys.executable
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 export JUPYTER_PREFER_ENV_PATH := 1
+# the plain C locale has no letters beyond ASCII, so Python could not read a path that has some
+ifneq ($(filter C POSIX,$(LC_ALL)),)
+export LC_ALL := C.UTF-8
+endif
 
 help:
 	@echo 'make repro [PRESET=quick|cifar-cpu|paper]   run the study; without PRESET, as params.yaml says'
