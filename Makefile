@@ -1,7 +1,7 @@
 # Everything runs from here with nothing but Python >= 3.11, git and make: the first target builds a private .venv.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup repro publish plan metrics-diff rerun test test-lowest lint lint-workflows ui report bench lock clean FORCE
+.PHONY: help setup repro publish plan metrics-diff rerun test test-lowest lint lint-workflows ui report bench lock deps clean FORCE
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -79,6 +79,7 @@ ifdef PRESET
 	@cmp -s presets/$(PRESET).yaml params.yaml || cp presets/$(PRESET).yaml params.yaml
 endif
 	@$(PY) -m normlab.stages.mend
+	@$(PY) -m normlab.stages.expand
 	@$(DVC) repro
 	@$(PY) -m normlab.stages.publish || echo 'the study is complete without it; make publish tries again' >&2
 	@$(MAKE) --no-print-directory report
@@ -96,6 +97,8 @@ ui: $(STAMP)
 # what a reproduction here would run, from the committed lock file alone
 plan: $(STAMP)
 	@$(PY) -m normlab.stages.mend
+	@$(PY) -m normlab.stages.expand
+	@$(PY) -m normlab.stages.check
 	@$(DVC) repro --dry --allow-missing
 
 # against BASE, or the commit before where BASE names none (the first push of a branch)
@@ -106,6 +109,10 @@ metrics-diff: $(STAMP)
 
 rerun: $(STAMP)
 	@$(WITH_VENV) $(PY) -m normlab.stages.rerun
+
+# the files that can change a stage's numbers, written into dvc.yaml
+deps: $(STAMP)
+	@$(PY) -m tests.architecture.deps
 
 # --- checks ---------------------------------------------------------------------------------------------------------
 

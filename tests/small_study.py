@@ -11,7 +11,7 @@ from normlab.tables.rows import Rows
 
 PARAMS = """
 data: {source: textures, seed: 3, train_per_class: 4, test_per_class: 2}
-grid: {network: [vgg11], norm_layer: [none, batch], learning_rate: [1.0e-1], seed: [0]}
+grid: [{network: [vgg11], norm_layer: [none, batch], learning_rate: [1.0e-1], seed: [0]}]
 train: {width: 0.0625, batch_size: 16, steps: 6, test_every: 3, checkpoint_every: 2, checkpoint_at: [1]}
 probe: {step_sizes: [0.5, 1.0], extra_step_sizes: [0.25]}
 dln_grid: {norm_layer: [batch], learning_rate: [1.0e-6]}

@@ -15,6 +15,7 @@ from typing import Any
 
 from normlab.specs.grid import PlannedRun, planned_runs
 from normlab.specs.strict import InputError, build, load_params
+from normlab.specs.yaml12 import load_yaml
 
 METRICS, CLAIMS = "reports/metrics.json", "reports/claims.json"
 REPEATED = ("train", "probe")  # the programs that make a run's numbers
@@ -140,7 +141,7 @@ def repeat(clone: Path, canary: PlannedRun) -> bool:
 
 
 def _outputs(clone: Path, canary: PlannedRun) -> list[str]:
-    stages = load_params(clone / "dvc.lock")["stages"]
+    stages = load_yaml(clone / "dvc.lock")["stages"]
     return [str(out["md5"]) for program in REPEATED for out in stages[canary.stage(program)]["outs"]]
 
 

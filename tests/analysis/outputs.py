@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 from tests.analysis.synthetic import STEPS, Kind, deep_linear_run, theory_table, training_run
 
-from normlab.specs.grid import GridSpec
-from normlab.specs.strict import load_section
-from normlab.specs.training import RunSpec, TrainSpec
+from normlab.specs.grid import planned_runs
+from normlab.specs.strict import load_params
+from normlab.specs.training import RunSpec
 from normlab.tables.frames import HISTOGRAM_COLUMNS, select
 from normlab.tables.rows import KEYS
 
 PARAMS = f"""
-grid: {{network: [vgg11], norm_layer: [none, batch], learning_rate: [1.0e-1], seed: [0, 1]}}
+grid: [{{network: [vgg11], norm_layer: [none, batch], learning_rate: [1.0e-1], seed: [0, 1]}}]
 train: {{width: 0.25, batch_size: 16, steps: {STEPS}, test_every: 50, checkpoint_every: 10}}
 assumptions: {{norm_layer: [batch], steps: [0], layers: 0, units: 1}}
 reparametrization: {{norm_layer: [none], steps: [0], step_sizes: [1.0]}}
@@ -35,8 +35,8 @@ def write_outputs(root: Path, params: str = PARAMS, kinds: dict[str, Kind] = KIN
     """params.yaml and the outputs of every study it names, under `root`; the path of params.yaml."""
     path = root / "params.yaml"
     path.write_text(params)
-    for run in load_section(path, "grid", GridSpec).runs(load_section(path, "train", TrainSpec)):
-        write_run(root, run, kinds[run.norm_layer])
+    for planned in planned_runs(load_params(path)):
+        write_run(root, planned.spec, kinds[planned.spec.norm_layer])
     for norm_layer in ("none", "batch"):
         folder = root / "data/studies/dln" / f"{norm_layer}-1e-06"
         folder.mkdir(parents=True)

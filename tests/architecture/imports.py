@@ -21,6 +21,11 @@ class Module:
     outside: set[str] = field(default_factory=set)
 
     @property
+    def constants(self) -> set[object]:
+        """Every literal in it."""
+        return {node.value for node in ast.walk(self.tree) if isinstance(node, ast.Constant)}
+
+    @property
     def is_only_a_docstring(self) -> bool:
         return all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in self.tree.body)
 

@@ -1,120 +1,148 @@
 """dvc.yaml names all that can change a stage's numbers, and nothing that cannot."""
 
 import ast
-import re
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.architecture.imports import SOURCE, closure, modules, notebook_imports
+from tests.architecture.deps import (
+    CHECK,
+    DVC_YAML,
+    ROOT,
+    WITHOUT_NUMBERS,
+    dependencies,
+    needed,
+    observers,
+    program,
+    rewritten,
+    settings,
+)
+from tests.architecture.imports import SOURCE, modules, name_of
 
-from normlab.specs.strict import load_params
+from normlab.specs.study import StudySpec
+from normlab.specs.yaml12 import load_yaml
 
-ROOT = SOURCE.parent
-STAGES: dict[str, Any] = load_params(ROOT / "dvc.yaml")["stages"]
-# Spectators: they show what happens and cannot change a number, so editing them makes no stage stale. A module that
-# imports one does it by name at run time, which is what this list allows.
-OBSERVERS = {"normlab.tracking.store"}
-# the package's own __init__ gives the version and the lazy names `normlab.nn`, `normlab.probes`, `normlab.theory`; that
-# of the programs says what Ctrl-C prints
-WITHOUT_NUMBERS = {"normlab", "normlab.stages"}
-HEAVY = {"data": 0, "train": 0, "probe": 0, "dln": 0}  # stages that a change of analysis or pages must not touch
-
-
-def _settings(stage: dict[str, Any]) -> dict[str, Any]:
-    return dict(stage.get("do", stage))
-
-
-def _program(stage: dict[str, Any]) -> str:
-    found = re.findall(r"python -m (normlab\.stages\.\w+)", str(_settings(stage)["cmd"]))
-    assert len(found) == 1, stage
-    return str(found[0])
+STAGES: dict[str, Any] = load_yaml(DVC_YAML)["stages"]
+SECTIONS = {field.name for field in dataclasses.fields(StudySpec)}
+# what makes a run, or costs as much
+HEAVY = ("data", "train", "probe", "dln", "dln_scan", "theory", "assumptions", "reparametrization")
 
 
-def _dependencies(stage: dict[str, Any]) -> list[str]:
-    return [str(dep) for dep in _settings(stage).get("deps", []) if str(dep).startswith("src/")]
+def _files(stage: str) -> set[str]:
+    return {path.relative_to(SOURCE / "normlab").as_posix() for path in needed(STAGES[stage])}
 
 
-def _covers(dependency: str, path: Path) -> bool:
-    return (ROOT / dependency) == path or (ROOT / dependency) in path.parents
+def _deps(stage: str) -> list[str]:
+    return [str(dep) for dep in settings(STAGES[stage]).get("deps", [])]
 
 
-def _needed(stage: dict[str, Any]) -> set[Path]:
-    """The files behind a stage's program: its import closure and the package data that these modules name."""
-    names = closure(_program(stage))
-    if any(str(dep).startswith("notebooks/") for dep in _settings(stage).get("deps", [])):
-        for path in (ROOT / "notebooks").glob("*.ipynb"):
-            names |= set().union(*(closure(name) for name in notebook_imports(path)))
-    names -= WITHOUT_NUMBERS
-    files = {modules()[name].path for name in names if not modules()[name].is_only_a_docstring}
-    data = [path for path in (SOURCE / "normlab").rglob("*") if path.suffix in (".yaml", ".csv", ".css", ".html")]
-    for name in names:
-        constants = {node.value for node in ast.walk(modules()[name].tree) if isinstance(node, ast.Constant)}
-        files |= {path for path in data if path.name in constants}
-    return files
+def _upstream(stage: str) -> set[str]:
+    """The stages that make what a stage reads, directly or not."""
+    made = {str(out): name for name, other in STAGES.items() for out in settings(other).get("outs", [])}
+    direct = {name for dep in _deps(stage) for out, name in made.items() if f"{dep}/".startswith(f"{out}/")}
+    direct |= {name for dep in _deps(stage) for out, name in made.items() if out.startswith(f"{dep}/")}
+    return direct.union(*map(_upstream, direct - {stage}))
+
+
+def test_dependencies_are_those_that_make_deps_writes() -> None:
+    text = DVC_YAML.read_text(encoding="utf-8")
+    assert rewritten(text) == text, "run `make deps`"
 
 
 @pytest.mark.parametrize("name", sorted(STAGES))
 def test_every_file_behind_a_stage_is_a_dependency(name: str) -> None:
-    dependencies = _dependencies(STAGES[name])
-    missing = {path for path in _needed(STAGES[name]) if not any(_covers(dep, path) for dep in dependencies)}
-    assert not missing, f"{name}: add to deps: {sorted(str(path.relative_to(ROOT)) for path in missing)}"
+    listed = [ROOT / dep for dep in _deps(name)]
+    for path in needed(STAGES[name]):
+        assert any(dep == path or dep in path.parents for dep in listed), f"{name}: {path}"
 
 
-@pytest.mark.parametrize("name", sorted(STAGES))
-def test_no_dependency_is_idle(name: str) -> None:
-    needed = _needed(STAGES[name])
-    for dep in _dependencies(STAGES[name]):
-        assert (ROOT / dep).exists(), f"{name}: {dep} does not exist"
-        assert any(_covers(dep, path) for path in needed), f"{name}: {dep} cannot change its numbers"
+@pytest.mark.parametrize("name", HEAVY)
+def test_analysis_figures_and_pages_are_far_from_what_is_computed_long(name: str) -> None:
+    assert not [file for file in _files(name) if file.split("/")[0] in ("analysis", "figures", "pages", "tracking")]
 
 
-@pytest.mark.parametrize("name", sorted(set(HEAVY) & set(STAGES)))
-def test_pages_and_tracker_are_far_from_trainings(name: str) -> None:
-    assert not [
-        dep for dep in _dependencies(STAGES[name]) if re.search(r"analysis|reporting|track|report|figures", dep)
-    ]
+def test_an_edit_makes_stale_what_it_can_change() -> None:
+    stale: dict[str, set[str]] = {}
+    for name in STAGES:
+        for file in _files(name):
+            stale.setdefault(file, set()).add(name)
+    assert stale["figures/landscape.py"] == {"report", "index"}
+    assert stale["analysis/claims.yaml"] == {"check", "analyze", "report", "index"}  # pages show the thresholds
+    assert stale["runs/training.py"] == {"train", "probe", "assumptions", "reparametrization"}
+    assert stale["specs/training.py"] >= {"train", "probe", "analyze"}
+    assert stale["data/textures.py"] == {"data"}
+    # parts reach a run through its own folder in parts/, so that another normalizer's file is none of its business
+    assert not [file for file in stale if file.startswith(("nn/normalizers/", "nn/networks/"))]
+    for watching in ("runs/progress.py", "runs/cost.py", "stages/command.py", "tracking/store.py"):
+        assert watching not in stale
 
 
-def test_modules_named_at_run_time_are_spectators() -> None:
-    named = {name for module in modules().values() for name in module.by_name}
-    assert named <= OBSERVERS
+def test_observers_give_nothing_to_what_computes() -> None:
+    watching = observers()
+    assert {"normlab.runs.progress", "normlab.runs.cost", "normlab.stages.command"} <= watching
+    for name, module in modules().items():
+        if name not in watching and not name.startswith("normlab.stages"):
+            assert not module.imports & watching, f"{name} imports an observer"
+            assert not module.by_name & watching, f"{name} imports an observer by name"
+    for name in WITHOUT_NUMBERS:
+        kinds = {type(node) for node in modules()[name].tree.body}
+        assert not kinds & {ast.AugAssign, ast.With, ast.For}, f"{name} computes something"
 
 
-@pytest.mark.parametrize("name", sorted(STAGES))
-def test_declared_settings_are_those_that_the_program_reads(name: str) -> None:
-    declared = set(_settings(STAGES[name]).get("params", []))
-    tree = modules()[_program(STAGES[name])].tree
-    read = {
-        str(call.args[1].value)
-        for call in ast.walk(tree)
-        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "load_section"
-        if isinstance(call.args[1], ast.Constant)
-    }
-    assert {section.partition(".")[0] for section in declared} >= read
+def test_modules_named_at_run_time_are_observers() -> None:
+    assert {name for module in modules().values() for name in module.by_name} <= observers()
 
 
-@pytest.mark.parametrize("name", sorted(STAGES))
-def test_grids_reach_stages_through_commands_only(name: str) -> None:
-    if "matrix" in STAGES[name] or "foreach" in STAGES[name]:
-        sections = {str(section).partition(".")[0] for section in _settings(STAGES[name]).get("params", [])}
-        assert not {section for section in sections if section.endswith("grid")}, "one more seed would rerun all others"
+def _sections_read(name: str) -> set[str]:
+    """The sections that a stage's files read: `load_section(…, "x", …)`, `params["x"]` and `params.get("x")`."""
+    found = set()
+    trees = [modules()[name_of(path)].tree for path in needed(STAGES[name]) if path.suffix == ".py"]
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Call):
+            function = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            owner = getattr(node.func, "value", None)
+            of_params = "params" in (getattr(owner, "attr", ""), getattr(owner, "id", ""))
+            arguments = node.args if function == "load_section" or (function == "get" and of_params) else []
+        elif isinstance(node, ast.Subscript):
+            of_params = "params" in (getattr(node.value, "attr", ""), getattr(node.value, "id", ""))
+            arguments = [node.slice] if of_params else []
+        else:
+            continue
+        found |= {argument.value for argument in arguments if isinstance(argument, ast.Constant)}
+    return {str(section) for section in found} & SECTIONS
+
+
+@pytest.mark.parametrize("name", sorted(set(STAGES) - {"check"}))
+def test_declared_settings_are_those_that_the_stage_reads_also_through_helpers(name: str) -> None:
+    assert set(settings(STAGES[name]).get("params", [])) == _sections_read(name)
+
+
+@pytest.mark.parametrize("name", sorted(set(STAGES) - {"check"}))
+def test_everything_follows_from_the_check(name: str) -> None:
+    assert "check" in _upstream(name)
 
 
 @pytest.mark.parametrize("name", sorted(set(STAGES) - {"analyze"}))
 def test_only_the_analysis_reads_the_folder_of_all_runs(name: str) -> None:
     # another stage would run again for every new run, and could not run beside the stage that writes into the folder
-    settings = [_settings(stage) for stage in STAGES.values()]
-    outputs = {str(out) for stage in settings for out in stage.get("outs", [])}
+    outputs = {str(out) for stage in STAGES.values() for out in settings(stage).get("outs", [])}
     folders = {str(parent) for out in outputs for parent in Path(out).parents} - outputs
-    assert not folders & {str(dep) for dep in _settings(STAGES[name]).get("deps", [])}
+    assert not folders & set(_deps(name))
 
 
 @pytest.mark.parametrize("name", sorted(STAGES))
 def test_stages_can_be_cached_and_rerun(name: str) -> None:
-    stage = _settings(STAGES[name])
-    assert stage.get("deps") or stage.get("params"), "without either, DVC runs a stage once and never again"
+    stage = settings(STAGES[name])
+    assert "foreach" not in STAGES[name] or "grid" not in stage.get("params", []), (
+        "one more seed would rerun all others"
+    )
     for out in stage.get("outs", []):
         assert isinstance(out, str), "an uncached or persistent output turns the run cache off; metrics may be uncached"
-    paths = [*stage.get("outs", []), *stage.get("deps", [])]
-    assert not [path for path in paths if str(path).startswith("/")]
+    assert not [path for path in (*stage.get("outs", []), *_deps(name)) if str(path).startswith("/")]
+
+
+def test_the_check_sees_all_sections_and_parts() -> None:
+    assert program(STAGES["check"]) == CHECK
+    assert {"src/normlab/specs", "src/normlab/nn"} <= set(dependencies(STAGES["check"]))
+    assert {"params.yaml", "runs.yaml", "parts"} <= set(_deps("check"))

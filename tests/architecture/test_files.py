@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.architecture.imports import SOURCE
 
-from normlab.specs.strict import load_params
+from normlab.specs.yaml12 import load_yaml
 
 ROOT = SOURCE.parent
 # written in pieces, so that this file does not hold what it looks for
@@ -50,7 +50,7 @@ def test_notebooks_are_committed_without_outputs(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=lambda path: path.stem)
 def test_workflows_are_thin_pinned_and_modest(path: Path) -> None:
-    workflow = load_params(path)
+    workflow = load_yaml(path)
     assert workflow["permissions"] == {"contents": "read"}
     assert workflow["concurrency"]["group"]
     text = path.read_text(encoding="utf-8")

@@ -111,7 +111,7 @@ def test_the_table_says_what_it_was_measured_on(tmp_path: Path) -> None:
     record.write_text("[]")
     settings = {
         "data": {"title": "Colors", "counts": {"train": 6000, "test": 30}},
-        "grid": {"network": ["vgg11"], "learning_rate": [0.1, 0.5], "seed": [0, 1]},
+        "grid": [{"network": ["vgg11"], "learning_rate": [0.1, 0.5], "seed": [0, 1]}],
         "train": {"width": 0.25, "batch_size": 16, "steps": 1500},
         "dln": {"steps": 300, "seeds": [0]},
     }
@@ -120,10 +120,10 @@ def test_the_table_says_what_it_was_measured_on(tmp_path: Path) -> None:
         "Colors, 6,000 training images; vgg11 at 0.25 of its width, batch 16, 1,500 updates, learning rate 0.1, 0.5, "
         "2 seeds; deep linear: 300 updates, 1 seeds."
     ) in results_table(record, tmp_path)
-    settings["learning_rate_grid"] = {"norm_layer": [], "learning_rate": [1.0, 2.0]}
-    record.with_name("settings.json").write_text(json.dumps(settings))
-    assert "2 seeds; deep linear" in results_table(record, tmp_path)
-    settings["learning_rate_grid"]["norm_layer"] = ["none", "batch"]
+    settings["grid"] += [
+        {"network": ["vgg11"], "norm_layer": ["none", "batch"], "learning_rate": [1.0, 2.0]},
+        {"network": ["resnet20"], "norm_layer": ["batch"], "learning_rate": [0.3]},
+    ]
     record.with_name("settings.json").write_text(json.dumps(settings))
     assert "2 seeds (none, batch also at 1, 2); deep linear" in results_table(record, tmp_path)
 
@@ -133,7 +133,7 @@ def test_the_level_of_the_intervals_is_the_record_s(tmp_path: Path) -> None:
     record.write_text("[]")
     assert "[interval]" in results_table(record, tmp_path)
     sections = {"data": {"title": "Colors", "counts": {"train": 6, "test": 3}}}
-    sections["grid"] = {"network": ["vgg11"], "learning_rate": [0.1], "seed": [0]}
+    sections["grid"] = [{"network": ["vgg11"], "learning_rate": [0.1], "seed": [0]}]
     sections["train"] = {"width": 0.25, "batch_size": 16, "steps": 15}
     record.with_name("settings.json").write_text(
         json.dumps({**sections, "dln": {"steps": 3, "seeds": [0]}, "analyze": {"confidence": 0.9}})

@@ -66,7 +66,7 @@ def test_a_missing_key_is_named() -> None:
 
 def test_yaml_is_read_by_the_rules_of_version_1_2_as_dvc_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text("s: {count: 2, rate: 1e-3, kind: a, sizes: [1.0e-3, .5, 2], name: no}\n")
+    path.write_text("s: {count: 2, rate: 1.0e-3, kind: a, sizes: [1.0e-3, .5, 2], name: 'no'}\n")
     sample = load_section(path, "s", Sample)
     assert (sample.rate, sample.sizes, sample.name) == (1e-3, (1e-3, 0.5, 2.0), "no")
 

@@ -4,10 +4,9 @@ import dataclasses
 
 import pytest
 
-from normlab.specs.grid import GridSpec
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.strict import InputError
-from normlab.specs.training import RunSpec, TrainSpec
+from normlab.specs.training import RunSpec, TrainSpec, check_steps
 
 TRAIN = TrainSpec(width=0.25, batch_size=8, steps=10, test_every=5, checkpoint_every=4, checkpoint_at=(1, 4))
 
@@ -43,21 +42,55 @@ def test_the_digest_follows_every_setting_but_the_device() -> None:
     assert len({run.digest, longer.digest, dataclasses.replace(run, seed=1).digest}) == 3
 
 
-def test_older_runs_keep_their_digest_when_settings_are_added() -> None:
-    train = TrainSpec(width=0.125, batch_size=128, steps=200, test_every=50, checkpoint_every=50, checkpoint_at=(1, 10))
-    run = RunSpec("vgg11", "batch", 0.1, 0, train)
-    assert run.digest == "f718a29c2691420f"  # of the quick preset at version 0.1.0
-    reduced = dataclasses.replace(run, train=dataclasses.replace(train, precision="bf16"))
-    forced = dataclasses.replace(run, train=dataclasses.replace(train, precision_forced=True))
-    assert reduced.digest != run.digest
+def test_a_setting_at_its_default_leaves_no_trace() -> None:
+    run = RunSpec("vgg11", "batch", 0.1, 0, TRAIN)
+    assert run.as_dict() == {
+        "network": "vgg11",
+        "norm_layer": "batch",
+        "learning_rate": 0.1,
+        "seed": 0,
+        "train": {
+            "width": 0.25,
+            "batch_size": 8,
+            "steps": 10,
+            "test_every": 5,
+            "checkpoint_every": 4,
+            "checkpoint_at": [1, 4],
+        },
+    }
+    assert run.settings["train"]["momentum"] == 0.0
+    heavy = dataclasses.replace(run, train=TRAIN.varied("momentum=0.9"), variant="momentum=0.9")
+    assert heavy.as_dict()["train"]["momentum"] == 0.9
+    assert heavy.as_dict()["variant"] == "momentum=0.9"
+    assert dataclasses.replace(run, train=TRAIN.varied("precision=bf16")).digest != run.digest
+    forced = dataclasses.replace(run, train=dataclasses.replace(TRAIN, precision_forced=True))
     assert forced.digest == run.digest
 
 
-def test_the_grid_lists_every_combination_with_the_seed_fastest() -> None:
-    grid = GridSpec(("vgg11",), ("none", "batch"), (0.1, 0.5), (0, 1))
-    names = [run.name for run in grid.runs(TRAIN)]
-    assert len(names) == 8
-    assert names[:3] == ["vgg11-none-0.1-0", "vgg11-none-0.1-1", "vgg11-none-0.5-0"]
+def test_the_schedule_keeps_what_it_lists() -> None:
+    for train in (TRAIN, dataclasses.replace(TRAIN, checkpoint_log_until=9)):
+        assert [step for step in range(-1, 14) if train.keeps(step)] == list(train.checkpoint_steps)
+    assert dataclasses.replace(TRAIN, steps=10**15).keeps(4 * 10**14)  # without listing them all
+
+
+def test_a_step_off_the_schedule_is_refused() -> None:
+    run = RunSpec("vgg11", "batch", 0.1, 0, TRAIN)
+    check_steps((0, 1, 8, 10), run, "probe.eigenvalue_at")
+    with pytest.raises(InputError, match=r"^probe.eigenvalue_at: vgg11-batch-0.1-0 keeps no checkpoint of step 5; "):
+        check_steps((0, 5), run, "probe.eigenvalue_at")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("device=cpu", "^variant: accepted settings: width"),
+        ("steps=x", "^variant: steps: expected a whole number, got 'x'"),
+        ("width=9", r"^train\.width: must be above 0"),
+    ],
+)
+def test_variants_that_cannot_be(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        TRAIN.varied(text)
 
 
 @pytest.mark.parametrize(
@@ -85,13 +118,6 @@ def test_impossible_training_settings_are_refused(field: str, value: object, mes
 def test_impossible_grid_points_are_refused(field: str, value: object) -> None:
     with pytest.raises(InputError, match=rf"grid\.{field}"):
         dataclasses.replace(RunSpec("vgg11", "batch", 0.1, 0, TRAIN), **{field: value})
-
-
-def test_empty_and_repeated_grid_entries_are_refused() -> None:
-    with pytest.raises(InputError, match=r"grid\.seed: expected at least one entry"):
-        GridSpec(("vgg11",), ("none",), (0.1,), ())
-    with pytest.raises(InputError, match=r"grid\.seed: every entry may appear once"):
-        GridSpec(("vgg11",), ("none",), (0.1,), (1, 1))
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_a_run_is_made_in_one_of_the_two_ways(data: Path) -> None:
     measure.main([*arguments("batch"), "--out", "run", "--probes", "probes"])
     with pytest.raises(InputError, match=r"train\.checkpoints: all; runs that keep few are probed while they train"):
         probe.main(["--data", "prepared", "--run", "run", "--out", "other"])
-    with pytest.raises(InputError, match=r"--keep: train keeps no checkpoint of step 3"):
+    with pytest.raises(InputError, match=r"--keep: vgg11-batch-0.1-0 keeps no checkpoint of step 3"):
         measure.main([*arguments("batch"), "--keep", "3", "--out", "other", "--probes", "other-probes"])
     assert not Path("other").exists()
     write_params(tiny.PARAMS)

@@ -148,7 +148,7 @@ def test_diverged_runs_are_recorded(here: Path, tmp_path: Path, broken: str):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("steps: [0, 4]", "steps: [0, 5]", "train keeps no checkpoint of step 5; there are: 0, 1, 2, 4, 6"),
+        ("steps: [0, 4]", "steps: [0, 5]", "keeps no checkpoint of step 5; there are: every 2 from 0 on, and 1, 6"),
         ("", "", "expected the output folder of a training run"),
         ("width: 0.0625", "width: 0.125", "was trained under other settings than `train` has now"),
     ],

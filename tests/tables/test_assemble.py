@@ -133,5 +133,5 @@ def test_a_run_without_all_its_checkpoints_is_refused(tmp_path: Path) -> None:
 
 def test_the_network_of_the_claims_has_to_be_in_the_grid(tmp_path: Path) -> None:
     write_outputs(tmp_path)
-    with pytest.raises(InputError, match=r"analyze\.network: accepted \(grid\.network\): vgg11, got 'vgg16'"):
+    with pytest.raises(InputError, match=r"analyze\.network: accepted \(grid\): vgg11, got 'vgg16'"):
         read(tmp_path, PARAMS.replace("network: vgg11", "network: vgg16"))

@@ -88,7 +88,7 @@ def _setting(record: Path) -> str:
     if not path.is_file():
         return ""
     settings = json.loads(path.read_text(encoding="utf-8"))
-    data, grid, train = settings["data"], settings["grid"], settings["train"]
+    data, grid, train = settings["data"], settings["grid"][0], settings["train"]
     return (
         f" {data['title']}, {data['counts']['train']:,} training images; {', '.join(grid['network'])} at "
         f"{train['width']:g} of its width, batch {train['batch_size']}, {train['steps']:,} updates, learning rate "
@@ -102,10 +102,10 @@ def _rates(grid: dict[str, Any]) -> str:
 
 
 def _sweep(settings: dict[str, Any]) -> str:
-    """The further learning rates and what was trained at them; nothing where there was no sweep."""
-    grid = settings.get("learning_rate_grid", {})
-    swept = grid and all(grid.values())
-    return f" ({', '.join(grid['norm_layer'])} also at {_rates(grid)})" if swept else ""
+    """The further learning rates of the same network and what was trained at them; nothing where there are none."""
+    first, *others = settings["grid"]
+    swept = [block for block in others if block["network"] == first["network"]]
+    return "".join(f" ({', '.join(block['norm_layer'])} also at {_rates(block)})" for block in swept)
 
 
 def _row(claim: dict[str, Any]) -> str:

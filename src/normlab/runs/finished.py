@@ -1,7 +1,7 @@
 """The output folder of a training: written whole, and read back by the studies that look at it afterwards."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -83,25 +83,6 @@ def read_steps(folder: Path, run: RunSpec) -> tuple[int, ...]:
     return tuple(summary["checkpoints"])
 
 
-def check_steps(steps: Sequence[int], run: RunSpec, where: str) -> None:
-    """Refuse steps that no run of these settings keeps a checkpoint of.
-
-    Args:
-        steps: the steps asked for.
-        run: any of the runs.
-        where: the key of params.yaml, for the message.
-
-    Raises:
-        InputError: a step is not on the schedule of `train`.
-    """
-    schedule = run.train.checkpoint_steps
-    for step in steps:
-        if step not in schedule:
-            raise InputError(
-                f"{where}: train keeps no checkpoint of step {step}; there are: {', '.join(map(str, schedule))}"
-            )
-
-
 def read_checkpoint(run: RunSpec, folder: Path, step: int) -> Checkpoint:
     """The checkpoint of `step` in the folder of `run`.
 
@@ -159,9 +140,10 @@ def _check_files(folder: Path, steps: Iterable[int]) -> None:
 def _run_of(summary: dict[str, Any], train: TrainSpec, folder: Path) -> RunSpec:
     try:
         point = {key: summary["spec"][key] for key in ("network", "norm_layer", "learning_rate", "seed")}
-    except (KeyError, TypeError):
+        text = str(summary["spec"].get("variant", ""))
+    except (KeyError, TypeError, AttributeError):
         raise InputError(f"{folder / 'summary.json'}: not the summary of a training run") from None
-    return RunSpec(**point, train=train)
+    return RunSpec(**point, train=train.varied(text, str(folder / "summary.json")), variant=text)
 
 
 def _load_summary(folder: Path) -> dict[str, Any]:

@@ -51,6 +51,11 @@ def build_network(run: RunSpec, num_classes: int, device: torch.device | str = "
     return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+def count_parameters(run: RunSpec, num_classes: int) -> int:
+    """How many numbers the network of `run` learns."""
+    return sum(parameter.numel() for parameter in build_network(run, num_classes).parameters())
+
+
 def check_network(run: RunSpec, num_classes: int, inputs: Tensor) -> Structure:
     """Try the network of `run` on a few inputs before anything is trained.
 

@@ -1,100 +1,151 @@
-"""The grids of the training study: in each, every combination is a cell, and every cell has all the seeds.
+"""The grid of training runs: a list of blocks, each a product of its values."""
 
-`grid` holds what the claims compare at one learning rate. The other two are sparse on purpose, so that a sweep of rates
-or another architecture does not multiply every normalizer: `learning_rate_grid` (own best rate, largest usable rate)
-and `network_grid` (beyond the paper: residual networks, other normalizers).
-"""
-
+import dataclasses
 import itertools
+import math
 import re
-from collections.abc import Iterator, Mapping
+import typing
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any
 
-from normlab.specs.strict import InputError, build
-from normlab.specs.training import RunSpec, TrainSpec
+from normlab.specs import variant
+from normlab.specs.strict import InputError, build, convert, join
+from normlab.specs.training import OVERRIDES, RunSpec, TrainSpec
 
 
 @dataclass(frozen=True)
-class GridSpec:
-    """Section `grid`.
+class Block:
+    """An entry of section `grid`: every combination is a cell, and every cell has all the seeds.
 
-    No stage that makes a run lists a grid under `params`, so that one more seed trains that seed alone.
+    No stage that makes a run lists the grid under `params`, so that one more seed trains that seed alone.
+
+    Attributes:
+        network: names, or dotted paths.
+        norm_layer: names, or dotted paths.
+        learning_rate: rates.
+        seed: seeds.
+        overrides: other values, in this block, of settings in section `train`; in the file they stand beside the
+            four keys above, one value or a list. A run where they make a difference is a variant.
     """
-
-    may_be_empty: ClassVar[bool] = False
 
     network: tuple[str, ...]
     norm_layer: tuple[str, ...]
     learning_rate: tuple[float, ...]
     seed: tuple[int, ...]
+    overrides: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        for key in ("network", "norm_layer", "learning_rate", "seed"):
-            values = getattr(self, key)
-            if not values and not self.may_be_empty:
-                raise InputError(f"grid.{key}: expected at least one entry, got an empty list")
-            if len(set(values)) != len(values):
-                raise InputError(f"grid.{key}: every entry may appear once, got {list(values)}")
+    @classmethod
+    def read(cls, raw: object, where: str) -> "Block":
+        """The block from its mapping in the file.
 
-    def runs(self, train: TrainSpec) -> list[RunSpec]:
-        """All runs in the order of the DVC matrix (the seed varies fastest)."""
-        points = itertools.product(self.network, self.norm_layer, self.learning_rate, self.seed)
-        return [RunSpec(*point, train) for point in points]
+        Raises:
+            InputError: an unknown or missing key, a wrong type, an empty list, or an entry that stands twice.
+        """
+        if not isinstance(raw, dict):
+            raise InputError(f"{where}: expected a mapping, got {raw!r}")
+        hints = typing.get_type_hints(cls)
+        point = [entry.name for entry in dataclasses.fields(cls) if entry.name != "overrides"]
+        values: dict[str, tuple[Any, ...]] = {}
+        for key, value in raw.items():
+            place = join(where, key)
+            if key not in point and key not in OVERRIDES:
+                raise InputError(f"{place}: unknown key; accepted: {', '.join([*point, *OVERRIDES])}")
+            one_value = key in OVERRIDES and not isinstance(value, list)
+            hint = hints[key] if key in point else tuple[OVERRIDES[key], ...]  # type: ignore[valid-type]
+            values[key] = convert([value] if one_value else value, hint, place)
+            if not values[key]:
+                raise InputError(f"{place}: expected at least one entry, got an empty list")
+            if len(set(values[key])) != len(values[key]):
+                raise InputError(f"{place}: every entry may appear once, got {value}")
+        for key in point:
+            if key not in values:
+                raise InputError(f"{join(where, key)}: missing; expected a list")
+        overrides = {key: entries for key, entries in values.items() if key not in point}
+        return cls(**{key: values[key] for key in point}, overrides=overrides)
 
+    def runs(self, train: TrainSpec, where: str = "grid") -> list[RunSpec]:
+        """All runs, the seed varying fastest.
 
-@dataclass(frozen=True)
-class SparseGridSpec(GridSpec):
-    """Section `learning_rate_grid` or `network_grid`; an empty list means that there are no such runs."""
+        Args:
+            train: the shared settings.
+            where: the block's place in the file, for messages.
 
-    may_be_empty: ClassVar[bool] = True
+        Raises:
+            InputError: a value that a run cannot have.
+        """
+        names = list(self.overrides)
+        axes = (self.network, self.norm_layer, self.learning_rate, *self.overrides.values(), self.seed)
+        runs = []
+        for network, norm_layer, learning_rate, *values, seed in itertools.product(*axes):
+            chosen = dict(zip(names, values, strict=True))
+            different = variant.write({key: value for key, value in chosen.items() if value != getattr(train, key)})
+            with _named(where):
+                runs.append(RunSpec(network, norm_layer, learning_rate, seed, train.varied(different), different))
+        return runs
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run and the ending that its grid gives to the names of its stages.
-
-    Attributes:
-        spec: the run.
-        suffix: "" in `grid`, "_learning_rate" in `learning_rate_grid`, "_network" in `network_grid`.
-    """
+    """A run of the grid."""
 
     spec: RunSpec
-    suffix: str
 
     def stage(self, program: str) -> str:
-        """The DVC stage of `program` (train or probe) for this run, such as train_network@resnet20-batch-0.1-0."""
-        return f"{program}{self.suffix}@{self.spec.name}"
+        """The DVC stage of `program` (train or probe) for this run, such as train@resnet20-batch-0.1-0."""
+        return f"{program}@{self.spec.name}"
 
 
 def planned_runs(params: Mapping[str, Any]) -> list[PlannedRun]:
-    """The runs of all grids of a parameter file; only `grid` has to be there.
+    """The runs of a parameter file, of which only `grid` and `train` are looked at.
 
     Raises:
-        InputError: a section is missing or cannot be used; two grids name the same run.
+        InputError: a section is missing or cannot be used; two blocks name the same run.
     """
     train = build(TrainSpec, params.get("train"), "train")
-    runs = [PlannedRun(spec, "") for spec in build(GridSpec, params.get("grid"), "grid").runs(train)]
-    with _named("learning_rate_grid"):
-        if "learning_rate_grid" in params:
-            grid = build(SparseGridSpec, params["learning_rate_grid"], "learning_rate_grid")
-            runs += [PlannedRun(spec, "_learning_rate") for spec in grid.runs(train)]
-    with _named("network_grid"):
-        if "network_grid" in params:
-            grid = build(SparseGridSpec, params["network_grid"], "network_grid")
-            runs += [PlannedRun(spec, "_network") for spec in grid.runs(train)]
-    names = [run.spec.name for run in runs]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"grid, learning_rate_grid, network_grid: every run may be named once, got {name} twice")
+    return plan(convert(params.get("grid"), tuple[Block, ...], "grid"), train)
+
+
+def plan(blocks: Sequence[Block], train: TrainSpec) -> list[PlannedRun]:
+    """The runs of all blocks, in order.
+
+    Raises:
+        InputError: a value that a run cannot have; two blocks name the same run.
+    """
+    found: dict[str, int] = {}
+    runs = []
+    for index, block in enumerate(blocks):
+        for run in block.runs(train, f"grid[{index}]"):
+            if run.name in found:
+                raise InputError(
+                    f"grid[{index}]: {run.name} is a run of grid[{found[run.name]}] too; every run may be named once"
+                )
+            found[run.name] = index
+            runs.append(PlannedRun(run))
     return runs
 
 
+def compared(
+    runs: Sequence[RunSpec], norm_layers: Collection[str], network: str, learning_rate: float
+) -> list[RunSpec]:
+    """Those runs that the claims compare and that have one of some normalizers.
+
+    Claims compare runs with the shared settings, of one network at one rate (`analyze.network`,
+    `analyze.learning_rate`).
+    """
+    return [
+        run
+        for run in runs
+        if run.norm_layer in norm_layers and (run.network, run.variant) == (network, "")
+        if math.isclose(run.learning_rate, learning_rate, rel_tol=1e-6)
+    ]
+
+
 @contextmanager
-def _named(section: str) -> Iterator[None]:
-    """Errors of a grid's values, which say `grid.…`, name the section that they stand in."""
+def _named(where: str) -> Iterator[None]:
+    """Errors of a run's values, which say `grid.…` or `train.…`, name the block that they stand in."""
     try:
         yield
     except InputError as error:
-        raise InputError(re.sub(r"^grid\.", f"{section}.", str(error))) from None
+        raise InputError(re.sub(r"^(grid|train)\.", f"{where}.", str(error))) from None

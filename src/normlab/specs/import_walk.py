@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import symtable
+from collections.abc import Collection
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
@@ -40,12 +41,17 @@ def defined_names(path: Path) -> list[str] | None:
     return [symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()]
 
 
-def walk(name: str, root: Path) -> tuple[Path, ...]:
+def walk(name: str, root: Path, without: Collection[str] = ()) -> tuple[Path, ...]:
     """The file of module `name` and all files below `root` that importing it runs, its own first, then sorted.
 
     Packages above a module are among them, files with nothing but a docstring are not. Imports inside functions count;
     those that are put together at run time do not, and neither does what lies outside of `root` or among the installed
     packages.
+
+    Args:
+        name: the module, as Python imports it.
+        root: of the working tree.
+        without: modules that are left out, with what only they import.
 
     Raises:
         InputError: one of the files is not Python.
@@ -58,7 +64,7 @@ def walk(name: str, root: Path) -> tuple[Path, ...]:
     waiting = [name]
     while waiting:
         current = waiting.pop()
-        if current in done:
+        if current in done or current in without:
             continue
         done.add(current)
         path = _file_below(current, root)

@@ -9,6 +9,7 @@ of the working tree, or an installed package. A built-in name is short for a dot
 import ast
 import importlib.metadata
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -141,6 +142,25 @@ def sources(name: str, kind: Kind, root: Path | None = None) -> Source:
     # without the build's suffix: 0.29.2+cpu and 0.29.2+cu132 are one version on two machines
     found = {f"{package}=={importlib.metadata.version(package).partition('+')[0]}" for package in packages}
     return Source(requirement=",".join(sorted(found)))
+
+
+def check_packages(requirements: Iterable[str]) -> None:
+    """Refuse to go on where another version of a package is installed than a run was asked to use.
+
+    Args:
+        requirements: each `name==version`, several joined by commas, as `Source.requirement` has them.
+
+    Raises:
+        InputError: another version is installed, or none.
+    """
+    for requirement in (single for entry in requirements for single in entry.split(",")):
+        name, _, version = requirement.partition("==")
+        try:
+            found = importlib.metadata.version(name).partition("+")[0]
+        except importlib.metadata.PackageNotFoundError:
+            found = "none"
+        if found != version:
+            raise InputError(f"--package {requirement}: installed is {found}; run `make repro` to use that")
 
 
 def _depths(kind: Kind, stem: str) -> tuple[int, ...]:

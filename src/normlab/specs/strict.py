@@ -5,52 +5,25 @@ the key, the value and what is accepted.
 """
 
 import dataclasses
-import re
 import types
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from normlab.specs.errors import InputError
+from normlab.specs.yaml12 import load_yaml
 
 S = TypeVar("S")
-
-
-class _Yaml12Loader(yaml.SafeLoader):
-    """PyYAML reads YAML 1.1, in which `1e-3` is a string and `no` a boolean; DVC reads 1.2. Both must agree."""
-
-
-_Yaml12Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith((":bool", ":float"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Yaml12Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_Yaml12Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-    ),
-    list("-+0123456789."),
-)
 
 
 def load_params(path: str | Path) -> dict[str, Any]:
     """The whole parameter file as a mapping of section name to its raw value.
 
     Raises:
-        InputError: the file is missing, is not YAML, or is not a mapping.
+        InputError: the file is missing, is not YAML, is not a mapping, or has a value that YAML 1.1 and 1.2 read in two
+            ways.
     """
-    path = Path(path)
-    try:
-        params = yaml.load(path.read_text(encoding="utf-8"), Loader=_Yaml12Loader)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; expected a parameter file such as presets/quick.yaml") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    params = load_yaml(path, unambiguous=True)
     if not isinstance(params, dict):
         raise InputError(f"{path}: expected a mapping of sections, got {type(params).__name__}")
     return params
@@ -72,30 +45,44 @@ def build(cls: type[S], raw: object, where: str) -> S:
     """An instance of the dataclass `cls` from the mapping `raw`, each field checked against its annotation.
 
     Args:
-        cls: a dataclass whose fields are int, float, bool, str, Literal, a tuple of one of these, or a dataclass.
+        cls: a dataclass whose fields are int, float, bool, str, Literal, a tuple of one of these, or a dataclass. One
+            that has a class method `read(raw, where)` is made by it.
         raw: the mapping read from YAML.
         where: the key path, for messages.
 
     Raises:
         InputError: an unknown or missing key, a wrong type, or a value that `cls.__post_init__` refuses.
     """
+    read = getattr(cls, "read", None)
+    if read is not None:
+        return typing.cast(S, read(raw, where))
     if not isinstance(raw, dict):
         raise InputError(f"{where}: expected a mapping, got {raw!r}")
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in raw:
         if key not in fields:
-            raise InputError(f"{where}.{key}: unknown key; accepted: {', '.join(fields)}")
+            raise InputError(f"{join(where, key)}: unknown key; accepted: {', '.join(fields)}")
     values = {}
     for name, field in fields.items():
         if name in raw:
-            values[name] = _convert(raw[name], hints[name], f"{where}.{name}")
+            values[name] = convert(raw[name], hints[name], join(where, name))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise InputError(f"{where}.{name}: missing; expected {_describe(hints[name])}")
+            raise InputError(f"{join(where, name)}: missing; expected {_describe(hints[name])}")
     return cls(**values)
 
 
-def _convert(value: object, hint: Any, where: str) -> Any:
+def join(where: str, key: object) -> str:
+    """The path of `key` in what stands at `where`: "train.steps", or "train" at the top of a file."""
+    return f"{where}.{key}" if where else str(key)
+
+
+def convert(value: object, hint: Any, where: str) -> Any:
+    """`value` as the type `hint` of a field (see `build`): nothing is guessed, but a whole number is a number.
+
+    Raises:
+        InputError: it is something else.
+    """
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         if value in typing.get_args(hint) and not isinstance(value, bool):
@@ -103,11 +90,11 @@ def _convert(value: object, hint: Any, where: str) -> Any:
     elif origin is tuple:
         if isinstance(value, list):
             item = typing.get_args(hint)[0]
-            return tuple(_convert(entry, item, f"{where}[{i}]") for i, entry in enumerate(value))
+            return tuple(convert(entry, item, f"{where}[{i}]") for i, entry in enumerate(value))
     elif origin in (typing.Union, types.UnionType):
         if value is None:
             return None
-        return _convert(value, next(a for a in typing.get_args(hint) if a is not type(None)), where)
+        return convert(value, next(a for a in typing.get_args(hint) if a is not type(None)), where)
     elif dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value, where)
     elif hint is float:
@@ -126,6 +113,8 @@ def _describe(hint: Any) -> str:
         return f"a list, each entry {_describe(typing.get_args(hint)[0])}"
     if origin in (typing.Union, types.UnionType):
         return " or ".join("null" if a is type(None) else _describe(a) for a in typing.get_args(hint))
+    if dataclasses.is_dataclass(hint):
+        return "a mapping"
     names = {
         int: "a whole number",
         float: "a number (written like 1.0e-3)",

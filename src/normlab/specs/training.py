@@ -5,16 +5,15 @@ import hashlib
 import json
 import math
 import re
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from normlab.specs import variant
 from normlab.specs.parts import family, resolve, slug
-from normlab.specs.strict import InputError, require
-
-ADDED_LATER = ("checkpoint_log_until", "precision")
-"""Settings of `train` that older runs were made without."""
+from normlab.specs.strict import InputError, convert, require
+from normlab.specs.yaml12 import load_scalar
 
 
 def checkpoint_file(step: int) -> str:
@@ -71,6 +70,17 @@ class TrainSpec:
         regular = range(0, self.steps, self.checkpoint_every)
         return tuple(sorted({*regular, *_log_spaced(self.checkpoint_log_until), *self.checkpoint_at, self.steps}))
 
+    def keeps(self, step: int) -> bool:
+        """Whether `step` is on the probe schedule."""
+        regular = 0 <= step < self.steps and step % self.checkpoint_every == 0
+        return regular or step in {*_log_spaced(self.checkpoint_log_until), *self.checkpoint_at, self.steps}
+
+    @property
+    def schedule(self) -> str:
+        """The probe schedule in words, for messages."""
+        single = sorted({*_log_spaced(self.checkpoint_log_until), *self.checkpoint_at, self.steps})
+        return f"there are: every {self.checkpoint_every} from 0 on, and {', '.join(map(str, single))}"
+
     def reached(self, diverged_at: int | None) -> tuple[int, ...]:
         """The steps of the probe schedule that a run comes to: all of them, or those up to where it diverged.
 
@@ -91,9 +101,32 @@ class TrainSpec:
             return ""
         return f"names checkpoints of the steps {list(kept)}, expected {self.checkpoints} of {list(reached)}"
 
+    def varied(self, text: str, where: str = "variant") -> "TrainSpec":
+        """These settings with the differences that a variant names, such as "batch_size=64,weight_decay=0.0004".
+
+        Raises:
+            InputError: a setting that may not differ, or a value that it cannot have.
+        """
+        changes = {}
+        for key, value in variant.read(text).items():
+            require(key in OVERRIDES, where, f"accepted settings: {', '.join(OVERRIDES)}", key)
+            changes[key] = convert(load_scalar(value), OVERRIDES[key], f"{where}: {key}")
+        return dataclasses.replace(self, **changes)
+
     def is_regular(self, step: int) -> bool:
         """Whether `step` lies on the even grid of the schedule (quantities between probed steps use only these)."""
         return step % self.checkpoint_every == 0
+
+
+MACHINE = ("device", "precision_forced", "checkpoints")
+"""Settings that say where a run happens and what is left of it, not what is asked: they enter no name or digest."""
+
+OVERRIDES: dict[str, Any] = {
+    name: hint
+    for name, hint in typing.get_type_hints(TrainSpec).items()
+    if name not in MACHINE and typing.get_origin(hint) is not tuple
+}
+"""Settings that may differ from run to run, and their types."""
 
 
 def _log_spaced(until: int) -> set[int]:
@@ -128,7 +161,7 @@ class RunSpec:
 
     @property
     def name(self) -> str:
-        """`<network>-<norm_layer>-<learning rate>-<seed>`, the same as DVC's key of the grid point.
+        """`<network>-<norm_layer>-<learning rate>-<seed>`, and what the variant is: the key of the run in runs.yaml.
 
         A dotted path `module:attribute` is written `module.attribute` in it.
         """
@@ -146,22 +179,46 @@ class RunSpec:
         point = {"study": self.study, "network": self.network, "norm_layer": self.norm_layer}
         return {**point, "learning_rate": self.learning_rate, "variant": self.variant, "seed": self.seed}
 
-    def as_dict(self) -> dict[str, object]:
-        """The spec as plain values, without what does not change what was asked.
+    def as_dict(self) -> dict[str, Any]:
+        """The spec as plain values, without the settings of `MACHINE` and without those that have their default.
 
-        The device is where a run happened, `checkpoints` what is left of it. A setting that came later is left out at
-        its default, which says what was so before: older runs keep their digests.
+        So a setting that is new makes no difference to the runs that do not use it.
         """
-        values = dataclasses.asdict(self)
-        for name in ("device", "precision_forced", "checkpoints"):
-            del values["train"][name]
-        del values["variant"]  # `train` says it
-        for field in dataclasses.fields(self.train):
-            if field.name in ADDED_LATER and values["train"][field.name] == field.default:
-                del values["train"][field.name]
-        return values
+        return {**_changed(self), "train": _changed(self.train)}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """`as_dict` with the settings that have their default, to be shown."""
+        values = dataclasses.asdict(self.train)
+        return {**_changed(self), "train": {key: value for key, value in values.items() if key not in MACHINE}}
 
     @property
     def digest(self) -> str:
         """SHA-256 over the canonical JSON of the spec, 16 hexadecimal digits."""
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def check_steps(steps: Sequence[int], run: RunSpec, where: str) -> None:
+    """Refuse steps of which a run keeps no checkpoint.
+
+    Args:
+        steps: the steps asked for.
+        run: the run.
+        where: the key of params.yaml, for the message.
+
+    Raises:
+        InputError: a step is not on the schedule of the run.
+    """
+    for step in steps:
+        if not run.train.keeps(step):
+            raise InputError(f"{where}: {run.name} keeps no checkpoint of step {step}; {run.train.schedule}")
+
+
+def _changed(spec: Any) -> dict[str, Any]:
+    """The fields of a dataclass that have another value than their default, those of `MACHINE` left out."""
+    values = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
+    return {
+        field.name: list(values[field.name]) if isinstance(values[field.name], tuple) else values[field.name]
+        for field in dataclasses.fields(spec)
+        if field.name not in MACHINE and values[field.name] != field.default
+    }

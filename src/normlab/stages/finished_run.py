@@ -7,18 +7,22 @@ from normlab.data.images import ImageSplit, load_images
 from normlab.runs.finished import read_run
 from normlab.runs.networks import resolve_device
 from normlab.seeding import set_deterministic
+from normlab.specs.parts import check_packages
 from normlab.specs.strict import InputError
 from normlab.specs.training import RunSpec, TrainSpec
 
 
 def arguments(description: str | None, argv: list[str] | None) -> argparse.Namespace:
-    """`--params`, `--data`, `--run` (the output folder of stage train) and `--out`, as paths."""
+    """`--params`, `--data`, `--run` (the output folder of stage train) and `--out`, as paths; `--package`, checked."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--data", type=Path, default=Path("data/prepared"))
     parser.add_argument("--run", type=Path, required=True, help="the output folder of stage train")
     parser.add_argument("--out", type=Path, required=True)
-    return parser.parse_args(argv)
+    parser.add_argument("--package", action="append", default=[], help="name==version that the run uses")
+    args = parser.parse_args(argv)
+    check_packages(args.package)
+    return args
 
 
 def load(args: argparse.Namespace, train: TrainSpec, norm_layer: str) -> tuple[RunSpec, ImageSplit]:

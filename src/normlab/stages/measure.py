@@ -4,10 +4,10 @@ import dataclasses
 from pathlib import Path
 
 from normlab.runs.checkpoint import portable
-from normlab.runs.finished import check_steps
 from normlab.runs.resume import ResumePoints
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.strict import load_section
+from normlab.specs.training import check_steps
 from normlab.stages import command, new_run
 from normlab.studies.checkpoints.run import RunProbes
 

@@ -13,11 +13,12 @@ from normlab.runs.arithmetic import check_precision
 from normlab.runs.checkpoint import Checkpoint, checkpoint_path, save_checkpoint
 from normlab.runs.cost import Cost, predict_cost
 from normlab.runs.finished import write_run
-from normlab.runs.networks import check_network, resolve_device
+from normlab.runs.networks import check_network, count_parameters, resolve_device
 from normlab.runs.progress import StepLog
 from normlab.runs.resume import INTERVAL_SECONDS, ResumePoints, circumstances
 from normlab.runs.training import fit
 from normlab.seeding import set_deterministic
+from normlab.specs.parts import check_packages
 from normlab.specs.strict import load_section
 from normlab.specs.training import RunSpec, TrainSpec
 
@@ -74,7 +75,8 @@ class NewRun:
                 on_step=log,
                 resume=resume,
             )
-        write_run(folder, self.spec, history, self.cost.parameters, self.device, kept)
+        parameters = count_parameters(self.spec, len(self.test.classes))
+        write_run(folder, self.spec, history, parameters, self.device, kept)
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -86,6 +88,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     arguments.add_argument("--norm-layer", required=True)
     arguments.add_argument("--learning-rate", type=float, required=True)
     arguments.add_argument("--seed", type=int, required=True)
+    arguments.add_argument("--variant", default="", help="settings that differ, such as weight_decay=0.0004")
+    arguments.add_argument("--package", action="append", default=[], help="name==version that the run uses")
     arguments.add_argument("--out", type=Path, required=True)
     arguments.add_argument("--resume-every", type=float, default=INTERVAL_SECONDS, help="seconds between resume points")
     return arguments
@@ -97,8 +101,9 @@ def load(args: argparse.Namespace) -> NewRun:
     Raises:
         InputError: settings, device or data that cannot be used.
     """
-    train = load_section(args.params, "train", TrainSpec)
-    run = RunSpec(args.network, args.norm_layer, args.learning_rate, args.seed, train)
+    check_packages(args.package)
+    train = load_section(args.params, "train", TrainSpec).varied(args.variant, "--variant")
+    run = RunSpec(args.network, args.norm_layer, args.learning_rate, args.seed, train, args.variant)
     device = resolve_device(train.device)
     check_precision(train, device)
     set_deterministic(device)

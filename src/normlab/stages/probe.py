@@ -1,8 +1,5 @@
 """Stage `probe`: every measurement at every checkpoint of one run."""
 
-import argparse
-from pathlib import Path
-
 from tqdm import tqdm
 
 from normlab.data.images import Batches, load_images
@@ -12,18 +9,13 @@ from normlab.seeding import set_deterministic
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.strict import load_section, require
 from normlab.specs.training import TrainSpec
-from normlab.stages import command
+from normlab.stages import command, finished_run
 from normlab.studies.checkpoints.run import probe_run
 
 
 def main(argv: list[str] | None = None) -> None:
     """Probe one trained run and write `probes.parquet` and `histograms.parquet`."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    parser.add_argument("--data", type=Path, default=Path("data/prepared"))
-    parser.add_argument("--run", type=Path, required=True, help="the output folder of stage train")
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args(argv)
+    args = finished_run.arguments(main.__doc__, argv)
     train = load_section(args.params, "train", TrainSpec)
     spec = load_section(args.params, "probe", ProbeSpec)
     accepted = "all; runs that keep few are probed while they train, by the stage measure"
@@ -33,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     device = resolve_device(train.device)
     set_deterministic(device)
     split = load_images(args.data, "train", device)
-    batches = Batches(split, train.batch_size, run.seed, train.augment)
+    batches = Batches(split, run.train.batch_size, run.seed, run.train.augment)
     with (
         command.new_folder(args.out) as folder,
         tqdm(steps, desc=f"probe {run.name}", unit="checkpoint", mininterval=2) as bar,

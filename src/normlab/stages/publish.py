@@ -27,7 +27,7 @@ def draw(table: Path, run: TrackedRun, folder: Path) -> None:
 def _rows(table: Path, run: TrackedRun) -> "pd.DataFrame":
     import pandas as pd
 
-    from normlab.tables.rows import KEYS
+    from normlab.tables.rows import KEYS  # it needs torch, and a second publishing needs neither
 
     keys = [(key, "==", run.params.get(key, "")) for key in KEYS if key != "study"]
     return pd.read_parquet(table, filters=[("study", "==", run.study), ("batch", "==", 0), *keys])

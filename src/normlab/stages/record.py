@@ -12,16 +12,7 @@ from normlab.specs.strict import InputError, load_params
 from normlab.stages import command
 from normlab.tables.frames import load_measurements, select
 
-SETTINGS = (
-    "grid",
-    "learning_rate_grid",
-    "network_grid",
-    "train",
-    "probe",
-    "dln_grid",
-    "dln",
-    "analyze",
-)  # what the numbers depend on
+SETTINGS = ("grid", "train", "probe", "dln_grid", "dln", "analyze")  # what the numbers depend on
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from normlab.data.images import Batches, ImageSplit
 from normlab.nn.structure import read_structure
-from normlab.runs.finished import check_steps, load_trained
+from normlab.runs.finished import load_trained
 from normlab.runs.networks import build_network, check_network
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.reparametrization import ReparametrizationSpec
 from normlab.specs.strict import InputError
-from normlab.specs.training import RunSpec
+from normlab.specs.training import RunSpec, check_steps
 from normlab.studies.checkpoints.walks import record_curvature, record_walks
 from normlab.tables.rows import Rows
 

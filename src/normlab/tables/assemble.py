@@ -9,10 +9,10 @@ import pandas as pd
 from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.assumptions import AssumptionsSpec
 from normlab.specs.dln import DlnGridSpec
-from normlab.specs.grid import GridSpec, planned_runs
+from normlab.specs.grid import compared, planned_runs
 from normlab.specs.reparametrization import ReparametrizationSpec
 from normlab.specs.strict import InputError, load_params, load_section
-from normlab.specs.training import RunSpec, TrainSpec
+from normlab.specs.training import RunSpec
 from normlab.tables.frames import HISTOGRAM_COLUMNS, combine
 from normlab.tables.stage_outputs import (
     read_deep_linear_study,
@@ -87,12 +87,12 @@ def assemble(spec: AnalyzeSpec, params: Path, sources: Sources) -> Tables:
     if "dln_scan" in spec.studies:
         measurements.append(read_learning_rate_scan(sources.study("dln_scan")))
     if "reparametrization" in spec.studies:
-        runs = _runs_of(load_section(params, "reparametrization", ReparametrizationSpec).norm_layer, params)
+        runs = _compared_runs(load_section(params, "reparametrization", ReparametrizationSpec).norm_layer, spec, params)
         folder = sources.study("reparametrization")
         measurements += read_reparametrization_study(runs, folder)
         notes += _stray_notes(folder, [run.name for run in runs], "grid")
     if "theory" in spec.studies:
-        runs = _runs_of(load_section(params, "assumptions", AssumptionsSpec).norm_layer, params)
+        runs = _compared_runs(load_section(params, "assumptions", AssumptionsSpec).norm_layer, spec, params)
         folder = sources.study("assumptions")
         theory = read_theory_study(runs, sources.study("theory"), folder)
         notes += _stray_notes(folder, [run.name for run in runs], "grid")
@@ -100,16 +100,17 @@ def assemble(spec: AnalyzeSpec, params: Path, sources: Sources) -> Tables:
 
 
 def _trained_runs(spec: AnalyzeSpec, params: Path) -> list[RunSpec]:
-    networks = load_section(params, "grid", GridSpec).network
+    runs = [run.spec for run in planned_runs(load_params(params))]
+    networks = dict.fromkeys(run.network for run in runs)
     if spec.network not in networks:
-        raise InputError(f"analyze.network: accepted (grid.network): {', '.join(networks)}, got {spec.network!r}")
-    return [run.spec for run in planned_runs(load_params(params))]
+        raise InputError(f"analyze.network: accepted (grid): {', '.join(networks)}, got {spec.network!r}")
+    return runs
 
 
-def _runs_of(norm_layers: Collection[str], params: Path) -> list[RunSpec]:
-    """The runs of `grid` with one of these normalizers."""
-    runs = load_section(params, "grid", GridSpec).runs(load_section(params, "train", TrainSpec))
-    return [run for run in runs if run.norm_layer in norm_layers]
+def _compared_runs(norm_layers: Collection[str], spec: AnalyzeSpec, params: Path) -> list[RunSpec]:
+    """The runs that the claims compare and that have one of these normalizers."""
+    runs = [run.spec for run in planned_runs(load_params(params))]
+    return compared(runs, norm_layers, spec.network, spec.learning_rate)
 
 
 def _stray_notes(folder: Path, names: list[str], section: str) -> list[str]:

@@ -9,13 +9,14 @@ import json
 import math
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from normlab.specs.grid import planned_runs
-from normlab.specs.strict import load_params
+from normlab.specs.strict import build, load_params
+from normlab.specs.training import TrainSpec
 
 MAX_POINTS = 500
 FORMAT = 2  # part of every key: a change of what is published publishes everything anew
@@ -137,8 +138,9 @@ def _trainings(root: Path, params: dict[str, Any]) -> Iterator[TrackedRun]:
         if folder / "summary.json" not in files:
             continue
         summary = json.loads((folder / "summary.json").read_text())
+        trained = replace(run, train=build(TrainSpec, summary["spec"]["train"], str(folder / "summary.json")))
         point = {key: value for key, value in run.keys.items() if key != "study" and value != ""}
-        settings = point | {"parameters": summary["parameters"]} | flatten({"train": summary["spec"]["train"]})
+        settings = point | {"parameters": summary["parameters"]} | flatten({"train": trained.settings["train"]})
         settings |= flatten({section: params[section] for section in ("data", "probe") if section in params})
         tags = {key: str(value) for key, value in point.items()} | {
             "dvc_stage": planned.stage("train"),

@@ -286,7 +286,7 @@ class LiveRun:
         all_tags = full_tags(self.run.study, tags, self.root)
         self._run_id = client.create_run(experiment, tags=all_tags, run_name=self.run.name).info.run_id
         param = importlib.import_module("mlflow.entities").Param
-        params = [param(name, str(value)) for name, value in flatten(self.run.as_dict()).items()]
+        params = [param(name, str(value)) for name, value in flatten(self.run.settings).items()]
         client.log_batch(self._run_id, params=params)
         self._client = client
 

@@ -11,10 +11,10 @@ from torch import nn
 
 from normlab.data.images import Batches, ImageSplit
 from normlab.nn.structure import read_structure
-from normlab.runs.finished import check_steps, load_trained
+from normlab.runs.finished import load_trained
 from normlab.seeding import generator
 from normlab.specs.assumptions import AssumptionsSpec
-from normlab.specs.training import RunSpec
+from normlab.specs.training import RunSpec, check_steps
 from normlab.studies.statements.table import Tally, build_table
 from normlab.studies.statements.trained_units import TrainedUnit, evenly_spaced, measure_units
 

@@ -1,0 +1,1 @@
+../../../src/normlab/nn/normalizers/l1.py

@@ -1,0 +1,1 @@
+../../../src/normlab/nn/power_mean.py

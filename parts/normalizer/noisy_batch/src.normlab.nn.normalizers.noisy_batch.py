@@ -1,0 +1,1 @@
+../../../src/normlab/nn/normalizers/noisy_batch.py

@@ -1,0 +1,156 @@
+"""From params.yaml to what DVC iterates over: the runs of the grid, one by one, with the files that only they use.
+
+DVC cannot multiply the blocks of the grid, and takes no list of dependencies from a variable. So `runs.yaml` has an
+entry a run, with one path for its network and one for its normalizer: folders such as `parts/normalizer/l1/`, which
+hold links to the files of the working tree that the part consists of (DVC looks through them), or `requirement.txt`
+for a part of an installed package.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from normlab.specs.parts import PACKAGE, Kind, Source, resolve, slug, sources
+from normlab.specs.strict import InputError
+from normlab.specs.study import StudySpec
+from normlab.specs.training import RunSpec
+
+RUNS, PARTS, REQUIREMENT = "runs.yaml", "parts", "requirement.txt"
+HEADER = "# Written by `make repro` (python -m normlab.stages.expand) from params.yaml: what dvc.yaml runs over.\n"
+REPOSITORY = PACKAGE.parents[1]
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """What belongs on disk beside a parameter file.
+
+    Attributes:
+        entries: the content of runs.yaml.
+        parts: a folder such as `parts/normalizer/l1` each: what the part consists of.
+    """
+
+    entries: dict[str, Any]
+    parts: dict[str, Source]
+
+    @property
+    def text(self) -> str:
+        """The file runs.yaml."""
+        return HEADER + yaml.dump(self.entries, sort_keys=False, allow_unicode=True, width=1000, Dumper=_NoAliases)
+
+
+class _NoAliases(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def expand(study: StudySpec, root: Path) -> Expansion:
+    """The runs and cells of `study`, and the parts that they use: of the package, or of the working tree at `root`.
+
+    Raises:
+        InputError: a dotted path leads nowhere.
+    """
+    parts: dict[str, Source] = {}
+    for run in study.runs:
+        for name, kind in _parts_of(run):
+            if _folder(name, kind) not in parts:
+                parts[_folder(name, kind)] = sources(name, kind, root if ":" in name else REPOSITORY)
+    cells = study.dln_grid.cells
+    entries = {
+        "runs": {run.name: _entry(run, parts) for run in study.runs},
+        "assumption_runs": _entries(study.compared(study.assumptions.norm_layer), parts),
+        "reparametrization_runs": _entries(study.compared(study.reparametrization.norm_layer), parts),
+        "dln_cells": {
+            f"{norm_layer}-{rate}": {"arguments": f"--norm-layer {norm_layer} --learning-rate {rate}"}
+            for norm_layer, rate in cells
+        },
+        "pages": list(study.report.notebooks),
+    }
+    return Expansion(entries, parts)
+
+
+def write(expansion: Expansion, root: Path) -> list[str]:
+    """Bring runs.yaml and parts/ below `root` up to date; what was changed, a line each."""
+    changed = []
+    path = root / RUNS
+    if not path.is_file() or path.read_text(encoding="utf-8") != expansion.text:
+        partial = path.with_suffix(".yaml.partial")
+        partial.write_text(expansion.text, encoding="utf-8")
+        os.replace(partial, path)
+        changed.append(f"{RUNS}: {len(expansion.entries['runs'])} runs")
+    for name in _stale_parts(expansion, root):
+        shutil.rmtree(root / name, ignore_errors=True)
+        if name in expansion.parts:
+            _link(expansion.parts[name], root / name, root)
+        changed.append(name)
+    return changed
+
+
+def check(expansion: Expansion, root: Path) -> None:
+    """Refuse a runs.yaml or parts/ that say something else.
+
+    Raises:
+        InputError: with what to do.
+    """
+    path = root / RUNS
+    agrees = path.is_file() and path.read_text(encoding="utf-8") == expansion.text
+    stale = [RUNS] * (not agrees) + _stale_parts(expansion, root)
+    if stale:
+        raise InputError(
+            f"{', '.join(stale)}: not what params.yaml says now; run `make repro`, or `python -m "
+            "normlab.stages.expand` and then `dvc repro`"
+        )
+
+
+def _parts_of(run: RunSpec) -> tuple[tuple[str, Kind], tuple[str, Kind]]:
+    return (run.network, "network"), (run.norm_layer, "normalizer")
+
+
+def _folder(name: str, kind: Kind) -> str:
+    return f"{PARTS}/{kind}/{slug(name) if ':' in name else resolve(name, kind).attribute}"
+
+
+def _entries(runs: Iterable[RunSpec], parts: dict[str, Source]) -> dict[str, dict[str, str]]:
+    return {run.name: _entry(run, parts) for run in runs}
+
+
+def _entry(run: RunSpec, parts: dict[str, Source]) -> dict[str, str]:
+    options = f"--network {run.network} --norm-layer {run.norm_layer}"
+    options += f" --learning-rate {run.learning_rate} --seed {run.seed}"
+    options += f" --variant {run.variant}" if run.variant else ""
+    folders: dict[str, str] = {kind: _folder(name, kind) for name, kind in _parts_of(run)}
+    packages = dict.fromkeys(parts[folder].requirement for folder in folders.values())
+    required = " ".join(f"--package {package}" for package in packages if package)
+    return {"arguments": options, **folders, "packages": required}
+
+
+def _stale_parts(expansion: Expansion, root: Path) -> list[str]:
+    """The folders that are missing, hold something else, or belong to no part."""
+    present = [folder.relative_to(root).as_posix() for folder in root.glob(f"{PARTS}/*/*") if folder.is_dir()]
+    return sorted({*present, *expansion.parts} - {name for name in present if _holds(expansion, name, root / name)})
+
+
+def _holds(expansion: Expansion, name: str, folder: Path) -> bool:
+    source = expansion.parts.get(name)
+    if source is None:
+        return False
+    entries = {entry.name: entry for entry in folder.iterdir()}
+    if source.requirement:
+        return list(entries) == [REQUIREMENT] and entries[REQUIREMENT].read_text().split() == [source.requirement]
+    return set(entries) == set(map(_link_name, source.files)) and all(path.is_file() for path in entries.values())
+
+
+def _link(source: Source, folder: Path, root: Path) -> None:
+    folder.mkdir(parents=True)
+    if source.requirement:
+        (folder / REQUIREMENT).write_text(f"{source.requirement}\n", encoding="utf-8")
+    for file in source.files:
+        (folder / _link_name(file)).symlink_to(os.path.relpath(root / file, folder))
+
+
+def _link_name(file: str) -> str:
+    return file.replace("/", ".")

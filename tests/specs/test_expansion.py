@@ -1,0 +1,102 @@
+"""What DVC iterates over: runs.yaml and the folders of parts."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from normlab.specs.expansion import check, expand, write
+from normlab.specs.grid import Block
+from normlab.specs.strict import InputError
+from normlab.specs.study import StudySpec, read_study
+
+QUICK = Path(__file__).parents[2] / "presets" / "quick.yaml"
+LAYERS = "from my_sizes import half\n\n\ndef rms(channels):\n    raise NotImplementedError\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working tree with a normalizer of somebody's own, and the package's sources as in the repository."""
+    (tmp_path / "my_layers.py").write_text(LAYERS)
+    (tmp_path / "my_sizes.py").write_text("half = 0.5\n")
+    (tmp_path / "src").symlink_to(QUICK.parents[1] / "src")
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def _study(*blocks: Block) -> StudySpec:
+    study = read_study(QUICK)
+    return dataclasses.replace(study, grid=(*study.grid, *blocks))
+
+
+def _own(norm_layer: str = "my_layers:rms", network: str = "vgg11", **overrides: tuple[float, ...]) -> Block:
+    return Block((network,), (norm_layer,), (0.1,), (0,), overrides)
+
+
+def test_every_run_has_its_arguments_and_its_own_files(root: Path) -> None:
+    study = _study(_own(weight_decay=(4e-4,)))
+    write(expand(study, root), root)
+    entries = yaml.safe_load((root / "runs.yaml").read_text())
+    assert list(entries["runs"]) == [run.name for run in study.runs]
+    assert entries["runs"]["vgg11-batch-0.5-0"] == {
+        "arguments": "--network vgg11 --norm-layer batch --learning-rate 0.5 --seed 0",
+        "network": "parts/network/vgg",
+        "normalizer": "parts/normalizer/batch",
+        "packages": "",
+    }
+    own = entries["runs"]["vgg11-my_layers.rms-0.1-0-weight_decay=0.0004"]
+    assert own["arguments"].endswith(
+        "--norm-layer my_layers:rms --learning-rate 0.1 --seed 0 --variant weight_decay=0.0004"
+    )
+    linked = {path.name: path.resolve() for path in (root / own["normalizer"]).iterdir()}
+    assert linked == {name: root / name for name in ("my_layers.py", "my_sizes.py")}
+    batch = [path.resolve().relative_to(QUICK.parents[1]) for path in (root / "parts/normalizer/batch").iterdir()]
+    assert batch == [Path("src/normlab/nn/normalizers/batch.py")]
+    assert list(entries["assumption_runs"]) == ["vgg11-batch-0.1-0", "vgg11-batch-0.1-1"]
+    assert entries["dln_cells"]["batch-1e-06"] == {"arguments": "--norm-layer batch --learning-rate 1e-06"}
+
+
+def test_a_part_of_an_installed_package_is_a_version(root: Path) -> None:
+    import torchvision
+
+    version = torchvision.__version__.partition("+")[0]
+    expansion = expand(_study(_own("none", "torchvision.models:resnet18")), root)
+    entry = expansion.entries["runs"]["torchvision.models.resnet18-none-0.1-0"]
+    assert entry["packages"] == f"--package torchvision=={version}"
+    write(expansion, root)
+    assert (root / entry["network"] / "requirement.txt").read_text() == f"torchvision=={version}\n"
+    check(expansion, root)
+
+
+def test_writing_again_changes_nothing_and_what_is_not_used_any_more_goes(root: Path) -> None:
+    expansion = expand(_study(_own()), root)
+    assert "parts/normalizer/my_layers.rms" in write(expansion, root)
+    before = (root / "runs.yaml").stat().st_mtime_ns
+    assert write(expansion, root) == []
+    assert (root / "runs.yaml").stat().st_mtime_ns == before
+    changed = write(expand(_study(), root), root)
+    assert changed == ["runs.yaml: 14 runs", "parts/normalizer/my_layers.rms"]
+    assert not (root / "parts/normalizer/my_layers.rms").exists()
+    assert (root / "my_layers.py").read_text() == LAYERS
+
+
+def test_what_does_not_agree_is_refused_with_what_to_do(root: Path) -> None:
+    expansion = expand(_study(_own()), root)
+    with pytest.raises(
+        InputError, match=r"^runs.yaml, parts/network/resnet, .*: not what params.yaml says now; run `make"
+    ):
+        check(expansion, root)
+    write(expansion, root)
+    check(expansion, root)
+    with pytest.raises(InputError, match=r"^runs.yaml, parts/normalizer/my_layers.rms: not what"):
+        check(expand(_study(), root), root)
+    (root / "my_layers.py").write_text(LAYERS.replace("my_sizes", "my_other"))
+    (root / "my_other.py").write_text("half = 0.5\n")
+    with pytest.raises(InputError, match=r"^parts/normalizer/my_layers.rms: not what"):  # it imports another file now
+        check(expand(_study(_own()), root), root)
+
+
+def test_a_part_that_does_not_exist_is_refused(root: Path) -> None:
+    with pytest.raises(InputError, match="'my_layers:RMS': my_layers has no 'RMS'; it has: half, rms"):
+        expand(_study(_own("my_layers:RMS")), root)
