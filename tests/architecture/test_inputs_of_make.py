@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from normlab.specs.strict import load_params
+from normlab.specs.yaml12 import load_yaml
 
 INPUTS = {
     "CANARY": "rerun",
@@ -78,7 +78,7 @@ def test_the_words_of_args_reach_pytest(copy: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(WORKFLOWS), ids=lambda path: path.stem)
 def test_no_workflow_writes_an_expression_into_a_shell(path: Path) -> None:
-    for job in load_params(path)["jobs"].values():
+    for job in load_yaml(path)["jobs"].values():
         for step in job["steps"]:
             assert "${{" not in step.get("run", ""), "hand it over as an environment variable"
 

@@ -63,7 +63,10 @@ def test_the_runs_that_other_studies_look_at_are_those_that_claims_compare() -> 
         ),
         (lambda p: p["grid"].append(p["grid"][0]), r"grid\[3\]: vgg11-none-0\.1-0 is a run of grid\[0\] too"),
         (lambda p: p["analyze"].update(confidance=0.9), r"analyze\.confidance: unknown key; accepted: studies"),
-        (lambda p: p["report"].update(notebooks=["01; touch X"]), r"report\.notebooks: each must be the name of"),
+        (
+            lambda p: p["report"].update(notebooks=["01; touch X"]),
+            r"report\.notebooks\[0\]: expected a name in notebooks/",
+        ),
     ],
 )
 def test_sections_that_contradict_each_other(change: Callable[[dict[str, Any]], object], message: str) -> None:

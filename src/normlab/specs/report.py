@@ -21,9 +21,6 @@ class ReportSpec:
     def __post_init__(self) -> None:
         require(bool(self.preset), "report.preset", "must not be empty", self.preset)
         require(len(self.notebooks) > 0, "report.notebooks", "expected at least one notebook", list(self.notebooks))
-        for page in self.notebooks:
-            named = re.fullmatch(r"[A-Za-z0-9_-]+", page) is not None
-            require(named, "report.notebooks", "each must be the name of a notebook, without folder and suffix", page)
         once = len(set(self.notebooks)) == len(self.notebooks)
         require(once, "report.notebooks", "every entry may appear once", list(self.notebooks))
         for i, name in enumerate(self.notebooks):  # it becomes part of a command and of a file's name
