@@ -65,7 +65,7 @@ def test_the_runs_that_other_studies_look_at_are_those_that_claims_compare() -> 
         (lambda p: p["analyze"].update(confidance=0.9), r"analyze\.confidance: unknown key; accepted: studies"),
         (
             lambda p: p["report"].update(notebooks=["01; touch X"]),
-            r"report\.notebooks\[0\]: expected a name in notebooks/",
+            r"report\.notebooks\[0\]: expected a name in",
         ),
     ],
 )
