@@ -15,7 +15,8 @@ from collections.abc import Callable
 import torch
 
 from normlab.nn import deep_linear
-from normlab.studies.deep_linear.network import NORM_LAYERS, Network
+from normlab.specs.parts import names
+from normlab.studies.deep_linear.network import Network
 from normlab.studies.deep_linear.problem import draw_data, draw_weights, reduce_data
 
 DEPTH, FEATURES, SAMPLES = 25, 10, 1000
@@ -51,7 +52,7 @@ def main() -> None:
         f"float64 rate {rate / 1e9:.0f} GFLOP/s, cost of one call {call * 1e6:.1f} us, {args.seeds} seeds, times in ms"
     )
     print(f"{'':6}{'gradient':>10}{'floor':>10}{'operations':>12}{'module':>10}")
-    for kind in NORM_LAYERS:
+    for kind in names("scale"):
         network = Network(kind, DEPTH, FEATURES)  # type: ignore[arg-type]
         params = network.pack(weights)[:, None]
         with torch.no_grad():

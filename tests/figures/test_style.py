@@ -43,24 +43,26 @@ def test_normalizers_keep_their_order() -> None:
 
 def test_layers_of_another_depth_are_found_by_relative_depth() -> None:
     eight = [f"features.norm{i}" for i in range(1, 9)]
-    assert style.nearest_layers(eight, (2, 9, 13), "vgg11") == ["features.norm1", "features.norm6", "features.norm8"]
+    assert style.nearest_layers(eight, (2, 9, 13)) == ["features.norm1", "features.norm6", "features.norm8"]
     thirteen = [f"features.norm{i}" for i in range(1, 14)]
-    assert style.nearest_layers(thirteen, (3, 11), "vgg16") == ["features.norm3", "features.norm11"]
+    assert style.nearest_layers(thirteen, (3, 11)) == ["features.norm3", "features.norm11"]
     linear = [f"layers.linear{i}" for i in (1, 9, 17, 25)]
-    assert style.nearest_layers(linear, (9, 17), "dln", 25) == ["layers.linear9", "layers.linear17"]
-    assert style.nearest_layers([], (1,), "vgg11") == []
+    assert style.nearest_layers(linear, (9, 17), 25) == ["layers.linear9", "layers.linear17"]
+    assert style.nearest_layers([], (1,)) == []
     weights = [*(f"features.conv{i}" for i in range(1, 9)), "classifier"]
-    assert style.nearest_layers(weights, (5, 10), "vgg11") == ["features.conv3", "features.conv6"]
+    assert style.nearest_layers(weights, (5, 10)) == ["features.conv3", "features.conv6"]
 
 
-def test_layers_come_from_input_to_output() -> None:
-    vgg = ["classifier", "features.conv10", "features.conv2"]
-    assert style.in_network_order(vgg) == ["features.conv2", "features.conv10", "classifier"]
-    resnet = ["classifier", "stage2.block0.conv1", "stage1.block1.conv2", "stage1.block0.conv2", "stem.conv"]
-    assert style.in_network_order(resnet) == [
-        "stem.conv", "stage1.block0.conv2", "stage1.block1.conv2", "stage2.block0.conv1", "classifier",
-    ]  # fmt: skip
-    assert style.nearest_layers(resnet, (13,), "resnet20") == ["stage2.block0.conv1"]
+def test_layers_whose_names_do_not_count_them_are_found_by_their_share() -> None:
+    resnet = ["stem.conv", "stage1.block0.conv2", "stage1.block1.conv2", "stage2.block0.conv1", "classifier"]
+    assert style.nearest_layers(resnet, (13,)) == ["stage2.block0.conv1"]
+    assert style.nearest_layers(["bn", "head"], (1, 13)) == ["bn", "head"]
+
+
+def test_other_people_s_normalizers_have_a_name_and_a_color() -> None:
+    assert style.label("my.layers:RMSNorm2d") == "RMSNorm2d"
+    assert style.color("my.layers:RMSNorm2d") == style.color("my.layers:RMSNorm2d")
+    assert style.color("my.layers:RMSNorm2d") not in style.COLORS.values()
 
 
 def test_rows_at_one_rate_are_found_through_rounding_and_its_absence_is_said() -> None:

@@ -40,7 +40,7 @@ def test_a_section_of_the_file_becomes_the_spec():
 def test_grid_in_the_order_of_the_matrix():
     grid = DlnGridSpec(("none", "l1"), (1e-6, 1e-7))
     assert grid.cells == [("none", 1e-6), ("none", 1e-7), ("l1", 1e-6), ("l1", 1e-7)]
-    with pytest.raises(InputError, match=r"dln_grid.norm_layer: accepted: none, batch, l1, l2, linf, got 'layer'"):
+    with pytest.raises(InputError, match=r"dln_grid.norm_layer: accepted: batch, l1, l2, linf, none, got 'layer'"):
         DlnGridSpec(("layer",), (1e-6,))
     with pytest.raises(InputError, match=r"dln_grid.learning_rate: expected at least one entry"):
         DlnGridSpec(("none",), ())

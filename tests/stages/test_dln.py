@@ -65,5 +65,5 @@ def test_bad_input_is_one_line_before_any_work(params, tmp_path, capsys, monkeyp
     with pytest.raises(SystemExit) as stop:
         command.run(dln.main)
     assert stop.value.code == 2
-    assert capsys.readouterr().err == "error: dln_grid.norm_layer: accepted: none, batch, l1, l2, linf, got 'layer'\n"
+    assert capsys.readouterr().err == "error: dln_grid.norm_layer: accepted: batch, l1, l2, linf, none, got 'layer'\n"
     assert not (tmp_path / "x").exists()

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from normlab.analysis.estimates import NotRunError
-from normlab.specs.analyze import AnalyzeSpec
+from normlab.specs.analyze import STUDIES, AnalyzeSpec
 from normlab.specs.variant import suffix
 from normlab.tables.frames import EVERY, same, select
 
 _CELL = ["study", "network", "norm_layer", "learning_rate"]
-_CELL_STUDIES = ("vgg", "resnet", "dln")
+_WITHOUT_CELLS = set(STUDIES) - {"training", "dln"}  # studies of the same networks, or of none
 _EITHER = {"variant": EVERY, "batch": EVERY}
 
 
@@ -93,7 +93,8 @@ class Cells:
     @cached_property
     def all(self) -> dict[tuple[str, str, float], Cell]:
         """Every cell of the training and deep linear studies by (network, normalizer, learning rate)."""
-        kept = select(self.measurements, study=list(_CELL_STUDIES), variant=self.variant, batch=EVERY)
+        studies = [study for study in self.measurements["study"].unique() if study not in _WITHOUT_CELLS]
+        kept = select(self.measurements, study=studies, variant=self.variant, batch=EVERY)
         groups = kept.groupby(_CELL, observed=True)
         return {(net, norm, rate): Cell(net, norm, rate, frame, self.variant) for (_, net, norm, rate), frame in groups}
 

@@ -92,7 +92,7 @@ def histogram_figure(
     if missing:
         return empty_figure(missing)
     frame = frame[frame["seed"] == frame["seed"].min()]
-    layers = nearest_layers(frame["layer"].unique(), numbers, str(frame["network"].iloc[0]), depth)
+    layers = nearest_layers(frame["layer"].unique(), numbers, depth)
     kinds = order(frame["norm_layer"])
     figure, axes = page_figure(len(layers), len(kinds), height=2.9)
     separator = ", " if len(kinds) < 4 else "\n"
@@ -157,7 +157,7 @@ def figure_8(
     if missing:
         return empty_figure(missing)
     network = str(frame["network"].iloc[0])
-    layers = nearest_layers(frame["layer"].unique(), (2, 9, 13), network)
+    layers = nearest_layers(frame["layer"].unique(), (2, 9, 13))
     exact = [layer_number(layer) for layer in layers] == [2, 9, 13]
     overlay = is_comparable(frame, learning_rate) and exact
     figure, axes = page_figure(len(quantities), len(layers) + (not overlay), height=2.5, width=12.0)

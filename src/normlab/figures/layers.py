@@ -4,7 +4,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from normlab.figures.bands import draw_normalizers
-from normlab.figures.style import in_network_order
 
 
 def plot_by_layer(table: pd.DataFrame, ax: Axes, ylabel: str, *, log: bool = True) -> Axes:
@@ -16,7 +15,7 @@ def plot_by_layer(table: pd.DataFrame, ax: Axes, ylabel: str, *, log: bool = Tru
         ylabel: of the vertical axis, with what was done over steps.
         log: logarithmic vertical axis, off which exact zeros fall; else from −1 to 1, as for a cosine.
     """
-    places = {name: place + 1 for place, name in enumerate(in_network_order(table["layer"].unique()))}
+    places = {name: place + 1 for place, name in enumerate(table["layer"].unique())}
     rows = table.assign(place=table["layer"].map(places).astype(int))
     drawn = draw_normalizers(ax, rows, ylabel, x="place", xlabel="layer (place in the network)", log=log)
     if drawn and not log:

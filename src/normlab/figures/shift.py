@@ -82,7 +82,7 @@ def figure_3(
         return empty_figure(missing)
     study = "dln" if str(frame["study"].iloc[0]) == "dln" else "vgg"
     network = str(frame["network"].iloc[0])
-    layers = nearest_layers(frame["layer"].unique(), PAPER_LAYERS[study], network, PAPER_DEPTH[study])
+    layers = nearest_layers(frame["layer"].unique(), PAPER_LAYERS[study], PAPER_DEPTH[study])
     exact = [layer_number(layer) for layer in layers] == list(PAPER_LAYERS[study])
     overlay = is_comparable(frame, learning_rate, study) and exact
     drawn = [rate for rate in PAPER_RATES[study] if same(rate, learning_rate)]

@@ -1,6 +1,7 @@
 """Colors, labels, units and the page-size figure that all panels share."""
 
 import re
+import zlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -83,7 +84,8 @@ PERCENT = frozenset({"train_accuracy", "test_accuracy"})
 PAPER_COLOR = "#444444"
 NOT_MEASURED = "not measured in this run of the study"
 PAPER_RATE = {"vgg": 0.1, "dln": 1e-6}  # at which the paper compares normalizers
-DEPTHS = {"vgg11": 8, "vgg13": 10, "vgg16": 13, "vgg19": 16, "dln": 25}
+# normalizers without a color of their own, such as other people's: always the same one by name
+SPARE = ("#44AA99", "#AA4499", "#999933", "#661100", "#6699CC", "#888888", "#117733", "#DDCC77")
 
 
 def order(norm_layers: Iterable[str]) -> list[str]:
@@ -94,12 +96,12 @@ def order(norm_layers: Iterable[str]) -> list[str]:
 
 def color(norm_layer: str) -> str:
     """The color of a normalizer, the same in every figure."""
-    return COLORS.get(norm_layer, "#000000")
+    return COLORS.get(norm_layer) or SPARE[zlib.crc32(norm_layer.encode()) % len(SPARE)]
 
 
 def label(norm_layer: str) -> str:
-    """The name of a normalizer in legends and sentences."""
-    return LABELS.get(norm_layer, norm_layer)
+    """The name of a normalizer in legends and sentences; of a dotted path `module:attribute` the attribute."""
+    return LABELS.get(norm_layer, norm_layer.rpartition(":")[2])
 
 
 def axis_label(quantity: str, study: str = "vgg") -> str:
@@ -131,33 +133,29 @@ def layer_label(layer: str) -> str:
     return layer if place is None else f"layer #{place}"
 
 
-def in_network_order(layers: Iterable[str]) -> list[str]:
-    """Module names from input to output: a `stem` first, then by the numbers in the name, `classifier` last."""
-
-    def place(name: str) -> tuple[bool, bool, list[int], str]:
-        return name == "classifier", not name.startswith("stem"), [int(part) for part in re.findall(r"\d+", name)], name
-
-    return sorted(set(layers), key=place)
-
-
-def nearest_layers(layers: Iterable[str], numbers: Sequence[int], network: str, depth: int = 13) -> list[str]:
+def nearest_layers(layers: Iterable[str], numbers: Sequence[int], depth: int = 13) -> list[str]:
     """The measured layers at the relative depth of the paper's layers `numbers` in its network of `depth` layers.
 
-    In a network of the paper's depth these are the paper's own layers, as far as they were measured. In a network whose
-    depth is not known by name (a ResNet) they are the layers at that share of the measured ones. Each layer comes once.
+    In a network of the paper's depth these are the paper's own layers, as far as they were measured. Where names do not
+    count the layers (a ResNet) they are the layers at that share of the measured ones. Each layer comes once.
+
+    Args:
+        layers: names from input to output, as the tables have them.
+        numbers: the paper's layers, from 1.
+        depth: of the paper's network.
     """
-    unique = in_network_order(layers)
+    unique = list(dict.fromkeys(layers))
     counted = [name for name in unique if layer_number(name) is not None] or unique
     if not counted:
         return []
-    chosen = []
-    for number_there in numbers:
-        share = number_there / depth
-        if network in DEPTHS:
-            target = share * DEPTHS[network]
-            chosen.append(counted[int(np.argmin([abs((layer_number(name) or 0) - target) for name in counted]))])
-        else:
-            chosen.append(counted[max(0, round(share * len(counted)) - 1)])
+    places = [layer_number(name) or 0 for name in counted]
+    last = max(places)
+    if last == 0 or len(set(places)) < len(places):
+        chosen = [counted[max(0, round(number / depth * len(counted)) - 1)] for number in numbers]
+    else:
+        chosen = [
+            counted[int(np.argmin([abs(place - number / depth * last) for place in places]))] for number in numbers
+        ]
     return list(dict.fromkeys(chosen))
 
 

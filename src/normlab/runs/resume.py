@@ -141,7 +141,14 @@ class ResumePoints:
 
 
 def circumstances(
-    program: str, settings: Any, data: Any, device: torch.device, *, network: str = "", normalizer: str = ""
+    program: str,
+    settings: Any,
+    data: Any,
+    device: torch.device,
+    *,
+    network: str = "",
+    normalizer: str = "",
+    scale: str = "",
 ) -> dict[str, str]:
     """What the bits of a computation depend on besides its state.
 
@@ -152,12 +159,10 @@ def circumstances(
         device: where it is computed.
         network: the network by name; its source counts too, or its package's version.
         normalizer: the normalizer by name, likewise.
+        scale: the deep linear study's normalizer by name, likewise.
     """
-    parts: dict[Kind, str] = {}
-    if network:
-        parts["network"] = network
-    if normalizer:
-        parts["normalizer"] = normalizer
+    named: dict[Kind, str] = {"network": network, "normalizer": normalizer, "scale": scale}
+    parts = {kind: name for kind, name in named.items() if name}
     return {
         "settings": _digest(json.dumps(settings, sort_keys=True)),
         "data": _digest(json.dumps(data, sort_keys=True)),

@@ -5,9 +5,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from normlab.specs.parts import names
 from normlab.specs.strict import require
-
-NORM_LAYERS = ("none", "batch", "l1", "l2", "linf")
 
 
 def check_point(norm_layer: str, learning_rate: float, where: str) -> None:
@@ -16,8 +15,8 @@ def check_point(norm_layer: str, learning_rate: float, where: str) -> None:
     Raises:
         InputError: with the key, the value and what is accepted.
     """
-    accepted = ", ".join(NORM_LAYERS)
-    require(norm_layer in NORM_LAYERS, f"{where}.norm_layer", f"accepted: {accepted}", norm_layer)
+    known = names("scale")
+    require(norm_layer in known, f"{where}.norm_layer", f"accepted: {', '.join(known)}", norm_layer)
     positive = math.isfinite(learning_rate) and learning_rate > 0
     require(positive, f"{where}.learning_rate", "must be a positive number", learning_rate)
 

@@ -18,11 +18,17 @@ from typing import Any, Literal
 from normlab.specs.errors import InputError
 from normlab.specs.import_walk import defined_names, find_module, walk
 
-Kind = Literal["normalizer", "network", "data"]
+Kind = Literal["normalizer", "network", "data", "scale"]
+"""A scale is a normalizer in the closed form that the deep linear study computes with; those are built in alone."""
 
 PACKAGE = Path(__file__).resolve().parents[1]
-FOLDERS = {"normalizer": "nn.normalizers", "network": "nn.networks"}
-LOADERS = {"normalizer": "normlab.nn", "network": "normlab.nn", "data": "normlab.data.sources"}
+FOLDERS = {"normalizer": "nn.normalizers", "network": "nn.networks", "scale": "studies.deep_linear.scales"}
+LOADERS = {
+    "normalizer": "normlab.nn",
+    "network": "normlab.nn",
+    "data": "normlab.data.sources",
+    "scale": "normlab.studies.deep_linear.network",
+}
 """The modules that load parts; what they import is a dependency of every stage that uses one."""
 DOTTED = re.compile(r"(?:[^\W\d]\w*\.)*[^\W\d]\w*:[^\W\d]\w*")
 

@@ -28,7 +28,9 @@ def main(argv: list[str] | None = None) -> None:
     check_point(args.norm_layer, args.learning_rate, "dln_grid")
     set_deterministic()
     settings = {**dataclasses.asdict(spec), "norm_layer": args.norm_layer, "learning_rate": args.learning_rate}
-    now = circumstances("normlab.stages.dln", settings, "drawn from the seeds", torch.device("cpu"))
+    now = circumstances(
+        "normlab.stages.dln", settings, "drawn from the seeds", torch.device("cpu"), scale=args.norm_layer
+    )
     name = f"dln {args.norm_layer}-{args.learning_rate}"
     with (
         command.new_folder(args.out) as folder,

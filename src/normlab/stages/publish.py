@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normlab.stages import command
-from normlab.tracking.collected import TrackedRun, collect
+from normlab.tracking.collected import STUDIES, TrackedRun, collect
 from normlab.tracking.store import publish
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def draw(table: Path, run: TrackedRun, folder: Path) -> None:
-    """The picture of a training run, from the measurements table if it is there; other runs have none."""
-    if run.study not in ("vgg", "resnet") or not table.exists():
+    """The picture of a training run, from the measurements table if it is there; other studies' runs have none."""
+    if run.study in STUDIES or not table.exists():
         return
     from normlab.figures.run import run_figure
 

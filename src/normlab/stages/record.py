@@ -8,6 +8,7 @@ from pathlib import Path
 
 from normlab.data.images import load_manifest
 from normlab.figures.landscape import figure_4
+from normlab.specs.parts import family
 from normlab.specs.strict import InputError, load_params
 from normlab.stages import command
 from normlab.tables.frames import load_measurements, select
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     network = params["analyze"]["network"]
     walks = select(
         load_measurements(reports / "tables" / "measurements.parquet"),
-        study=network.rstrip("0123456789"),  # other studies probe the same networks
+        study=family(network),  # other studies probe the same networks
         network=network,
         probe="landscape",
     )

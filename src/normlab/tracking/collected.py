@@ -22,12 +22,13 @@ MAX_POINTS = 500
 FORMAT = 2  # part of every key: a change of what is published publishes everything anew
 PREFIXES = {"history": "train"}
 FIT_TABLES = ("history", "test", "held_out")  # what a training writes beside its summary and checkpoints
+# of the runs that are no trainings of the grid; those are called by the family of their network
 STUDIES = {
-    "vgg": "VGG networks with and without normalizers: one run a normalizer, learning rate and seed.",
-    "resnet": "Residual networks with and without normalizers: one run a normalizer, learning rate and seed.",
     "dln": "Deep linear networks by full-batch gradient descent: one run a normalizer, learning rate and seed.",
     "claims": "The paper's claims: verdicts as tags `claim.C1` …, the numbers behind them as metrics.",
 }
+
+TRAININGS = "Networks of the family {study} with and without normalizers: one run a normalizer, learning rate and seed."
 
 Series = dict[str, list[tuple[int, float]]]
 Point = TypeVar("Point")

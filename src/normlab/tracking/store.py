@@ -19,7 +19,7 @@ from typing import Any
 
 from normlab.specs.training import RunSpec
 from normlab.tracking import local
-from normlab.tracking.collected import STUDIES, Series, TrackedRun, flatten, full_tags, live_series, thin
+from normlab.tracking.collected import STUDIES, TRAININGS, Series, TrackedRun, flatten, full_tags, live_series, thin
 
 KEY, UNFINISHED, ATTACHED = "normlab.key", "normlab.unfinished", "normlab.attached"
 BATCH = 1000  # the most metrics that MLflow takes at once
@@ -145,7 +145,8 @@ def _experiment(client: Any, study: str, uri: str, root: Path) -> str:
             return str(found.experiment_id)
         place = (root.resolve() / "mlruns" / name).as_uri() if local.path_of(uri) else None
         # the second tag says that these are trainings, which MLflow shows otherwise than chat programs
-        tags = {"mlflow.note.content": STUDIES[study], "mlflow.experimentKind": "custom_model_development"}
+        note = STUDIES.get(study, TRAININGS.format(study=study))
+        tags = {"mlflow.note.content": note, "mlflow.experimentKind": "custom_model_development"}
         return str(client.create_experiment(name, artifact_location=place, tags=tags))
 
 

@@ -7,7 +7,8 @@ import torch
 from tests.studies.deep_linear.twin import Batch
 from torch import Tensor
 
-from normlab.studies.deep_linear.network import NORM_LAYERS, Network
+from normlab.specs.parts import names
+from normlab.studies.deep_linear.network import Network
 from normlab.studies.deep_linear.problem import Problem, draw_data, draw_weights, reduce_data
 
 SEEDS = (3, 5, 8)
@@ -43,12 +44,12 @@ def build_instance(
     last_layer: bool = False,
 ) -> Instance:
     x, teacher = draw_data(SEEDS, features, samples)
-    network = Network(norm_layer, depth, features, affine, last_layer=last_layer)  # type: ignore[arg-type]
+    network = Network(norm_layer, depth, features, affine, last_layer=last_layer)
     params = network.pack(draw_weights(SEEDS, depth, features))
     noise = torch.randn(params.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     return Instance(network, reduce_data(SEEDS, x, teacher), params + 0.1 * noise, x, teacher)
 
 
-@pytest.fixture(params=NORM_LAYERS)
+@pytest.fixture(params=names("scale"))
 def instance(request: pytest.FixtureRequest) -> Instance:
     return build_instance(request.param)

@@ -8,12 +8,13 @@ from tests.studies.deep_linear.conftest import Instance, build_instance
 from tests.studies.deep_linear.twin import build_twin, flat_gradient, half_squared_error
 
 from normlab.nn import deep_linear
-from normlab.studies.deep_linear.network import NORM_LAYERS, Network
+from normlab.specs.parts import names
+from normlab.studies.deep_linear.network import Network
 
 
 @pytest.mark.parametrize("last_layer", [False, True])
 @pytest.mark.parametrize("affine", [True, False])
-@pytest.mark.parametrize("norm_layer", NORM_LAYERS)
+@pytest.mark.parametrize("norm_layer", names("scale"))
 @pytest.mark.parametrize(("depth", "features", "samples"), [(4, 3, 17), (25, 10, 200)])
 def test_loss_and_gradient_are_those_of_the_module(norm_layer, affine, last_layer, depth, features, samples):
     instance = build_instance(norm_layer, affine, depth, features, samples, last_layer)
@@ -92,7 +93,7 @@ def test_units_that_are_zero_everywhere_give_finite_gradients(norm_layer):
 
 
 def test_wrong_arguments_are_refused():
-    with pytest.raises(ValueError, match="expected one of none, batch, l1, l2, linf, got 'layer'"):
-        Network("layer", 4, 3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="expected one of batch, l1, l2, linf, none, got 'layer'"):
+        Network("layer", 4, 3)
     with pytest.raises(ValueError, match="depth: expected at least 2, got 1"):
         Network("none", 1, 3)

@@ -7,7 +7,7 @@ import torch
 from tests.studies.deep_linear.conftest import Instance, build_instance
 from tests.studies.deep_linear.twin import build_twin, flat_gradient, half_squared_error
 
-from normlab.studies.deep_linear.network import NORM_LAYERS
+from normlab.specs.parts import names
 from normlab.studies.deep_linear.shift import covariate_shift, layer_norms, preceding
 
 RATE = 3e-3
@@ -34,7 +34,7 @@ def written_out(instance: Instance, seed: int, layer: int) -> tuple[float, float
 
 
 @pytest.mark.parametrize("last_layer", [False, True])
-@pytest.mark.parametrize("norm_layer", NORM_LAYERS)
+@pytest.mark.parametrize("norm_layer", names("scale"))
 def test_shift_is_the_definition_written_out(norm_layer: str, last_layer: bool):
     instance = build_instance(norm_layer, last_layer=last_layer)
     _, gradient = instance.gradient()
@@ -67,7 +67,7 @@ def test_no_gradient_makes_the_shift_undefined():
     assert found["cosine"].isnan().all()
 
 
-@pytest.mark.parametrize("norm_layer", NORM_LAYERS)
+@pytest.mark.parametrize("norm_layer", names("scale"))
 def test_preceding_counts_matrices_and_affine_parameters(norm_layer):
     network = build_instance(norm_layer).network
     counts = preceding(network, (1, 2, 4)).sum(1).tolist()

@@ -13,7 +13,7 @@ from tests.studies.deep_linear.twin import build_twin, half_squared_error
 
 from normlab.runs.resume import ResumePoints
 from normlab.specs.dln import DlnScanSpec, DlnSpec
-from normlab.studies.deep_linear.network import NORM_LAYERS
+from normlab.specs.parts import names
 from normlab.studies.deep_linear.problem import draw_data, draw_weights
 from normlab.studies.deep_linear.scan import scan_rates
 from normlab.studies.deep_linear.study import diverged_at, run_cell
@@ -47,7 +47,7 @@ def series(frame: pd.DataFrame, seed: int, probe: str, quantity: str, layer: str
     return rows[(rows["layer"] == layer) & rows["step_size"].isna()].set_index("step")["value"]
 
 
-@pytest.mark.parametrize("norm_layer", NORM_LAYERS)
+@pytest.mark.parametrize("norm_layer", names("scale"))
 def test_losses_are_those_of_plain_gradient_descent(norm_layer):
     frame, _ = run_cell(SPEC, norm_layer, RATE)
     x, teacher = draw_data((7,), 3, 20)

@@ -29,17 +29,19 @@ At kinks of |.| and max the derivative is the one of sign(0) = 0 and of the firs
 those almost everywhere (D constant), exactly as automatic differentiation takes them.
 """
 
+import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from normlab.specs.dln import DlnSpec
+from normlab.specs.parts import names, resolve
 from normlab.studies.deep_linear.problem import Problem
 
-NormLayer = Literal["none", "batch", "l1", "l2", "linf"]
-NORM_LAYERS: tuple[str, ...] = ("none", "batch", "l1", "l2", "linf")
+Scale = Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Network:
     """The network's shape. Parameters are flat vectors: W_1..W_k row by row, then all gamma, then all beta.
 
     Args:
-        norm_layer: one of `NORM_LAYERS`, after every layer but the last, or after all.
+        norm_layer: one of `normlab.specs.parts.names("scale")`, after every layer but the last, or after all.
         depth: k, number of matrices, at least 2.
         features: F.
         affine: learn gamma (from 1) and beta (from 0).
@@ -70,7 +72,7 @@ class Network:
         last_layer: normalize the last layer as well, f(x) = a_k; no effect with "none".
     """
 
-    norm_layer: NormLayer
+    norm_layer: str
     depth: int
     features: int
     affine: bool = True
@@ -78,15 +80,21 @@ class Network:
     last_layer: bool = False
 
     def __post_init__(self) -> None:
-        if self.norm_layer not in NORM_LAYERS:
-            raise ValueError(f"norm_layer: expected one of {', '.join(NORM_LAYERS)}, got {self.norm_layer!r}")
+        if self.norm_layer not in names("scale"):
+            raise ValueError(f"norm_layer: expected one of {', '.join(names('scale'))}, got {self.norm_layer!r}")
         if self.depth < 2:
             raise ValueError(f"depth: expected at least 2, got {self.depth}")
+
+    @cached_property
+    def scale(self) -> Scale | None:
+        """The normalizer's function, from its file in `normlab.studies.deep_linear.scales`; None for no normalizer."""
+        part = resolve(self.norm_layer, "scale")
+        return getattr(importlib.import_module(part.module), part.attribute)
 
     @property
     def n_normalized(self) -> int:
         """How many of the layers have a normalizer, or with "none" a place for one: k - 1 or k."""
-        return self.depth if self.last_layer and self.norm_layer != "none" else self.depth - 1
+        return self.depth if self.last_layer and self.scale is not None else self.depth - 1
 
     @property
     def n_weights(self) -> int:
@@ -96,7 +104,7 @@ class Network:
     @property
     def n_params(self) -> int:
         """Number of parameters P of one network."""
-        learned = self.affine and self.norm_layer != "none"
+        learned = self.affine and self.scale is not None
         return self.n_weights + 2 * learned * self.n_normalized * self.features
 
     def pack(self, weights: Tensor) -> Tensor:
@@ -151,35 +159,15 @@ class Network:
             trace.outputs.append(output)
             if layer == self.n_normalized:
                 break
-            if self.norm_layer == "none":
+            if self.scale is None:
                 trace.inputs.append(output)
                 continue
-            inverse, slope = self._scale(problem, output, spread)
+            inverse, slope = self.scale(problem.samples, output, spread, self.eps)
             shrink = inverse * spread
             trace.shrink.append(shrink)
             trace.slopes.append(slope * inverse)
             trace.inputs.append(torch.addcmul(shift[:, layer], output, shrink * gamma[:, layer]))
         return trace
-
-    def _scale(self, problem: Problem, output: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
-        """1/s (B, F, 1) and D = ds/dM (B, F, F+1) of the maps M (B, F, F+1)."""
-        if self.norm_layer in ("batch", "l2"):
-            part = output * spread if self.norm_layer == "batch" else output
-            inverse = ((part * part).sum(-1, keepdim=True) + self.eps).rsqrt()
-            return inverse, part * inverse
-        slope = self._sample_slope(problem.samples, output.detach())
-        return ((slope * output).sum(-1, keepdim=True) + self.eps).reciprocal(), slope
-
-    @torch.no_grad()
-    def _sample_slope(self, samples: Tensor, output: Tensor) -> Tensor:
-        """D of l1 and linf: (B, F, F+1)."""
-        rows = output.reshape(len(samples), -1, output.shape[-1])  # (S, V F, F+1)
-        y = torch.bmm(rows, samples)
-        if self.norm_layer == "l1":
-            return torch.bmm(y.sign_(), samples.mT).div_(samples.shape[-1]).view_as(output)
-        largest = y.abs().argmax(-1)[:, None].expand(-1, output.shape[-1], -1)
-        chosen = samples.gather(2, largest).mT
-        return (chosen * (chosen * rows).sum(-1, keepdim=True).sign()).reshape(output.shape)
 
     def _backward(self, delta: Tensor, trace: _Trace, weights: Tensor, gamma: Tensor) -> Tensor:
         """The gradient (B, P) from dL/dy_k = `delta`; a = gamma M/s + beta gives dM = gamma (da/s - <da, M/s> D/s)."""
@@ -187,7 +175,7 @@ class Network:
         d_gamma, d_beta = [], []
         for layer in range(self.depth, 0, -1):
             d_input = torch.bmm(weights[:, layer].mT, deltas[-1]) if deltas else delta
-            if self.norm_layer == "none" or layer > self.n_normalized:
+            if self.scale is None or layer > self.n_normalized:
                 deltas.append(d_input)
                 continue
             shrunk = d_input * trace.shrink[layer - 1]
@@ -206,7 +194,7 @@ class Network:
 def build_network(spec: DlnSpec, norm_layer: str) -> Network:
     """The network of a cell: the shape of section `dln` with a normalizer."""
     shape = (spec.depth, spec.features, spec.affine, spec.eps, spec.last_layer)
-    return Network(norm_layer, *shape)  # type: ignore[arg-type]
+    return Network(norm_layer, *shape)
 
 
 def _repeat(per_seed: Tensor, variants: int) -> Tensor:

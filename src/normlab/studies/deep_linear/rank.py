@@ -25,7 +25,7 @@ def rank_floors(network: Network, problem: Problem) -> Tensor:
     parameters the last beta fits it separately, at best exactly; without, all of it stays in the loss.
     """
     spread, mean = problem.targets, torch.zeros_like(problem.targets[..., :1])
-    if network.norm_layer != "none":
+    if network.scale is not None:
         spread = problem.targets[..., :-1]
         if not network.affine:
             mean = problem.targets[..., -1:]

@@ -122,7 +122,7 @@ def run_cell(
 
     Args:
         spec: section `dln`.
-        norm_layer: none, batch, l1, l2 or linf.
+        norm_layer: one of `normlab.specs.parts.names("scale")`.
         learning_rate: of gradient descent on the loss summed over samples.
         on_step: called after each step.
         resume: where the cell goes on if it was stopped, and leaves its state now and then.

@@ -1,0 +1,3 @@
+"""No normalizer: nothing is scaled."""
+
+none = None
