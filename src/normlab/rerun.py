@@ -134,7 +134,7 @@ def repeat(clone: Path, canary: PlannedRun) -> bool:
     """
     _dvc(clone, "repro", "--pull")
     before = _outputs(clone, canary)
-    _dvc(clone, "repro", "--force", "--single-item", *(canary.stage(program) for program in REPEATED))
+    _dvc(clone, "repro", "--force", "--single-item", *_stages(canary))
     identical = _outputs(clone, canary) == before
     _dvc(clone, "repro")
     return identical
@@ -142,7 +142,12 @@ def repeat(clone: Path, canary: PlannedRun) -> bool:
 
 def _outputs(clone: Path, canary: PlannedRun) -> list[str]:
     stages = load_yaml(clone / "dvc.lock")["stages"]
-    return [str(out["md5"]) for program in REPEATED for out in stages[canary.stage(program)]["outs"]]
+    return [str(out["md5"]) for name in _stages(canary) for out in stages[name]["outs"]]
+
+
+def _stages(canary: PlannedRun) -> list[str]:
+    """The stages that make its numbers: two, or one for a run that is probed while it trains."""
+    return list(dict.fromkeys(canary.stage(program) for program in REPEATED))
 
 
 def _dvc(clone: Path, *arguments: str) -> None:

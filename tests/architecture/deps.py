@@ -92,7 +92,7 @@ def rewritten(text: str) -> str:
         own["deps"].fa.set_flow_style()
     out = io.StringIO()
     yaml.dump(document, out)
-    return out.getvalue()
+    return re.sub(r" +$", "", out.getvalue(), flags=re.MULTILINE)
 
 
 if __name__ == "__main__":

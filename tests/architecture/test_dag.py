@@ -26,7 +26,7 @@ from normlab.specs.yaml12 import load_yaml
 STAGES: dict[str, Any] = load_yaml(DVC_YAML)["stages"]
 SECTIONS = {field.name for field in dataclasses.fields(StudySpec)}
 # what makes a run, or costs as much
-HEAVY = ("data", "train", "probe", "dln", "dln_scan", "theory", "assumptions", "reparametrization")
+HEAVY = ("data", "train", "probe", "measure", "dln", "dln_scan", "theory", "assumptions", "reparametrization")
 
 
 def _files(stage: str) -> set[str]:
@@ -69,7 +69,7 @@ def test_an_edit_makes_stale_what_it_can_change() -> None:
             stale.setdefault(file, set()).add(name)
     assert stale["figures/landscape.py"] == {"report", "index"}
     assert stale["analysis/claims.yaml"] == {"check", "analyze", "report", "index"}  # pages show the thresholds
-    assert stale["runs/training.py"] == {"train", "probe", "assumptions", "reparametrization"}
+    assert stale["runs/training.py"] == {"train", "probe", "measure", "assumptions", "reparametrization"}
     assert stale["specs/training.py"] >= {"train", "probe", "analyze"}
     assert stale["data/textures.py"] == {"data"}
     # parts reach a run through its own folder in parts/, so that another normalizer's file is none of its business

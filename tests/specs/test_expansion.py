@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from normlab.specs.expansion import check, expand, write
-from normlab.specs.grid import Block
+from normlab.specs.grid import Block, plan
 from normlab.specs.strict import InputError
 from normlab.specs.study import StudySpec, read_study
 
@@ -55,6 +55,21 @@ def test_every_run_has_its_arguments_and_its_own_files(root: Path) -> None:
     assert batch == [Path("src/normlab/nn/normalizers/batch.py")]
     assert list(entries["assumption_runs"]) == ["vgg11-batch-0.1-0", "vgg11-batch-0.1-1"]
     assert entries["dln_cells"]["batch-1e-06"] == {"arguments": "--norm-layer batch --learning-rate 1e-06"}
+
+
+def test_runs_that_keep_few_checkpoints_keep_those_that_other_stages_read(root: Path) -> None:
+    study = _study()
+    few = dataclasses.replace(study, train=dataclasses.replace(study.train, checkpoints="few"))
+    entries = expand(few, root).entries
+    assert entries["runs"] == {}
+    assert list(entries["measured_runs"]) == list(expand(study, root).entries["runs"])
+    assert entries["measured_runs"]["vgg11-batch-0.1-0"]["keep"] == "--keep 0 200"
+    assert entries["measured_runs"]["vgg11-none-0.1-1"]["keep"] == "--keep 200"
+    assert entries["measured_runs"]["vgg11-none-0.5-0"]["keep"] == ""
+    assert {run.stage(program) for run in plan(few.grid[1:2], few.train) for program in ("train", "probe")} == {
+        "measure@vgg11-none-0.5-0",
+        "measure@vgg11-batch-0.5-0",
+    }
 
 
 def test_a_part_of_an_installed_package_is_a_version(root: Path) -> None:

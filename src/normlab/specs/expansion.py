@@ -59,14 +59,23 @@ def expand(study: StudySpec, root: Path) -> Expansion:
         for name, kind in _parts_of(run):
             if _folder(name, kind) not in parts:
                 parts[_folder(name, kind)] = sources(name, kind, root if ":" in name else REPOSITORY)
-    cells = study.dln_grid.cells
+    looked_at = {
+        "assumption_runs": (study.compared(study.assumptions.norm_layer), study.assumptions.steps),
+        "reparametrization_runs": (study.compared(study.reparametrization.norm_layer), study.reparametrization.steps),
+    }
+    runs, measured = _entries(study.runs, parts), {}
+    if study.train.checkpoints == "few":  # train and probe in one process, which keeps what other stages look at
+        for run in study.runs:
+            kept = sorted({step for some, steps in looked_at.values() if run in some for step in steps})
+            keep = f"--keep {' '.join(map(str, kept))}" if kept else ""
+            measured[run.name] = {**runs.pop(run.name), "keep": keep}
     entries = {
-        "runs": {run.name: _entry(run, parts) for run in study.runs},
-        "assumption_runs": _entries(study.compared(study.assumptions.norm_layer), parts),
-        "reparametrization_runs": _entries(study.compared(study.reparametrization.norm_layer), parts),
+        "runs": runs,
+        "measured_runs": measured,
+        **{name: _entries(some, parts) for name, (some, _) in looked_at.items()},
         "dln_cells": {
             f"{norm_layer}-{rate}": {"arguments": f"--norm-layer {norm_layer} --learning-rate {rate}"}
-            for norm_layer, rate in cells
+            for norm_layer, rate in study.dln_grid.cells
         },
         "pages": list(study.report.notebooks),
     }
@@ -81,7 +90,8 @@ def write(expansion: Expansion, root: Path) -> list[str]:
         partial = path.with_suffix(".yaml.partial")
         partial.write_text(expansion.text, encoding="utf-8")
         os.replace(partial, path)
-        changed.append(f"{RUNS}: {len(expansion.entries['runs'])} runs")
+        count = len(expansion.entries["runs"]) + len(expansion.entries["measured_runs"])
+        changed.append(f"{RUNS}: {count} runs")
     for name in _stale_parts(expansion, root):
         shutil.rmtree(root / name, ignore_errors=True)
         if name in expansion.parts:

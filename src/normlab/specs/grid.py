@@ -93,8 +93,11 @@ class PlannedRun:
     spec: RunSpec
 
     def stage(self, program: str) -> str:
-        """The DVC stage of `program` (train or probe) for this run, such as train@resnet20-batch-0.1-0."""
-        return f"{program}@{self.spec.name}"
+        """The DVC stage that does what `program` (train or probe) does for this run: train@resnet20-batch-0.1-0.
+
+        Runs that keep few checkpoints are trained and probed by one, measure@….
+        """
+        return f"{'measure' if self.spec.train.checkpoints == 'few' else program}@{self.spec.name}"
 
 
 def planned_runs(params: Mapping[str, Any]) -> list[PlannedRun]:

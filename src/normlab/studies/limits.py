@@ -63,7 +63,7 @@ def _checkpoint_bytes(run: RunSpec) -> int:
     """Of all checkpoints of a run; a network of one's own, which may not be built without its numbers, counts as 0."""
     if ":" in run.network or ":" in run.norm_layer:
         return 0
-    checkpoints = run.train.steps // run.train.checkpoint_every + 1
+    checkpoints = run.train.steps // run.train.checkpoint_every + 1 if run.train.checkpoints == "all" else 1
     return checkpoints * _state_bytes(replace(run, learning_rate=1.0, seed=0))
 
 
