@@ -15,6 +15,7 @@ from normlab.pages.paper_figures import PAPER_FIGURES
 from normlab.pages.readme import figures_table, generated, put, results_table, shown_record
 from normlab.pages.sources import path_of
 from normlab.paper.curves import FILES
+from normlab.specs.parts import stems
 from normlab.specs.strict import InputError
 from normlab.tracking.collected import STUDIES
 
@@ -97,7 +98,7 @@ def test_make_targets_exist(readme: str, repository: Path) -> None:
 
 
 def test_named_experiments_exist(readme: str) -> None:
-    assert set(re.findall(r"`normlab-(\w+)`", readme)) <= set(STUDIES)
+    assert set(re.findall(r"`normlab-(\w+)`", readme)) <= {*STUDIES, *stems("network")}
 
 
 def test_the_generated_parts_are_those_that_record_and_code_give(repository: Path, readme: str) -> None:
