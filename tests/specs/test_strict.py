@@ -44,6 +44,7 @@ def test_values_arrive_with_their_types() -> None:
         ({"count": True}, r"s\.count: expected a whole number, got True"),
         ({"count": 0}, r"s\.count: must be at least 1, got 0"),
         ({"rate": "1e-3x"}, r"s\.rate: expected a number .*got '1e-3x'"),
+        ({"rate": 10**400}, r"s\.rate: expected a number"),
         ({"rate": False}, r"s\.rate: expected a number"),
         ({"kind": "c"}, r"s\.kind: expected one of a, b, got 'c'"),
         ({"sizes": 3}, r"s\.sizes: expected a list"),

@@ -91,3 +91,32 @@ def test_the_size_of_a_folder_of_images_is_known_only_when_it_is_read() -> None:
         params["train"]["batch_size"] = 10**6
 
     assert _study(folder).train.batch_size == 10**6
+
+
+WRONG = (None, True, -1, 0, 10**12, 10**400, 1.5, float("nan"), float("inf"), "", "x; touch y", "../x", [], [None], [[]],
+         {}, {"a": 1}, [1, 1], ["vgg11", "vgg11"], [-1.0])  # fmt: skip
+
+
+def _places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every key and index in nested mappings and lists."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [found for key, inner in pairs for found in ((*place, key), *_places(inner, (*place, key)))]
+
+
+def test_whatever_stands_in_the_file_is_read_or_refused_in_one_line() -> None:
+    params = load_params(QUICK)
+    refused = 0
+    for *above, last in _places(params):
+        inner = params
+        for key in above:
+            inner = inner[key]
+        kept = inner[last]
+        for value in WRONG:
+            inner[last] = value
+            try:
+                build(StudySpec, params, "")
+            except InputError as error:
+                refused += 1
+                assert "\n" not in str(error)
+        inner[last] = kept
+    assert refused > 2500

@@ -1,17 +1,21 @@
 """The stage programs train and probe, as DVC runs them, on a tiny real data set."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from tests import tiny
 
 from normlab.runs.checkpoint import Checkpoint, checkpoint_path, save_checkpoint
-from normlab.specs.strict import InputError
+from normlab.specs.grid import planned_runs
+from normlab.specs.strict import InputError, load_params
 from normlab.stages import command, new_run, probe, train
 from normlab.stages import data as prepare_data
+from normlab.tables.frames import HISTOGRAM_COLUMNS, combine, select
 from normlab.tables.rows import COLUMNS
 from normlab.tables.stage_outputs import read_training_study
 
@@ -29,9 +33,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "params.yaml").write_text(tiny.PARAMS)
 
 
-def _train(data: Path, out: str, norm_layer: str = "batch", learning_rate: str = "0.1") -> Path:
+def _train(data: Path, out: str, norm_layer: str = "batch", learning_rate: str = "0.1", *more: str) -> Path:
     point = ["--network", "vgg11", "--norm-layer", norm_layer, "--learning-rate", learning_rate, "--seed", "0"]
-    train.main(["--data", str(data), *point, "--out", out])
+    train.main(["--data", str(data), *point, *more, "--out", out])
     return Path(out)
 
 
@@ -230,3 +234,38 @@ def test_images_held_out_are_scored_and_reach_the_tables() -> None:
     assert set(rows["quantity"]) == {"held_out_loss", "held_out_accuracy"}
     assert sorted(rows["step"].unique()) == [0, 3, 6]
     assert json.loads(Path("data/prepared/manifest.json").read_text())["counts"]["train"] == 70
+
+
+def test_a_variant_is_trained_probed_and_read_under_its_own_settings(data: Path) -> None:
+    params = {**load_params("params.yaml"), "grid": [{
+        "network": ["vgg11"], "norm_layer": ["batch"], "learning_rate": [0.1], "seed": [0], "batch_size": [16, 20],
+        "weight_decay": 0.01,
+    }]}  # fmt: skip
+    plain, other = (planned.spec for planned in planned_runs(params))
+    for run in (plain, other):
+        _train(data, f"models/runs/{run.name}", "batch", "0.1", "--variant", run.variant)
+        _probe(data, Path("models/runs") / run.name, f"data/probes/{run.name}")
+    assert other.name == "vgg11-batch-0.1-0-batch_size=20-weight_decay=0.01"
+    frames, histograms = read_training_study([plain, other], Path("models/runs"), Path("data/probes"))
+    table = combine(frames)
+    assert list(table["variant"].unique()) == ["weight_decay=0.01", "batch_size=20,weight_decay=0.01"]
+    assert set(combine(histograms, HISTOGRAM_COLUMNS)["variant"]) == set(table["variant"])
+    # both see what weight decay adds; the batches, and with them the losses, are their own
+    for run in (plain, other):
+        at_start = select(table, variant=run.variant, probe="history", step=0).set_index("quantity")["value"]
+        assert at_start["penalized_loss"] > at_start["loss"]
+        walk = select(table, variant=run.variant, probe="landscape", step=0, quantity="loss", step_size=None)
+        assert walk["value"].item() == pytest.approx(at_start["loss"], rel=1e-5)  # the same batch, another sum's order
+    with pytest.raises(InputError, match="trained under other settings"):
+        read_training_study([dataclasses.replace(other, train=plain.train)], Path("models/runs"), Path("data/probes"))
+
+
+def test_another_version_of_a_package_is_not_used(data: Path) -> None:
+    version = torch.__version__.partition("+")[0]
+    _train(data, "run", "batch", "0.1", "--package", f"torch=={version}")
+    for arguments in (["--package", "torch==0.1"], ["--package", f"torch=={version},no-such-package==1"]):
+        with pytest.raises(InputError, match=r"^--package .*: installed is"):
+            _train(data, "other", "batch", "0.1", *arguments)
+    with pytest.raises(InputError, match=r"^--package torch==0.1: installed is"):
+        probe.main(["--data", str(data), "--run", "run", "--out", "probes", "--package", "torch==0.1"])
+    assert not Path("other").exists()

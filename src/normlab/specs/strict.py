@@ -5,6 +5,7 @@ the key, the value and what is accepted.
 """
 
 import dataclasses
+import sys
 import types
 import typing
 from pathlib import Path
@@ -98,7 +99,7 @@ def convert(value: object, hint: Any, where: str) -> Any:
     elif dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value, where)
     elif hint is float:
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, float) or (type(value) is int and abs(value) <= sys.float_info.max):
             return float(value)
     elif type(value) is hint:
         return value
