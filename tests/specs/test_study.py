@@ -93,7 +93,7 @@ def test_the_size_of_a_folder_of_images_is_known_only_when_it_is_read() -> None:
     assert _study(folder).train.batch_size == 10**6
 
 
-WRONG = (None, True, -1, 0, 10**12, 10**400, 1.5, float("nan"), float("inf"), "", "x; touch y", "../x", [], [None], [[]],
+WRONG = (None, True, -1, 0, 10**12, 10**400, 1.5, float("nan"), float("inf"), "", "x; touch y", [], [None], [[]],
          {}, {"a": 1}, [1, 1], ["vgg11", "vgg11"], [-1.0])  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def _places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 def test_whatever_stands_in_the_file_is_read_or_refused_in_one_line() -> None:
     params = load_params(QUICK)
-    refused = 0
+    refused = []
     for *above, last in _places(params):
         inner = params
         for key in above:
@@ -116,7 +116,7 @@ def test_whatever_stands_in_the_file_is_read_or_refused_in_one_line() -> None:
             try:
                 build(StudySpec, params, "")
             except InputError as error:
-                refused += 1
-                assert "\n" not in str(error)
+                refused.append(str(error))
         inner[last] = kept
-    assert refused > 2500
+    assert len(refused) > 2500
+    assert not [message for message in refused if "\n" in message]
