@@ -14,7 +14,7 @@ from normlab.tables.rows import KEYS
 
 PARAMS = f"""
 grid: [{{network: [vgg11], norm_layer: [none, batch], learning_rate: [1.0e-1], seed: [0, 1]}}]
-train: {{width: 0.25, batch_size: 16, steps: {STEPS}, test_every: 50, checkpoint_every: 10}}
+train: {{width: 0.25, batch_size: 16, steps: {STEPS}, test_every: 5000, checkpoint_every: 100}}
 assumptions: {{norm_layer: [batch], steps: [0], layers: 0, units: 1}}
 reparametrization: {{norm_layer: [none], steps: [0], step_sizes: [1.0]}}
 dln_grid: {{norm_layer: [none, batch], learning_rate: [1.0e-6]}}
@@ -28,7 +28,7 @@ analyze:
   resamples: 200
   seed: 0
 """
-KINDS = {"none": Kind(reach=60.0, rough=3.0, plateau=True), "batch": Kind(reach=20.0, test=0.85, plateau=True)}
+KINDS = {"none": Kind(reach=6000.0, rough=3.0, plateau=True), "batch": Kind(reach=2000.0, test=0.85, plateau=True)}
 
 
 def write_outputs(root: Path, params: str = PARAMS, kinds: dict[str, Kind] = KINDS) -> Path:

@@ -1,12 +1,13 @@
 """Synthetic studies in the tidy schema: every number of a run is chosen, so that a claim is true, false or undecidable.
 
 A `Kind` says what a network with some normalizer is like; a field is one number, or one a seed. The curves are the
-simplest that have these numbers.
+simplest that have these numbers, over the paper's steps; training is recorded every 100 steps, as in its figures.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -16,11 +17,20 @@ from normlab.specs.analyze import AnalyzeSpec
 from normlab.tables.frames import combine
 from normlab.tables.rows import Rows
 
-STEPS = 100
-PROBED = tuple(range(0, STEPS + 1, 10))
+STEPS, DLN_STEPS, RECORDED = 15_000, 10_000, 100
+PROBED = (0, 100, 200, 300, 600, 1500, 3000, 4500, 6000, 9000, 10500, 12000, 13500, 15000)
+DLN_PROBED = (0, 50, 100, 500, 1000, 2000, 4000, 7000, 8500, 10000)
 SIZES = (0.25, 0.5, 1.0, 2.0, 4.0)  # in learning rates; the first is outside the summaries
 DLN_SIZES = (0.01, 0.1, 1.0, 10.0, 31.6)
-LAYERS = 3
+LAYERS = (1, 2, 9, 11, 13)
+WALKS = (
+    "landscape",
+    "landscape_random",
+    "landscape_equal_distance",
+    "landscape_penalized",
+    "landscape_relative",
+    "landscape_random_relative",
+)
 SPEC = AnalyzeSpec(
     studies=("training",),
     network="vgg11",
@@ -39,54 +49,81 @@ class Kind:
     """What a network is like.
 
     Attributes:
-        reach: the batch at which its training accuracy first is 0.9 (it rises linearly to `final` and stays).
+        reach: the step at which its training accuracy first is 0.9 (it rises linearly to `final` and stays).
         final: the accuracy at which it stays.
-        test: final test accuracy.
-        rough: loss range of the walk; `near` at step sizes of at most the learning rate.
+        test: final test accuracy; `held_out` the accuracy on held-out images.
+        rough: loss band of the walk; `near` at step sizes of at most the learning rate.
+        random: factor on the loss band along random directions.
         distance: largest gradient change; `beta` the effective β before the late phase; `near_beta` up to the rate.
+        turn: cosine of the gradient along the walk with the gradient.
         plateau: late β_k is 1/η_k instead of `beta`.
-        start: factor on shift, distance and β at step 0.
-        move: movement of activations in every layer.
+        start: factor on shift, distance and β at step 0, which `until` is the last step to have.
+        move: movement of the normalizers' outputs in every layer; `move_conv` of the convolutions'.
         shift: ℓ2 of the covariate shift; `cosine` its cosine.
         loss: final loss of a deep linear network.
-        diverged_at: the step at which it diverged, or none.
+        layers: the numbers of its layers.
+        diverged_at: the step at which it diverged, or none; for one seed only if `diverged_seed` is given.
+        steps: planned updates.
     """
 
-    reach: Number = 40.0
+    reach: Number = 6000.0
     final: Number = 1.0
     test: Number = 0.8
+    held_out: Number = 0.8
     rough: Number = 1.0
     near: Number = 0.5
+    random: Number = 1.0
     distance: Number = 1.0
     beta: Number = 10.0
     near_beta: Number = 5.0
+    turn: Number = 0.5
     plateau: bool = False
     start: Number = 1.0
+    until: Number = 0.0
     move: Number = 1.0
+    move_conv: Number = 1.0
     shift: Number = 1.0
     cosine: Number = 0.5
     loss: Number = 100.0
+    layers: tuple[int, ...] = LAYERS
     diverged_at: int | None = None
+    diverged_seed: int | None = None
+    steps: int = STEPS
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, list):  # hashable, so that equal runs are made once
+                object.__setattr__(self, name, tuple(value))
 
     def at(self, field: str, seed: int) -> float:
         """The field's number for a seed."""
         value = getattr(self, field)
-        return float(value[seed]) if isinstance(value, list | tuple) else float(value)
+        return float(value[seed]) if isinstance(value, tuple) else float(value)
+
+    def gone(self, seed: int) -> int | None:
+        """The step at which a seed diverged."""
+        return self.diverged_at if self.diverged_seed in (None, seed) else None
+
+    def accuracy(self, seed: int, step: int) -> float:
+        """Training accuracy at a step."""
+        reach, final = self.at("reach", seed), self.at("final", seed)
+        return min(0.9 * (step + 1) / reach, final) if step + 1 < reach else final
 
 
+@cache
 def training_run(norm_layer: str, rate: float, seed: int, kind: Kind) -> pd.DataFrame:
     """History, test and probes of one run of a VGG."""
     records = Rows({"study": "vgg", "network": "vgg11", "norm_layer": norm_layer, "learning_rate": rate, "seed": seed})
-    end = STEPS if kind.diverged_at is None else kind.diverged_at + 1
-    reach, final = kind.at("reach", seed), kind.at("final", seed)
-    for step in range(end):
-        accuracy = min(0.9 * (step + 1) / reach, final) if step + 1 < reach else final
-        broken = step == kind.diverged_at
-        loss = math.nan if broken else 3.0 * math.exp(-2.0 * (step + 1) / STEPS)
-        records.add("history", step, {"loss": loss, "train_accuracy": accuracy, "grad_norm": 1.0})
+    gone = kind.gone(seed)
+    end = kind.steps if gone is None else gone + 1
+    steps = [*range(0, end, RECORDED)] + ([gone] if gone is not None and gone % RECORDED else [])
+    for step in steps:
+        loss = math.nan if step == gone else 3.0 * math.exp(-2.0 * (step + 1) / STEPS)
+        records.add("history", step, {"loss": loss, "train_accuracy": kind.accuracy(seed, step), "grad_norm": 1.0})
     records.add("test", end, {"test_loss": 1.0, "test_accuracy": kind.at("test", seed)})
-    summary = {"steps": STEPS, "diverged_at": math.nan if kind.diverged_at is None else kind.diverged_at}
-    records.add("summary", end, summary)
+    for step in (0, end):
+        records.add("held_out", step, {"held_out_accuracy": kind.at("held_out", seed)})
+    records.add("summary", end, {"steps": kind.steps, "diverged_at": math.nan if gone is None else gone})
     for step in (step for step in PROBED if step <= end):
         add_walks(records, step, rate, seed, kind)
         add_layers(records, step, seed, kind)
@@ -95,54 +132,62 @@ def training_run(norm_layer: str, rate: float, seed: int, kind: Kind) -> pd.Data
 
 def add_walks(records: Rows, step: int, rate: float, seed: int, kind: Kind, sizes: Sequence[float] = SIZES) -> None:
     """The walks of one step, with the same numbers along the gradient, random directions and equal distances."""
-    start = kind.at("start", seed) if step == 0 else 1.0
+    start = kind.at("start", seed) if step <= kind.at("until", seed) else 1.0
     late = step > 0.7 * STEPS
     betas = [kind.at("near_beta" if size <= 1 else "beta", seed) * start for size in sizes]
     if kind.plateau and late:
         betas = [1 / (size * rate) for size in sizes]
-    distance, base = kind.at("distance", seed) * start, 1.0
-    summary = {
-        "loss": base,
-        "grad_norm": 1.0,
-        "loss_range": kind.at("rough", seed),
-        "gradient_distance_high": distance,
-        "effective_beta": max(betas[1:]),
-    }
-    for probe in ("landscape", "landscape_random", "landscape_equal_distance", "landscape_penalized"):
+    distance, base = kind.at("distance", seed) * start, 2.0 * (1.05 - kind.accuracy(seed, step))
+    for probe in WALKS:
+        band = kind.at("rough", seed) * (kind.at("random", seed) if "random" in probe else 1.0)
+        summary = {
+            "loss": base,
+            "grad_norm": 1.0,
+            "loss_range": band,
+            "loss_range_steps": band,
+            "gradient_distance_high": distance,
+            "effective_beta": max(betas[1:]),
+        }
         records.add(probe, step, summary)
         for size, beta in zip(sizes, betas, strict=True):
-            loss = base + kind.at("near" if size <= 1 else "rough", seed)
-            values = {"loss": loss, "gradient_distance": distance, "beta": beta}
-            records.add(probe, step, values, step_size=size * rate)
+            rise = 0.0 if size < 1 else kind.at("near", seed) if size == 1 else band
+            values = {"loss": base + rise, "gradient_distance": distance, "beta": beta}
+            records.add(probe, step, values | {"gradient_cosine": kind.at("turn", seed)}, step_size=size * rate)
     records.add("curvature", step, {"stretch": betas[0]})
-    if step % 50 == 0:
+    if step % 3000 == 0:
         records.add("curvature", step, {"top_eigenvalue": 2 / rate})
 
 
 def add_layers(records: Rows, step: int, seed: int, kind: Kind) -> None:
     """Shift, gradients and activations of one step; nothing precedes the first layer."""
-    start = kind.at("start", seed) if step == 0 else 1.0
-    for layer in range(1, LAYERS + 1):
+    start = kind.at("start", seed) if step <= kind.at("until", seed) else 1.0
+    names = ("mean_abs_change", "variance_abs_change", "wasserstein", "relative_mean_change")
+    one_step = ("mean_abs_change_1", "variance_abs_change_1", "relative_mean_change_1")
+    for layer in kind.layers:
         shift = {"l2": kind.at("shift", seed) * start, "relative_l2": kind.at("shift", seed)}
         first = {"l2": 0.0, "relative_l2": 0.0, "cosine": 1.0}
         later = {**shift, "cosine": kind.at("cosine", seed)}
         records.add("shift", step, first if layer == 1 else later, layer=f"features.conv{layer}")
-        records.add("gradients", step, {"layer_grad_norm": 2.0 ** (LAYERS - layer)}, layer=f"features.conv{layer}")
-        names = ("mean_abs_change", "variance_abs_change", "wasserstein", "relative_mean_change")
-        moves = dict.fromkeys(names, kind.at("move", seed) * layer) if step else {}
-        one_step = ("mean_abs_change_1", "variance_abs_change_1", "relative_mean_change_1")
-        moves |= dict.fromkeys(one_step, kind.at("move", seed))
-        records.add("activations", step, moves, layer=f"features.norm{layer}")
+        records.add("gradients", step, {"layer_grad_norm": 2.0**-layer}, layer=f"features.conv{layer}")
+        for probe, field, tap in (
+            ("activations", "move", "norm"),
+            ("activations_fixed", "move", "norm"),
+            ("activations_fixed", "move_conv", "conv"),
+        ):
+            moves = dict.fromkeys(names, kind.at(field, seed) * layer) if step else {}
+            moves |= dict.fromkeys(one_step, kind.at(field, seed))
+            records.add(probe, step, moves, layer=f"features.{tap}{layer}")
 
 
+@cache
 def deep_linear_run(norm_layer: str, rate: float, seed: int, kind: Kind) -> pd.DataFrame:
     """History and probes of one seed of the deep linear network."""
     records = Rows({"study": "dln", "network": "dln", "norm_layer": norm_layer, "learning_rate": rate, "seed": seed})
-    for step in (0, STEPS):
+    for step in (0, DLN_STEPS):
         records.add("history", step, {"loss": kind.at("loss", seed) if step else 1e4, "grad_norm": 1.0})
-    gone = math.nan if kind.diverged_at is None else kind.diverged_at
-    records.add("summary", STEPS, {"steps": STEPS, "diverged_at": gone})
-    for step in PROBED:
+    gone = kind.gone(seed)
+    records.add("summary", DLN_STEPS, {"steps": DLN_STEPS, "diverged_at": math.nan if gone is None else gone})
+    for step in (step for step in DLN_PROBED if gone is None or step <= gone):
         add_walks(records, step, rate, seed, kind, DLN_SIZES)
         for layer in (9, 17):
             records.add("shift", step, {"cosine": kind.at("cosine", seed)}, layer=f"layers.linear{layer}")
@@ -190,7 +235,7 @@ def theory_table(seeds: int = 5, **fractions: float) -> pd.DataFrame:
         rows += [("random", statement, quantity, seed, 50, math.nan, 1e-13) for seed in range(seeds)]
     columns = ["source", "statement", "quantity", "seed", "count", "fraction", "value"]
     trained = {"network": "vgg11", "norm_layer": "batch", "learning_rate": 0.1, "variant": ""}
-    table = pd.DataFrame(rows, columns=columns).assign(**trained)
+    table = pd.DataFrame(rows, columns=columns).assign(**trained, step=0)
     random = table["source"] == "random"
     return table.assign(
         network=table["network"].where(~random, ""), learning_rate=table["learning_rate"].where(~random, np.nan)

@@ -9,6 +9,7 @@ from normlab.analysis.estimates import (
     closeness,
     difference,
     exact,
+    exact_ratio,
     log,
     ratio,
     share,
@@ -94,8 +95,24 @@ def test_interval_reaches_from_the_lower_to_the_upper_bounds() -> None:
 def test_an_unknown_seed_widens_the_interval() -> None:
     known = exact(dict.fromkeys(range(5), 1.0)).interval(SPEC)
     assert (known.low, known.high) == (1.0, 1.0)
+    assert exact_ratio({0: NAN}).values.loc[0, "low"] == 0.0
     found = exact({0: 1.0, 1: 1.0, 2: 1.0, 3: 1.0, 4: NAN}).interval(SPEC)
     assert (found.estimate, found.low, found.high) == (1.0, -INF, INF)
+
+
+def test_ratios_are_compared_on_logarithms_and_differences_are_not() -> None:
+    top, bottom = exact({0: 1.0, 1: 2.0, 2: 4.0, 3: 8.0, 4: 16.0}), exact(dict.fromkeys(range(5), 1.0))
+    logs, plain = ratio(top, bottom).interval(SPEC), difference(top, bottom).interval(SPEC)
+    assert logs.low * logs.high == pytest.approx(4.0**2, rel=1e-12)  # symmetric about 4 in logarithms
+    assert plain.low + plain.high == pytest.approx(2 * 5.2, rel=1e-12)  # about the mean of the differences
+
+
+def test_what_numbers_lack_goes_with_them() -> None:
+    short = exact({0: 1.0}).lacking("200 of 6,000 steps")
+    assert ratio(short, exact({0: 2.0})).lacks == "200 of 6,000 steps"
+    assert difference(short, short).lacks == "200 of 6,000 steps"
+    assert short.lacking("8 of 13 layers").lacks == "200 of 6,000 steps; 8 of 13 layers"
+    assert short.lacking("").lacks == short.lacks
 
 
 def test_shares_and_worst_cases() -> None:
@@ -103,5 +120,5 @@ def test_shares_and_worst_cases() -> None:
     assert found.estimate == 0.75
     assert 0.25 < found.low < 0.75 < found.high < 1.0
     largest = worst({0: 1e-12, 1: 3e-3}).interval(SPEC)
-    assert (largest.estimate, largest.low, largest.high) == (3e-3, 3e-3, 3e-3)
+    assert (largest.estimate, largest.low, largest.high, largest.decides) == (3e-3, 3e-3, 3e-3, True)
     assert math.isnan(worst({0: 1.0, 1: NAN}).interval(SPEC).estimate)

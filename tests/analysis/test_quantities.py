@@ -66,6 +66,29 @@ def test_a_complete_run_ends_with_its_trailing_mean() -> None:
     assert final_loss(whole).values["value"].loc[0] == 1.0
 
 
+def test_a_sparse_curve_reaches_at_the_step_of_its_record() -> None:
+    records = run()
+    for step, accuracy in ((0, 0.1), (100, 0.5), (200, 0.9), (300, 0.8)):
+        records.add("history", step, {"train_accuracy": accuracy, "loss": 1.0})
+    records.add("summary", 300, {"steps": 300, "diverged_at": math.nan})
+    assert steps_to_accuracy(cell(records), 0.9, 1).values["value"].loc[0] == 201  # step 200 is the 201st batch
+    assert steps_to_accuracy(cell(records), 0.8, 2).values["value"].loc[0] == 301
+    assert mean_train_accuracy(cell(records), 200).values["value"].loc[0] == pytest.approx(0.3, rel=1e-12)
+
+
+def test_a_window_of_the_area_counts_a_divergence_in_it_only() -> None:
+    gone = cell(trained([0.5, 0.9, 0.9, 0.1], test=0.1, diverged_at=3))
+    assert mean_train_accuracy(gone, 3).values["value"].loc[0] == pytest.approx(2.3 / 3, rel=1e-12)
+    assert mean_train_accuracy(gone, 6).values["value"].loc[0] == pytest.approx((2.4 + 2 * 0.1) / 6, rel=1e-12)
+
+
+def test_test_accuracy_can_be_read_before_the_end() -> None:
+    whole = trained([0.5] * 10, test=0.7)
+    whole.add("test", 4, {"test_accuracy": 0.4})
+    assert final_test_accuracy(cell(whole), 5).values["value"].loc[0] == 0.4
+    assert final_test_accuracy(cell(whole)).values["value"].loc[0] == 0.7
+
+
 def test_weights_are_the_steps_that_a_probed_step_stands_for() -> None:
     np.testing.assert_allclose(step_weights(np.array([10, 20, 30])), [10, 10, 10])
     np.testing.assert_allclose(step_weights(np.array([1, 2, 10, 30])), [1, 4.5, 14, 20])

@@ -2,10 +2,11 @@ import math
 from pathlib import Path
 
 import pytest
+from tests.analysis.claims.judging import no_paper
 from tests.analysis.synthetic import Kind, study
 
 from normlab.analysis.claims.registry import FUNCTIONS
-from normlab.analysis.rules import Region, load_claims
+from normlab.analysis.rules import GROUPS, Claim, Region, load_claims
 from normlab.analysis.statistics import Interval
 from normlab.analysis.verdicts import judge_all
 from normlab.specs.strict import InputError
@@ -13,13 +14,15 @@ from normlab.specs.strict import InputError
 MINIMAL = """
 claims:
   - id: C6
+    group: empirical
     statement: s
     paper: {where: w, value: v}
     quantity: q
     page: 01-training.html
-    rule: {min_seeds: 5, supported: {all: [final]}, refuted: {all: [final]}}
+    min_seeds: 3
+    primary: final
     parts:
-      final: {quantity: f, supported: {at_most: 0.15}, refuted: {at_least: 0.5}}
+      final: {quantity: f, holds: {at_most: 0.15}, fails: {at_least: 0.5}}
 """
 
 
@@ -33,19 +36,34 @@ def test_the_packaged_claims_are_c1_to_c24_and_each_has_a_function() -> None:
     claims = load_claims()
     assert [claim.id for claim in claims] == [f"C{number}" for number in range(1, 25)]
     assert set(FUNCTIONS) == {claim.id for claim in claims}
+    assert {claim.group for claim in claims} == set(GROUPS)
 
 
 def test_measured_and_described_parts_and_settings_agree() -> None:
     # an empty study: no part can be measured, but every function names its parts
-    entries = judge_all(load_claims(), FUNCTIONS, study({("group", 0.1): Kind()}, seeds=1))
+    entries = judge_all(load_claims(), FUNCTIONS, study({("group", 0.1): Kind()}, seeds=1), no_paper)
     assert len(entries) == 24
-    assert {entry["verdict"] for entry in entries} <= {"not run", "inconclusive"}
+    assert {entry["verdict"] for entry in entries} <= {"not run", "undecided"}
     assert all(entry["reason"] for entry in entries)
+
+
+@pytest.mark.parametrize("claim", load_claims(), ids=lambda claim: claim.id)
+def test_a_primary_part_can_be_satisfied_and_failed_and_not_both(claim: Claim) -> None:
+    """No rule that no honest data could satisfy or fail: each region holds some interval that the other does not."""
+    part = claim.parts[claim.primary]
+    numbers = (-1e9, -2.1, -1.1, -0.01, 0.01, 0.51, 0.71, 0.97, 1.01, 1.31, 2.1, 21.0, 51.0, 1e9)  # no threshold
+    probes = [Interval(x, x, x) for x in numbers]
+    holding = [part.holds.holds(probe) for probe in probes]  # type: ignore[union-attr]
+    failing = [part.fails.holds(probe) for probe in probes]  # type: ignore[union-attr]
+    assert any(holding)
+    assert any(failing)
+    assert not [probe.low for probe, h, f in zip(probes, holding, failing, strict=True) if h and f]
 
 
 def test_a_minimal_file_loads(tmp_path: Path) -> None:
     (claim,) = load_claims(write(tmp_path, MINIMAL))
-    assert claim.rule_as_dict()["parts"] == {"final": {"supported": {"at_most": 0.15}, "refuted": {"at_least": 0.5}}}
+    assert claim.rule()["parts"] == {"final": {"holds": {"at_most": 0.15}, "fails": {"at_least": 0.5}}}
+    assert claim.paper.figures == ()
 
 
 @pytest.mark.parametrize(
@@ -53,24 +71,26 @@ def test_a_minimal_file_loads(tmp_path: Path) -> None:
     [
         ("statement: s", "statment: s", "statment: unknown key"),
         ("    quantity: q\n", "", "quantity: missing"),
-        ("min_seeds: 5", "min_seeds: five", "min_seeds: expected a whole number, got 'five'"),
-        ("min_seeds: 5", "min_seeds: 0", "must be at least 1, got 0"),
+        ("min_seeds: 3", "min_seeds: three", "min_seeds: expected a whole number, got 'three'"),
+        ("min_seeds: 3", "min_seeds: 0", "must be at least 1, got 0"),
         ("at_most: 0.15", "atmost: 0.15", "atmost: unknown key"),
         ("at_most: 0.15", "at_most: 0.15, below: 0.1", "exactly one of"),
         ("at_most: 0.15", "within: [2.0, 1.0]", "rising numbers"),
-        ("supported: {all: [final]}", "supported: {all: [end]}", "no part 'end'; there are: final"),
-        ("supported: {all: [final]}", "supported: {all: [final], any: [final]}", "exactly one of all, any"),
-        ("supported: {all: [final]}", "supported: {all: [final=true]}", "accepted verdicts"),
-        ("{quantity: f, supported: {at_most: 0.15}, ", "{quantity: f, ", "part 'final' has no region 'supported'"),
+        ("primary: final", "primary: end", "no part 'end'; there are: final"),
+        ("value: v}", "value: v, part: end}", "paper.part: no part 'end'"),
+        ("value: v}", "value: v, figures: [one]}", "expected a whole number, got 'one'"),
+        ("{quantity: f, holds: {at_most: 0.15}, ", "{quantity: f, ", "a rule has to be able to go either way"),
+        (", fails: {at_least: 0.5}}", "}", "a rule has to be able to go either way"),
+        ("group: empirical", "group: theorems", "accepted: empirical, deep linear, theory, own, got 'theorems'"),
         ("01-training.html", "training.html", "page: accepted"),
         ("id: C6", "id: six", "expected C and a number"),
         ("claims:", "claim:", "expected one key, claims"),
-        ("    parts:\n      final: {quantity: f, supported: {at_most: 0.15}, refuted: {at_least: 0.5}}\n", "", "parts"),
+        ("    parts:\n      final: {quantity: f, holds: {at_most: 0.15}, fails: {at_least: 0.5}}\n", "", "parts"),
     ],
 )
 def test_a_wrong_file_is_one_clear_line(tmp_path: Path, before: str, after: str, message: str) -> None:
     assert before in MINIMAL
-    with pytest.raises(InputError, match=r"(?s)claims|region|condition|rule") as caught:
+    with pytest.raises(InputError, match=r"(?s)claims|region|rule") as caught:
         load_claims(write(tmp_path, MINIMAL.replace(before, after)))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -95,7 +115,7 @@ def test_a_file_that_does_not_fit_the_functions_is_refused(
 ) -> None:
     claims = load_claims(write(tmp_path, MINIMAL.replace(before, after)))
     with pytest.raises(InputError) as caught:
-        judge_all(claims, FUNCTIONS, study({("noise", 0.1): Kind()}, seeds=1))
+        judge_all(claims, FUNCTIONS, study({("noise", 0.1): Kind()}, seeds=1), no_paper)
     assert message in str(caught.value)
 
 

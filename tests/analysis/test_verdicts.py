@@ -1,107 +1,154 @@
 import dataclasses
+import math
 
 import pytest
-from tests.analysis.synthetic import SPEC
+from tests.analysis.claims.judging import no_paper
+from tests.analysis.synthetic import SPEC, Kind, study
 
-from normlab.analysis.estimates import NotRunError, exact
-from normlab.analysis.rules import Claim, Condition, PaperValue, Part, Region, Rule
-from normlab.analysis.verdicts import judge
+from normlab.analysis.estimates import NotRunError, PerSeed, exact
+from normlab.analysis.parts import judge_part
+from normlab.analysis.rules import Claim, PaperSource, Part, Region
+from normlab.analysis.statistics import Interval
+from normlab.analysis.verdicts import entry, judge_all, magnitude, tally
 
-PART = Part("a ratio", supported=Region(at_least=1.5), refuted=Region(at_most=1.1))
-
-
-def claim(supported: Condition, refuted: Condition, *names: str) -> Claim:
-    rule = Rule(5, supported, refuted)
-    paper = PaperValue("§1", "2")
-    return Claim(
-        "C1",
-        "s",
-        paper,
-        "q",
-        "01-training.html",
-        rule,
-        {},
-        {name: dataclasses.replace(PART, quantity=f"ratio {name}") for name in names},
-    )
+PRIMARY = Part("a ratio", holds=Region(at_least=1.5), fails=Region(at_most=1.1), direction=Region(above=1.0))
+CHECK = Part("the same at equal steps", holds=Region(above=1.0), fails=Region(at_most=1.0), check=True)
+CONTROL = Part("another number")
 
 
-ALL = claim(Condition(all=("a", "b")), Condition(any=("a", "b")), "a", "b", "shown")
+def claim(group: str = "empirical", **further: Part) -> Claim:
+    parts = {"check": CHECK, "main": PRIMARY, "control": CONTROL, **further}
+    source = PaperSource("§1", "2", (1,))
+    return Claim("C1", group, "s", source, "q", "01-training.html", 5, "main", settings={}, parts=parts)
 
 
-def spread(low: float, high: float, seeds: int = 5):
-    step = (high - low) / (seeds - 1)
-    return lambda: exact({seed: low + seed * step for seed in range(seeds)})
+def spread(low: float, high: float, seeds: int = 5) -> PerSeed:
+    return exact({seed: low + seed * (high - low) / (seeds - 1) for seed in range(seeds)})
 
 
-def missing():
+def missing() -> PerSeed:
     raise NotRunError("no cell with norm_layer noise")
 
 
-YES, NO, OPEN = spread(2.0, 3.0), spread(0.9, 1.0), spread(1.0, 2.0)
+def judged(ours: PerSeed | None, paper: float | None = 2.0, group: str = "empirical", check: float = 2.0) -> dict:
+    """The entry of a claim whose primary part has these numbers here and in the paper."""
+    one = claim(group)
+    measures = {"main": (lambda: ours) if ours is not None else missing, "control": missing}
+    measures["check"] = lambda: spread(check, check + 0.1)
+    point = None if paper is None else Interval(paper, paper, paper)
+    papers = {"main": point, "check": None, "control": None}
+    results = {name: judge_part(part, measures[name], 5, SPEC, papers[name]) for name, part in one.parts.items()}
+    return entry(one, results)
+
+
+YES, NO, DIRECTED, WEAK = spread(2.0, 3.0), spread(0.8, 0.9), spread(1.2, 1.7), spread(1.05, 1.08)
+OPEN = spread(0.5, 2.0)
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "expected"),
+    ("ours", "paper", "expected"),
     [
-        (YES, YES, "supported"),
-        (YES, NO, "refuted"),
-        (YES, OPEN, "inconclusive"),
-        (YES, missing, "inconclusive"),
-        (NO, missing, "refuted"),
-        (missing, missing, "not run"),
+        (YES, 2.0, "reproduced"),
+        (DIRECTED, 2.0, "direction only"),
+        (WEAK, 2.0, "direction only"),
+        (NO, 2.0, "not reproduced here"),
+        (OPEN, 2.0, "undecided"),
+        (None, 2.0, "not run"),
+        # the paper's own curve does not pass: whatever is measured here, its text is not what it shows
+        (YES, 1.2, "contradicted by the paper's own data"),
+        (NO, 1.2, "contradicted by the paper's own data"),
+        (None, 0.5, "contradicted by the paper's own data"),
+        # made in words alone: the words are its result
+        (YES, None, "reproduced"),
+        (NO, None, "not reproduced here"),
     ],
 )
-def test_parts_combine_as_the_rule_says(a, b, expected: str) -> None:
-    assert judge(ALL, {"a": a, "b": b, "shown": NO}, SPEC)["verdict"] == expected
+def test_the_primary_part_and_the_papers_own_number_decide(
+    ours: PerSeed | None, paper: float | None, expected: str
+) -> None:
+    assert judged(ours, paper)["verdict"] == expected
 
 
-def test_a_part_that_the_rule_does_not_name_decides_nothing() -> None:
-    entry = judge(ALL, {"a": YES, "b": YES, "shown": NO}, SPEC)
-    assert entry["verdict"] == "supported"
-    assert [(p["name"], p["decides"], p["verdict"]) for p in entry["parts"]] == [
-        ("a", True, "supported"),
-        ("b", True, "supported"),
-        ("shown", False, "refuted"),
-    ]
+@pytest.mark.parametrize(("ours", "expected"), [(YES, "yes"), (NO, "no"), (WEAK, "no"), (OPEN, "undecided")])
+def test_an_own_question_is_answered_whatever_the_papers_curve_shows(ours: PerSeed, expected: str) -> None:
+    found = judged(ours, 0.5, "own")
+    assert found["verdict"] == expected
+    assert found["paper"]["number"] == 0.5
+    assert found["paper"]["passes"] is None
 
 
-def test_a_condition_may_ask_for_another_verdict() -> None:
-    far = claim(Condition(all=("a",)), Condition(all=("a", "b=supported")), "a", "b")
-    assert judge(far, {"a": NO, "b": YES}, SPEC)["verdict"] == "refuted"
-    assert judge(far, {"a": NO, "b": NO}, SPEC)["verdict"] == "inconclusive"
+@pytest.mark.parametrize(
+    ("ours", "check", "expected"), [(YES, 2.0, "reproduced"), (NO, 2.0, "erratum"), (NO, 0.5, "undecided")]
+)
+def test_a_false_statement_is_an_erratum_beside_a_verified_correction_only(
+    ours: PerSeed, check: float, expected: str
+) -> None:
+    found = judged(ours, None, "theory", check)
+    assert found["verdict"] == expected
+    if expected == "undecided":
+        assert "not verified: the same at equal steps" in found["reason"]
 
 
-def test_contradicting_conditions_decide_nothing() -> None:
-    both = claim(Condition(any=("a", "b")), Condition(any=("a", "b")), "a", "b")
-    entry = judge(both, {"a": YES, "b": NO}, SPEC)
-    assert entry["verdict"] == "inconclusive"
-    assert "ratio a supported" in entry["reason"]
-    assert "ratio b refuted" in entry["reason"]
+def test_checks_and_controls_are_shown_and_decide_nothing() -> None:
+    found = judged(YES, check=0.5)
+    assert found["verdict"] == "reproduced"
+    assert found["artefacts"] == {"check": "fails"}
+    roles = [(part["name"], part["role"], part["verdict"]) for part in found["parts"]]
+    assert roles == [("main", "primary", "holds"), ("check", "check", "fails"), ("control", "control", "not run")]
 
 
-def test_too_few_seeds_never_decide_however_clear() -> None:
-    entry = judge(ALL, {"a": spread(9.0, 9.1, 4), "b": spread(9.0, 9.1, 4), "shown": YES}, SPEC)
-    assert entry["verdict"] == "inconclusive"
-    assert entry["reason"] == "4 of 5 seeds"
-    assert entry["n_seeds"] == 4
-    assert entry["interval"] == [9.0, 9.1]
+def test_direction_and_size_have_their_own_columns() -> None:
+    found = judged(NO)
+    assert found["direction"] == {"claimed": 0, "seeds": 5, "holds": False}
+    assert found["magnitude"] == {"ours_over_paper": pytest.approx(0.425), "within_2": False}
+    assert judged(DIRECTED)["direction"] == {"claimed": 5, "seeds": 5, "holds": True}
+    assert (found["paper"]["number"], found["paper"]["passes"]) == (2.0, True)
+
+
+def test_the_size_beside_the_papers_is_null_without_both_numbers_of_one_sign() -> None:
+    assert magnitude(3.0, 2.0) == {"ours_over_paper": 1.5, "within_2": True}
+    for ours, paper in ((math.inf, 2.0), (math.nan, 2.0), (-1.0, 2.0), (1.0, 0.0)):
+        assert magnitude(ours, paper) == {"ours_over_paper": None, "within_2": None}
+
+
+def test_the_reason_names_both_numbers_where_the_paper_contradicts_itself() -> None:
+    reason = judged(spread(0.9, 0.9), 1.2)["reason"]
+    assert reason == "the paper's own curve gives 1.2, its text needs at least 1.5; here 0.9"
+
+
+def test_the_papers_number_may_come_from_another_part() -> None:
+    one = dataclasses.replace(claim(), paper=PaperSource("§1", "2", (1,), part="check"))
+    results = {name: judge_part(part, lambda: NO, 5, SPEC) for name, part in one.parts.items()}
+    results["check"] = dataclasses.replace(results["check"], paper=Interval(1.2, 1.2, 1.2))
+    found = entry(one, results)
+    assert (found["paper"]["part"], found["paper"]["number"], found["paper"]["passes"]) == ("check", 1.2, False)
+    assert found["verdict"] == "contradicted by the paper's own data"
 
 
 def test_a_changed_threshold_changes_the_verdict_of_the_same_numbers() -> None:
-    strict = Part("a ratio", supported=Region(at_least=4.0), refuted=Region(at_most=3.5))
-    changed = dataclasses.replace(ALL, parts={**ALL.parts, "a": strict})
-    numbers = {"a": YES, "b": YES, "shown": YES}
-    assert judge(ALL, numbers, SPEC)["verdict"] == "supported"
-    assert judge(changed, numbers, SPEC)["verdict"] == "refuted"
+    strict = dataclasses.replace(PRIMARY, holds=Region(at_least=4.0), fails=Region(at_most=3.5))
+    one = claim(main=strict)
+    results = {name: judge_part(part, lambda: YES, 5, SPEC) for name, part in one.parts.items()}
+    assert entry(one, results)["verdict"] == "direction only"
 
 
-def test_the_entry_has_the_numbers_of_the_first_part_and_the_rule() -> None:
-    entry = judge(ALL, {"a": YES, "b": OPEN, "shown": YES}, SPEC)
-    assert (entry["estimate"], entry["interval"], entry["n_seeds"]) == (2.5, [2.0, 3.0], 5)
-    assert entry["rule"]["min_seeds"] == 5
-    assert entry["rule"]["parts"]["b"] == {"supported": {"at_least": 1.5}, "refuted": {"at_most": 1.1}}
-    assert entry["parts"][0]["per_seed"] == {"0": 2.0, "1": 2.25, "2": 2.5, "3": 2.75, "4": 3.0}
-    assert entry["reason"] == (
-        "ratio b inconclusive: [1, 2] decides nothing (supported if at least 1.5; refuted if at most 1.1); "
-        "ratio a supported: [2, 3] lies on the supporting side: at least 1.5"
-    )  # first the part for which the claim has its verdict
+def test_every_entry_says_what_it_was_measured_on() -> None:
+    claims = [
+        claim(),
+        dataclasses.replace(claim("theory"), id="C2"),
+        dataclasses.replace(claim("deep linear"), id="C3"),
+    ]
+    functions = dict.fromkeys(
+        ("C1", "C2", "C3"), lambda cells: dict.fromkeys(("check", "main", "control"), lambda: YES)
+    )
+    found = judge_all(claims, functions, study({("none", 0.1): Kind()}, seeds=1), no_paper)
+    assert [one["scope"] for one in found] == [
+        "vgg11, rate 0.1, 15,000 updates",
+        "random numbers in float64, and trained networks",
+        "not run",
+    ]
+
+
+def test_each_group_has_its_own_tally() -> None:
+    entries = [{"group": "theory", "verdict": "erratum"}, {"group": "own", "verdict": "no"}]
+    assert tally([*entries, entries[0]]) == {"theory": {"erratum": 2}, "own": {"no": 1}}

@@ -33,14 +33,19 @@ MANIFEST = {
 
 def claim(number: int, page: str, verdict: str, **further: object) -> dict:
     """One entry of claims.json."""
-    part = {"name": "ratio", "quantity": "ratio of steps", "decides": True, "per_seed": {}}
+    part = {"name": "ratio", "quantity": "ratio of steps", "role": "primary", "per_seed": {}}
     numbers = {"estimate": 1.52, "interval": [1.4, None], "n_seeds": 3, "note": "high end is infinite"}
     return {
         "id": f"C{number}",
+        "group": "empirical",
         "statement": f"Statement {number}: a < b & c",
-        "paper": {"where": "§3, Figure 1", "value": "1600 against 3300"},
+        "paper": {"where": "§3, Figure 1", "value": "1600 against 3300", "number": 2.06, "passes": True},
         "quantity": "steps of plain ÷ BatchNorm",
         **numbers,
+        "direction": {"claimed": 2, "seeds": 3, "holds": False},
+        "magnitude": {"ours_over_paper": 0.74, "within_2": True},
+        "artefacts": {"own_rates": "fails"},
+        "before": [{"until": "2026-11-26", "verdict": "refuted"}],
         "rule": {},
         "verdict": verdict,
         "reason": "3 of 5 seeds",
@@ -50,7 +55,7 @@ def claim(number: int, page: str, verdict: str, **further: object) -> dict:
     }
 
 
-VERDICTS = ("supported", "refuted", "inconclusive", "not run")
+VERDICTS = ("reproduced", "not reproduced here", "undecided", "not run")
 CLAIMS = [claim(i + 1, page, VERDICTS[i % 4]) for i, page in enumerate([*PAGES][:7])]
 
 

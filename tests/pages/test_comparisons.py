@@ -22,33 +22,33 @@ def said(none: Kind, batch: Kind, quantity: Quantity = STEPS, seeds: int = 5, **
 
 
 def test_ratios_are_paired_by_seed() -> None:
-    text = said(Kind(reach=[20, 60, 80]), Kind(reach=[10, 20, 40]), seeds=3)
+    text = said(Kind(reach=[2001, 6001, 8001]), Kind(reach=[1001, 2001, 4001]), seeds=3)
     assert text == "Steps to 90 %: none (plain) ÷ BatchNorm = 2 [2 – 3], larger for none (plain) in 3 of 3 seeds."
 
 
 def test_a_median_near_one_is_about_equal_only_if_its_interval_is() -> None:
-    wide = said(Kind(reach=[15, 31, 48, 60, 79]), Kind(reach=[48, 50, 50, 50, 50]))
-    assert "= 0.96 [0.312 – 1.58], undecided: the 95 % interval [0.312, 1.58] does not exclude 1" in wide
+    wide = said(Kind(reach=[1501, 3101, 4801, 6001, 7901]), Kind(reach=[4801, 5001, 5001, 5001, 5001]))
+    assert "= 0.96 [0.313 – 1.58], undecided: the 95 % interval [0.37, 1.78] does not exclude 1" in wide
     assert "about equal" not in wide
-    narrow = said(Kind(reach=[48, 49, 50, 51, 52]), Kind(reach=50))
+    narrow = said(Kind(reach=[4801, 4901, 5001, 5101, 5201]), Kind(reach=5001))
     assert narrow.endswith("about equal.")
 
 
 def test_a_median_far_from_one_says_nothing_where_its_interval_reaches_across() -> None:
-    text = said(Kind(reach=[20, 60, 62, 64, 66]), Kind(reach=30))
+    text = said(Kind(reach=[2001, 6001, 6201, 6401, 6601]), Kind(reach=3001))
     assert "undecided" in text
     assert "(larger in 4 of 5 seeds)" in text
-    less = said(Kind(reach=[20, 21, 22, 23, 24]), Kind(reach=30))
+    less = said(Kind(reach=[2001, 2101, 2201, 2301, 2401]), Kind(reach=3001))
     assert "smaller for none (plain) in 5 of 5 seeds." in less
 
 
 def test_one_seed_has_no_interval() -> None:
-    assert "larger for none (plain) in the one seed that was run." in said(Kind(reach=60), Kind(reach=20), seeds=1)
+    assert "larger for none (plain) in the one seed that was run." in said(Kind(reach=6001), Kind(reach=2001), seeds=1)
 
 
 def test_runs_that_never_get_there_are_compared_by_what_is_known() -> None:
-    never = Kind(reach=1e9, final=0.1)
-    assert "= ∞, larger for none (plain) in 5 of 5 seeds." in said(never, Kind(reach=40))
+    never = Kind(final=0.1)
+    assert "= ∞, larger for none (plain) in 5 of 5 seeds." in said(never, Kind(reach=4001))
     assert "defined in none of 5 seeds." in said(never, never)
     assert "noisy BatchNorm and BatchNorm were not both measured" in sentence(
         STEPS, pair(Kind(), Kind()), SPEC, over="noisy_batch"
@@ -64,17 +64,17 @@ def test_signed_values_are_compared_by_difference() -> None:
 
 
 def test_the_level_is_that_of_the_analysis() -> None:
-    cells = pair(Kind(reach=[20, 25, 62, 64, 66]), Kind(reach=30))
+    cells = pair(Kind(reach=[2001, 2501, 6201, 6401, 6601]), Kind(reach=3001))
     assert "the 80 % interval" in sentence(STEPS, cells, replace(SPEC, confidence=0.8))
 
 
 def test_tables_have_a_column_a_normalizer_with_units_and_rules() -> None:
-    cells = pair(Kind(reach=[20, 1e9], final=[1.0, 0.1]), Kind(reach=10), seeds=2)
+    cells = pair(Kind(reach=[2001, 1e9], final=[1.0, 0.1]), Kind(reach=1001), seeds=2)
     found = comparison(cells, [STEPS, named(1)["final_loss"]])
     assert found.plain.splitlines() == [
         " | none (plain) | BatchNorm",
-        "steps to 90 % (updates) | ∞ [20 – ∞] | 10",
-        "final loss (loss) | 0.406 | 0.406",
+        "steps to 90 % (updates) | ∞ [2e3 – ∞] | 1e3",
+        "final loss (loss) | 0.411 | 0.411",
     ]
     assert "∞: never reached in the planned updates." in found.markup
     assert "∞: the run diverged" not in found.markup  # no run did
@@ -89,11 +89,14 @@ def test_ratios_of_layer_quantities_are_those_of_the_claims() -> None:
 
 @pytest.mark.parametrize(
     ("reach", "words"),
-    [((10, 20, 30), "from step 30 on in all 3 seeds"), ((10, 20, 1e9), "from step 20 on in 2 of 3 seeds")],
+    [
+        ((1001, 2001, 3001), "from step 3001 on in all 3 seeds"),
+        ((1001, 2001, 1e9), "from step 2001 on in 2 of 3 seeds"),
+    ],
 )
 def test_who_has_fitted_the_training_data_is_said_with_its_seeds(reach: tuple[float, ...], words: str) -> None:
     batch = Kind(reach=list(reach), final=[1.0 if value < 1e9 else 0.1 for value in reach])
-    cells = pair(Kind(reach=1e9, final=0.1), batch, seeds=3)
+    cells = pair(Kind(final=0.1), batch, seeds=3)
     text = fitted_sentence(cells, STEPS)
     assert text.startswith(f"Train accuracy is at least 90 % for BatchNorm {words}: after that loss")
     assert "none (plain)" not in text

@@ -4,35 +4,37 @@ from tests.analysis.synthetic import Kind, study
 
 from normlab.pages.rates import rates_table
 
-NEVER = Kind(reach=1e9, final=0.1)
+NEVER = Kind(final=0.1)
 
 
 def test_best_and_largest_usable_rate() -> None:
     cells = study(
         {
-            ("none", 0.1): Kind(reach=20),
+            ("none", 0.1): Kind(reach=2001),
             ("none", 0.3): NEVER,
-            ("batch", 0.1): Kind(reach=9),
-            ("batch", 0.3): Kind(reach=4),
-            ("l1", 0.1): Kind(reach=5),
+            ("batch", 0.1): Kind(reach=901),
+            ("batch", 0.3): Kind(reach=401),
+            ("l1", 0.1): Kind(reach=501),
         },
         seeds=2,
     )
     plain = rates_table(cells, 0.9).plain
     found = {line.split()[0]: line.split(" | ") for line in plain.splitlines()[1:]}
     assert "ℓ1" not in plain
-    assert found["none"][1:] == ["0.1, 0.3", "0.1 (the lowest tried)", "20", "0.1"]
-    assert found["BatchNorm"][1:] == ["0.1, 0.3", "0.3 (the highest tried)", "4", "≥ 0.3"]
+    assert found["none"][1:] == ["0.1, 0.3", "0.1 (the lowest tried)", "2e3", "0.1"]
+    assert found["BatchNorm"][1:] == ["0.1, 0.3", "0.3 (the highest tried)", "401", "≥ 0.3"]
 
 
 def test_a_best_rate_inside_the_sweep_is_not_marked() -> None:
-    cells = study({("none", rate): Kind(reach=reach) for rate, reach in ((0.03, 30), (0.1, 9), (0.3, 20))}, seeds=1)
-    assert "| 0.1 | 9 |" in rates_table(cells, 0.9).plain
+    cells = study(
+        {("none", rate): Kind(reach=reach) for rate, reach in ((0.03, 3001), (0.1, 901), (0.3, 2001))}, seeds=1
+    )
+    assert "| 0.1 | 901 |" in rates_table(cells, 0.9).plain
 
 
 def test_no_rate_is_usable_or_there_is_one_rate() -> None:
-    some = study({("none", 0.1): NEVER, ("none", 0.3): Kind(reach=[30, 1e9], final=[1.0, 0.1])}, seeds=2)
+    some = study({("none", 0.1): NEVER, ("none", 0.3): Kind(reach=3001, final=[1.0, 0.1])}, seeds=2)
     assert "none in 1 of 2 seeds" in rates_table(some, 0.9).plain
     never = study({("none", 0.1): NEVER, ("none", 0.3): NEVER}, seeds=1)
     assert "| none | – | none of them, in any seed" in rates_table(never, 0.9).plain
-    assert "no sweep" in rates_table(study({("none", 0.1): Kind(reach=3)}, seeds=1), 0.9).plain
+    assert "no sweep" in rates_table(study({("none", 0.1): Kind(reach=301)}, seeds=1), 0.9).plain

@@ -52,7 +52,21 @@ def test_verdicts_are_words_not_only_colors() -> None:
 
 
 def test_the_tally_counts_every_verdict() -> None:
-    assert verdicts.tally(CLAIMS) == "7 claims: 2 supported, 2 refuted, 2 inconclusive, 1 not run."
+    assert verdicts.tally(CLAIMS) == (
+        "7 claims. VGG on CIFAR-10: 2 reproduced, 2 not reproduced here, 2 undecided, 1 not run."
+    )
+    old = {"verdict": "refuted"}  # of a record that was scored under the first rules
+    assert verdicts.tally([old, {"group": "own", "verdict": "no"}]) == (
+        "2 claims. This project's own questions: 1 no. Under the first rules: 1 refuted."
+    )
+
+
+def test_a_card_shows_the_papers_own_curve_direction_size_checks_and_the_verdict_before() -> None:
+    assert verdicts.beside(CLAIMS[0]) == (
+        "the paper's own curve: 2.06, passes; claimed direction: 2 of 3 seeds; size: 0.74 × the paper's; "
+        "checks: own rates fails; under the rule until 2026-11-26: refuted"
+    )
+    assert verdicts.beside({"id": "C1"}) == ""
 
 
 def test_a_page_without_claims_says_so() -> None:

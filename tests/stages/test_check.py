@@ -40,9 +40,7 @@ def _check(root: Path) -> str:
 
 def test_its_output_says_nothing_about_the_settings(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = _check(root)
-    assert (
-        "note: 2 seeds: every verdict on trainings will be inconclusive, they need 5 or more" in capsys.readouterr().err
-    )
+    assert "note: 2 seeds: every verdict on trainings will be undecided, they need 3 or more" in capsys.readouterr().err
     _edit(root, ("seed: [0, 1]\n", "seed: [0, 1, 2, 3, 4]\n"))
     with pytest.raises(InputError, match=r"^runs\.yaml: not what params\.yaml says now"):
         check.main(["--root", str(root)])

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from tests import tiny
 
+from normlab.analysis.changes import frozen
+from normlab.analysis.rules import load_claims
 from normlab.specs.strict import InputError
 from normlab.stages import record
 from normlab.tables.rows import Rows
@@ -48,6 +50,7 @@ def test_the_record_holds_results_settings_and_data_in_stable_bytes(results: Pat
     settings = json.loads((folder / "settings.json").read_text())
     assert settings["data"]["title"] == "Colors"
     assert settings["train"] == {"steps": 6}
+    assert settings["frozen"] == frozen(load_claims())  # which rules and which code gave the verdicts
     picture = (folder / "landscape.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     record.main(["tiny", "--root", str(results)])

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from tests.analysis.outputs import PARAMS, write_outputs
-from tests.analysis.synthetic import STEPS, Kind
+from tests.analysis.synthetic import RECORDED, STEPS, Kind
 
 from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.strict import InputError, load_section
@@ -24,20 +24,20 @@ def test_all_studies_come_together(tmp_path: Path) -> None:
     assert list(tables.measurements.columns) == list(COLUMNS)
     assert set(tables.measurements["study"]) == {"vgg", "dln", "reparametrization"}
     history = select(tables.measurements, study="vgg", norm_layer="none", seed=1, quantity="train_accuracy")
-    assert list(history["step"]) == list(range(STEPS))
+    assert list(history["step"]) == list(range(0, STEPS, RECORDED))
     assert len(tables.histograms) == 2 * (4 + 2)
     assert set(tables.theory["source"]) == {"random", "checkpoint"}
     assert tables.notes == ()
 
 
 def test_a_diverged_run_stays(tmp_path: Path) -> None:
-    write_outputs(tmp_path, kinds={"none": Kind(diverged_at=35), "batch": Kind()})
+    write_outputs(tmp_path, kinds={"none": Kind(diverged_at=3500), "batch": Kind()})
     measurements = read(tmp_path).measurements
     gone = select(measurements, quantity="diverged_at", study="vgg", norm_layer="none")
-    assert list(gone["value"]) == [35.0, 35.0]
+    assert list(gone["value"]) == [3500.0, 3500.0]
     whole = select(measurements, quantity="diverged_at", study="vgg", norm_layer="batch")
     assert whole["value"].isna().all()
-    last = select(measurements, study="vgg", norm_layer="none", quantity="loss", probe="history", step=35)
+    last = select(measurements, study="vgg", norm_layer="none", quantity="loss", probe="history", step=3500)
     assert last["value"].isna().all()
 
 

@@ -14,7 +14,7 @@ FRAME = combine([training_run("none", 0.1, 0, Kind(rough=math.inf)), training_ru
 
 
 def test_select_by_equality_membership_and_rounded_floats() -> None:
-    found = select(FRAME, probe="landscape", quantity=["beta", "loss"], step=10, norm_layer="none", step_size=0.1)
+    found = select(FRAME, probe="landscape", quantity=["beta", "loss"], step=100, norm_layer="none", step_size=0.1)
     assert list(found["quantity"]) == ["loss", "beta"]
     assert len(select(FRAME, learning_rate=0.1 * (1 + 1e-9))) == len(FRAME)
     assert len(select(FRAME, learning_rate=0.1001)) == 0

@@ -9,14 +9,13 @@ determine.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from normlab.analysis.statistics import Interval, median_interval, share_interval
+from normlab.analysis.statistics import Interval, median_interval, middle, share_interval
 from normlab.specs.analyze import AnalyzeSpec
 
 
@@ -34,22 +33,19 @@ class PerSeed:
 
     Attributes:
         values: index seed; columns value, low, high with low ≤ value ≤ high (value NaN: unknown).
-        kind: "median" (of the seeds, with a bootstrap interval), "share" (values are 0 or 1), or "worst" (a
-            statement about all cases: the largest value decides, and there is nothing to infer).
+        kind: "number" and "ratio" (the median of the seeds; a ratio is compared on logarithms), "share" (values are 0
+            or 1), or "worst" (a statement about all cases: the largest value decides, and there is nothing to infer).
+        lacks: what the numbers lack to decide a claim, such as "1,500 of 6,000 steps"; "" if nothing.
     """
 
     values: pd.DataFrame
-    kind: Literal["median", "share", "worst"] = "median"
+    kind: Literal["number", "ratio", "share", "worst"] = "number"
+    lacks: str = ""
 
     @property
     def seeds(self) -> int:
         """How many seeds there are."""
         return len(self.values)
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether every seed's number was measured (or is inf for what it is), not only bounded."""
-        return bool((self.values["low"] == self.values["high"]).all())
 
     def interval(self, spec: AnalyzeSpec) -> Interval:
         """The estimate over seeds and its interval, as `kind` says."""
@@ -57,19 +53,27 @@ class PerSeed:
             return share_interval(int(self.values["value"].sum()), self.seeds, confidence=spec.confidence)
         if self.kind == "worst":
             worst = float(self.values["value"].max(skipna=False))
-            return Interval(worst, worst, worst)
-        median = partial(median_interval, confidence=spec.confidence, resamples=spec.resamples, seed=spec.seed)
-        low = median(self.values["low"].to_numpy())
-        high = low if self.is_exact else median(self.values["high"].to_numpy())
-        known = self.values["value"].dropna()
-        estimate = float(np.median(known)) if len(known) else math.nan
-        return Interval(estimate, low.low, high.high)
+            return Interval(worst, worst, worst, "all cases, no statistic", 1.0)
+        bounds = (self.values["low"].to_numpy(), self.values["high"].to_numpy())
+        found = median_interval(*bounds, scale="log" if self.kind == "ratio" else "linear", confidence=spec.confidence)
+        known = self.values["value"].dropna()  # inf among them: a threshold that was never reached
+        return replace(found, estimate=middle(known.to_numpy()) if len(known) else math.nan)
+
+    def lacking(self, what: str) -> "PerSeed":
+        """The same numbers, lacking one more thing to decide a claim (nothing more for "")."""
+        return replace(self, lacks="; ".join(part for part in (self.lacks, what) if part))
 
 
-def exact(values: Mapping[int, float] | pd.Series, *, floor: float = -math.inf) -> PerSeed:
-    """Measured numbers: the bounds are the number itself. NaN is unknown, with the bounds [floor, inf]."""
+def exact(values: Mapping[int, float] | pd.Series) -> PerSeed:
+    """Measured numbers: the bounds are the number itself. NaN is unknown, with the bounds [−inf, inf]."""
     value = pd.Series(values, dtype=float).sort_index()
-    return PerSeed(pd.DataFrame({"value": value, "low": value.fillna(floor), "high": value.fillna(math.inf)}))
+    return PerSeed(pd.DataFrame({"value": value, "low": value.fillna(-math.inf), "high": value.fillna(math.inf)}))
+
+
+def exact_ratio(values: Mapping[int, float] | pd.Series) -> PerSeed:
+    """Measured ratios of numbers ≥ 0: as `exact`, unknown ones in [0, inf], intervals on logarithms."""
+    table = exact(values).values
+    return PerSeed(table.assign(low=table["low"].clip(lower=0.0)), "ratio")
 
 
 def censored(values: Mapping[int, float] | pd.Series, limits: Mapping[int, float] | pd.Series) -> PerSeed:
@@ -99,6 +103,10 @@ def _paired(a: PerSeed, b: PerSeed) -> tuple[pd.DataFrame, pd.DataFrame]:
     return a.values.loc[common], b.values.loc[common]
 
 
+def _lacks(a: PerSeed, b: PerSeed) -> str:
+    return "; ".join(dict.fromkeys(lack for lack in (a.lacks, b.lacks) if lack))
+
+
 def ratio(a: PerSeed, b: PerSeed) -> PerSeed:
     """a/b seed by seed, of numbers ≥ 0. inf/inf and 0/0 are unknown: [low of a / high of b, high of a / low of b]."""
     top, bottom = _paired(a, b)
@@ -110,7 +118,7 @@ def ratio(a: PerSeed, b: PerSeed) -> PerSeed:
                 "high": (top["high"] / bottom["low"].clip(lower=0)).fillna(math.inf),
             }
         )
-    return PerSeed(table)
+    return PerSeed(table, "ratio").lacking(_lacks(a, b))
 
 
 def difference(a: PerSeed, b: PerSeed) -> PerSeed:
@@ -123,7 +131,7 @@ def difference(a: PerSeed, b: PerSeed) -> PerSeed:
             "high": (first["high"] - second["low"]).fillna(math.inf),
         }
     )
-    return PerSeed(table)
+    return PerSeed(table).lacking(_lacks(a, b))
 
 
 def scaled(a: PerSeed, factor: float) -> PerSeed:

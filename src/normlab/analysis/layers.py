@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from normlab.analysis.cells import Cell
-from normlab.analysis.estimates import NotRunError, PerSeed, exact
+from normlab.analysis.estimates import NotRunError, PerSeed, exact, exact_ratio
 from normlab.analysis.quantities import common_layers, settled, step_weights
 
 
@@ -68,12 +68,12 @@ def layer_ratios(top: Cell, bottom: Cell, probe: str, quantity: str) -> pd.DataF
 def geometric_mean(ratios: pd.DataFrame) -> PerSeed:
     """exp of the mean over layers of the log ratio."""
     with np.errstate(divide="ignore"):
-        return exact(np.exp(np.log(ratios).mean(axis=1, skipna=False)), floor=0.0)
+        return exact_ratio(np.exp(np.log(ratios).mean(axis=1, skipna=False)))
 
 
 def smallest(ratios: pd.DataFrame) -> PerSeed:
     """The smallest ratio of any layer."""
-    return exact(ratios.min(axis=1, skipna=False), floor=0.0)
+    return exact_ratio(ratios.min(axis=1, skipna=False))
 
 
 def depth_slope(cell: Cell) -> PerSeed:

@@ -1,4 +1,4 @@
-"""The scalars of `reports/metrics.json`: one flat mapping a cell, and the count of verdicts.
+"""The scalars of `reports/metrics.json`: one flat mapping a cell, and the count of verdicts by group.
 
 A number that is not finite is null, and the key `<name>_reason` beside it says why. Accuracies are in [0, 1].
 """
@@ -12,7 +12,7 @@ import numpy as np
 from normlab.analysis.catalog import Quantity, named
 from normlab.analysis.cells import Cell, Cells
 from normlab.analysis.estimates import NotRunError
-from normlab.analysis.rules import VERDICTS
+from normlab.analysis.verdicts import tally
 
 _WALKS = ("loss_range", "gradient_distance", "effective_beta", "loss_range_up_to_rate", "beta_up_to_rate", "stretch")
 OF_TRAINING = ("final_test_accuracy", "final_train_accuracy", "mean_train_accuracy")
@@ -60,18 +60,17 @@ def _reason(found: np.ndarray) -> str:
     return f"{', '.join(parts)} of {len(found)} seeds"
 
 
-def claim_metrics(claims: Sequence[Mapping[str, Any]], confidence: float) -> dict[str, Any]:
-    """How many claims have which verdict, and how many intervals are read together."""
-    intervals = sum(
-        part["decides"] and part["verdict"] != "not run" and None not in part["interval"]
-        for claim in claims
-        for part in claim["parts"]
-    )
+def claim_metrics(claims: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How many claims of each group have which verdict."""
     return {
-        **{verdict.replace(" ", "_"): sum(claim["verdict"] == verdict for claim in claims) for verdict in VERDICTS},
-        "deciding_intervals": intervals,
-        "expected_misses": round(intervals * (1 - confidence), 2),
+        group.replace(" ", "_"): {verdict_key(verdict): count for verdict, count in counts.items()}
+        for group, counts in tally(claims).items()
     }
+
+
+def verdict_key(verdict: str) -> str:
+    """A verdict as the name of a metric: `not reproduced here` → `not_reproduced_here`."""
+    return verdict.replace(" ", "_").replace("'", "")
 
 
 def all_metrics(cells: Cells, claims: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -79,6 +78,6 @@ def all_metrics(cells: Cells, claims: Sequence[Mapping[str, Any]]) -> dict[str, 
     quantities = named(cells.spec.window)
     every = [cell for of in cells.variants for cell in of.all.values()]
     return {
-        "claims": claim_metrics(claims, cells.spec.confidence),
+        "claims": claim_metrics(claims),
         "cells": {cell.name: cell_metrics(cell, quantities) for cell in every},
     }

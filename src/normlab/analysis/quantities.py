@@ -24,18 +24,32 @@ def history(cell: Cell, quantity: str) -> dict[int, np.ndarray]:
     return {seed: group["value"].to_numpy() for seed, group in rows.groupby("seed")}
 
 
-def steps_to_accuracy(cell: Cell, accuracy: float, window: int) -> PerSeed:
-    """Batches seen when the training accuracy, averaged over the last `window` steps, first reached `accuracy`.
+def accuracy_curves(cell: Cell) -> dict[int, pd.Series]:
+    """Training accuracy of the recorded batches by seed, indexed by step."""
+    rows = cell.rows("history", "train_accuracy").sort_values(["seed", "step"])
+    return {seed: group.set_index("step")["value"] for seed, group in rows.groupby("seed")}
 
-    A run that ended (or diverged) before that is inf: it needs more than its planned updates.
+
+def steps_to_accuracy(cell: Cell, accuracy: float, window: int) -> PerSeed:
+    """Batches seen when the training accuracy, averaged over the last `window` recorded ones, first reached `accuracy`.
+
+    A run that ended (or diverged) before that is inf: it needs more than its planned updates. Of a curve that does not
+    record every batch, such as the paper's, it is that of the record that reached it.
     """
-    reached = {seed: first_reached(v, accuracy, window) for seed, v in history(cell, "train_accuracy").items()}
+    reached = {}
+    for seed, curve in accuracy_curves(cell).items():
+        count = first_reached(curve.to_numpy(), accuracy, window)
+        reached[seed] = float(curve.index[int(count) - 1] + 1) if math.isfinite(count) else math.inf
     return censored(reached, cell.horizons)
 
 
-def final_test_accuracy(cell: Cell) -> PerSeed:
-    """Test accuracy after the last update; of a run that diverged, that of its non-finite weights."""
+def final_test_accuracy(cell: Cell, until: int | None = None) -> PerSeed:
+    """Test accuracy after the last update (or after the last tested one up to `until`).
+
+    Of a run that diverged, that of its non-finite weights.
+    """
     rows = cell.rows("test", "test_accuracy").sort_values("step")
+    rows = rows if until is None else rows[rows["step"] <= until]
     return exact(rows.groupby("seed")["value"].last())
 
 
@@ -48,18 +62,31 @@ def final_train_accuracy(cell: Cell, window: int) -> PerSeed:
     return exact(_after_divergence(cell, values))
 
 
-def mean_train_accuracy(cell: Cell) -> PerSeed:
-    """Area under the training curve: accuracy averaged over all planned steps.
+def mean_train_accuracy(cell: Cell, until: int | None = None) -> PerSeed:
+    """Area under the training curve: accuracy averaged over all planned steps, or the first `until` of them.
 
     Steps after a divergence count with the final test accuracy of the non-finite weights.
     """
     means = {}
     after = _after_divergence(cell, {})
-    for seed, values in history(cell, "train_accuracy").items():
-        missing = max(int(cell.horizons[seed]) - len(values), 0)
-        rest = missing * after[seed] if missing and seed in after else (math.nan if missing else 0.0)
-        means[seed] = (values.sum() + rest) / (len(values) + missing)
+    for seed, curve in accuracy_curves(cell).items():
+        planned = int(cell.horizons[seed]) if until is None else until
+        seen = curve[curve.index < planned]
+        missing = max(planned - len(seen), 0) if seed in after else 0
+        means[seed] = (seen.to_numpy().sum() + missing * after.get(seed, 0.0)) / (len(seen) + missing)
     return exact(means)
+
+
+def final_held_out_accuracy(cell: Cell) -> PerSeed:
+    """Accuracy on the held-out training images at the last step that was measured."""
+    rows = cell.rows("held_out", "held_out_accuracy").sort_values("step")
+    return exact(rows.groupby("seed")["value"].last())
+
+
+def mean_held_out_accuracy(cell: Cell) -> PerSeed:
+    """Accuracy on the held-out training images averaged over the run, each measurement by the steps it stands for."""
+    rows = cell.rows("held_out", "held_out_accuracy")
+    return _over_steps(cell, rows, lambda values, weights: float(np.average(values, weights=weights)))
 
 
 def _after_divergence(cell: Cell, values: dict[int, float]) -> dict[int, float]:

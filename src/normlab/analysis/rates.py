@@ -8,13 +8,28 @@ import pandas as pd
 
 from normlab.analysis.cells import Cell, Cells
 from normlab.analysis.estimates import NotRunError, PerSeed
-from normlab.analysis.quantities import mean_train_accuracy, steps_to_accuracy
+from normlab.analysis.quantities import final_train_accuracy, mean_train_accuracy, steps_to_accuracy
 
 
-def best_rate(cells: Cells, norm_layer: str, accuracy: float) -> Cell:
+def best_rate(cells: Cells, norm_layer: str, score: Callable[[Cell], PerSeed]) -> Cell:
+    """The cell of a normalizer whose median score over seeds is highest.
+
+    The score has to come from data that takes no part in what is then compared: neither the test split nor the training
+    accuracy, which prefers what overfits.
+
+    Raises:
+        NotRunError: the normalizer was run at fewer than two rates, or the score was not measured at all of them.
+    """
+    candidates = cells.rates(norm_layer)
+    if len(candidates) < 2:
+        raise NotRunError(f"no choice of learning rates for norm_layer {norm_layer}: {len(candidates)} in the grid")
+    return max(candidates, key=lambda cell: float(score(cell).values["value"].median()))
+
+
+def fastest_rate(cells: Cells, norm_layer: str, accuracy: float) -> Cell:
     """The cell of a normalizer with the fewest median steps to `accuracy`, then the highest mean training accuracy.
 
-    The test split takes no part in the choice.
+    What trains fastest need not test best: no comparison of test accuracies is made at it.
 
     Raises:
         NotRunError: the normalizer was run at fewer than two rates.
@@ -30,21 +45,47 @@ def best_rate(cells: Cells, norm_layer: str, accuracy: float) -> Cell:
     return min(candidates, key=order)
 
 
-def largest_usable_rate(swept: Sequence[Cell], accuracy: float, window: int) -> PerSeed:
-    """The largest learning rate whose run reaches `accuracy`, by seed.
+def widest_sweep(cells: Cells, norm_layers: Sequence[str]) -> dict[str, list[Cell]]:
+    """By normalizer the cells by rising rate, of the variant (of training length, say) with the most rates in common.
 
-    Bounds: it is at least the largest rate of the grid that did, and below the next one (unbounded at the grid's
-    end); below the smallest rate if none did, and then unknown.
+    Raises:
+        NotRunError: no variant has two rates of every normalizer.
     """
-    steps = pd.DataFrame(
-        {cell.learning_rate: steps_to_accuracy(cell, accuracy, window).values["value"] for cell in swept}
-    ).dropna()
-    rates = list(steps.columns)
+    sweeps = [{norm_layer: inner.rates(norm_layer) for norm_layer in norm_layers} for inner in cells.variants]
+    widest = max(sweeps, key=lambda swept: min(len(found) for found in swept.values()))
+    for norm_layer, found in widest.items():
+        if len(found) < 2:
+            raise NotRunError(f"no sweep of learning rates for norm_layer {norm_layer}: {len(found)} in the grid")
+    return widest
+
+
+def largest_usable_rate(swept: Sequence[Cell], accuracy: float, window: int) -> PerSeed:
+    """The largest learning rate whose run reaches a training accuracy, by seed."""
+    return largest_rate(swept, lambda cell: np.isfinite(steps_to_accuracy(cell, accuracy, window).values["value"]))
+
+
+def largest_alive_rate(swept: Sequence[Cell], alive: float, window: int) -> PerSeed:
+    """The largest learning rate whose run ends with at least the training accuracy `alive` (chance is 0.1), by seed."""
+    return largest_rate(swept, lambda cell: final_train_accuracy(cell, window).values["value"] >= alive)
+
+
+def largest_rate(swept: Sequence[Cell], usable: Callable[[Cell], pd.Series]) -> PerSeed:
+    """The largest learning rate that is usable, by the seeds that have all rates.
+
+    Bounds: it is at least the largest rate of the grid that is, and below the next one (unbounded at the grid's end);
+    below the smallest rate if none is, and then unknown.
+
+    Args:
+        swept: cells by rising rate.
+        usable: whether each seed of a cell is usable.
+    """
+    table = pd.DataFrame({cell.learning_rate: usable(cell) for cell in swept}).dropna().astype(bool)
+    rates = list(table.columns)
     rows = {}
-    for seed, row in steps.iterrows():
-        usable = [i for i, rate in enumerate(rates) if math.isfinite(row[rate])]
-        if usable:
-            last = usable[-1]
+    for seed, row in table.iterrows():
+        good = [i for i, rate in enumerate(rates) if row[rate]]
+        if good:
+            last = good[-1]
             above = rates[last + 1] if last + 1 < len(rates) else math.inf
             rows[seed] = {"value": rates[last], "low": rates[last], "high": above}
         else:

@@ -1,8 +1,8 @@
 """The claims and their decision rules as data: `claims.yaml`, read strictly.
 
-Every claim has parts, each one number a seed with a region that supports and a region that refutes it, and a rule
-that combines the verdicts of the parts. A part that the rule does not name is shown beside the others and decides
-nothing.
+One part of a claim, named beforehand, decides it: its primary part, one number a seed with a region in which the claim
+holds, one in which it fails, and one in which at least its direction holds. The other parts are shown beside it: the
+checks for artefacts, which pass or do not, and controls.
 """
 
 import re
@@ -15,7 +15,26 @@ from typing import Any
 from normlab.analysis.statistics import Interval
 from normlab.specs.strict import InputError, build, load_params
 
-VERDICTS = ("supported", "refuted", "inconclusive", "not run")
+GROUPS = {
+    "empirical": "VGG on CIFAR-10",
+    "deep linear": "the 25-layer deep linear network",
+    "theory": "the paper's statements",
+    "own": "this project's own questions",
+}
+REPRODUCED, DIRECTION, NOT_REPRODUCED = "reproduced", "direction only", "not reproduced here"
+CONTRADICTED, ERRATUM, UNDECIDED, NOT_RUN = "contradicted by the paper's own data", "erratum", "undecided", "not run"
+YES, NO = "yes", "no"
+VERDICTS = {
+    REPRODUCED: "the deciding number lies where the paper's claim puts it, with its whole interval",
+    DIRECTION: "the effect has the claimed sign, with its whole interval, and not the claimed size",
+    NOT_REPRODUCED: "the paper's own curve passes the rule, and the numbers here fail it with their whole interval",
+    CONTRADICTED: "the paper's own curve, put to the same rule, does not show what its text says",
+    ERRATUM: "false as printed (one counterexample is enough); the corrected form is verified",
+    YES: "this project's own question, answered yes",
+    NO: "this project's own question, answered no",
+    UNDECIDED: "too few seeds, runs too short, or an interval that reaches across a threshold",
+    NOT_RUN: "the study that this claim needs is not part of this preset",
+}
 PAGES = (
     "01-training.html",
     "02-landscape.html",
@@ -75,113 +94,88 @@ class Region:
 
 @dataclass(frozen=True)
 class Part:
-    """One number of a claim and where it has to lie; a missing region can never be the verdict."""
+    """One number of a claim and where it has to lie.
+
+    Attributes:
+        quantity: what is measured, in words.
+        holds, fails: where the claim (or the check) holds and where it fails; a missing region can never be found.
+        direction: where at least the effect's sign is the claimed one.
+        check: whether this part is a check for an artefact: what else could make the deciding number.
+    """
 
     quantity: str
-    supported: Region | None = None
-    refuted: Region | None = None
+    holds: Region | None = None
+    fails: Region | None = None
+    direction: Region | None = None
+    check: bool = False
+
+    def regions(self) -> dict[str, Any]:
+        """The regions that are set, as they stand in the file."""
+        sides = {"holds": self.holds, "fails": self.fails, "direction": self.direction}
+        return {side: region.as_dict() for side, region in sides.items() if region is not None}
 
 
 @dataclass(frozen=True)
-class Condition:
-    """On the verdicts of parts: all, or any, of the entries, each "part" (has the verdict asked about) or
-    "part=verdict"."""
+class PaperSource:
+    """Where the paper says it, with what number, and from which of its curves that number is computed here.
 
-    all: tuple[str, ...] | None = None
-    any: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        if (self.all is None) == (self.any is None) or not (self.all or self.any):
-            raise InputError("a condition: expected exactly one of all, any, with a list of parts")
-
-    def holds(self, verdict: str, verdicts: Mapping[str, str]) -> bool:
-        """Whether the condition for `verdict` holds, given every part's verdict."""
-        found = [verdicts[name] == (wanted or verdict) for name, wanted in self.entries()]
-        return all(found) if self.all is not None else any(found)
-
-    def entries(self) -> list[tuple[str, str]]:
-        """(part, verdict) pairs; the verdict is "" where the entry names none."""
-        split = (entry.partition("=") for entry in (self.all or self.any or ()))
-        return [(name, wanted) for name, _, wanted in split]
-
-    def as_dict(self) -> dict[str, list[str]]:
-        """As it stands in the file."""
-        return {"all": list(self.all)} if self.all is not None else {"any": list(self.any or ())}
-
-
-@dataclass(frozen=True)
-class Rule:
-    """When the claim as a whole is supported or refuted; anything else is inconclusive."""
-
-    min_seeds: int
-    supported: Condition
-    refuted: Condition
-
-    def __post_init__(self) -> None:
-        if self.min_seeds < 1:
-            raise InputError(f"rule.min_seeds: must be at least 1, got {self.min_seeds}")
-
-    def deciding(self) -> set[str]:
-        """The parts that the rule names."""
-        return {name for condition in (self.supported, self.refuted) for name, _ in condition.entries()}
-
-
-@dataclass(frozen=True)
-class PaperValue:
-    """Where the paper says it, and with what number."""
+    Attributes:
+        where: section and figure.
+        value: what text and figure say.
+        figures: whose digitized curves are put to the rule; none for a claim that the paper makes in words alone.
+        part: the part that these curves can be measured by, where it is not the primary one.
+    """
 
     where: str
     value: str
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One entry of `claims.yaml`."""
-
-    id: str
-    statement: str
-    paper: PaperValue
-    quantity: str
-    page: str
-    rule: Rule
-    settings: Mapping[str, Any]
-    parts: Mapping[str, Part]
-
-    def rule_as_dict(self) -> dict[str, Any]:
-        """Everything that decides, thresholds and settings, as plain data."""
-        regions = {
-            name: {
-                side: region.as_dict()
-                for side, region in (("supported", part.supported), ("refuted", part.refuted))
-                if region is not None
-            }
-            for name, part in self.parts.items()
-        }
-        return {
-            "min_seeds": self.rule.min_seeds,
-            "supported": self.rule.supported.as_dict(),
-            "refuted": self.rule.refuted.as_dict(),
-            "parts": regions,
-            "settings": dict(self.settings),
-        }
+    figures: tuple[int, ...] = ()
+    part: str = ""
 
 
 @dataclass(frozen=True)
 class _Head:
     id: str
+    group: str
     statement: str
-    paper: PaperValue
+    paper: PaperSource
     quantity: str
     page: str
-    rule: Rule
+    min_seeds: int
+    primary: str
+
+
+@dataclass(frozen=True)
+class Claim(_Head):
+    """One entry of `claims.yaml`.
+
+    Attributes:
+        id, group, statement, paper, quantity, page: what it is and where it is shown.
+        min_seeds: with fewer it is undecided.
+        primary: the part that decides it.
+        settings: what the function that measures the claim takes.
+        parts: by name.
+    """
+
+    settings: Mapping[str, Any]
+    parts: Mapping[str, Part]
+
+    def rule(self) -> dict[str, Any]:
+        """Everything that decides, as plain data: this is what a digest freezes."""
+        return {
+            "min_seeds": self.min_seeds,
+            "primary": self.primary,
+            "parts": {name: part.regions() for name, part in self.parts.items()},
+            "settings": dict(self.settings),
+            "paper": {"figures": list(self.paper.figures), "part": self.paper.part or self.primary},
+        }
 
 
 def load_claims(path: Path | None = None) -> list[Claim]:
     """All claims in the order of the file (the packaged `claims.yaml` unless another is given).
 
     Raises:
-        InputError: the file is not YAML; an unknown or missing key; a wrong type; a rule that names no part; two
-            claims of one id; an unknown page.
+        InputError: the file is not YAML; an unknown or missing key; a wrong type; a primary part that is not there or
+            that nothing could satisfy or fail; two claims of one id; an unknown page or group.
     """
     with resources.as_file(resources.files("normlab.analysis") / "claims.yaml") as packaged:
         raw = load_params(path or packaged)
@@ -204,19 +198,20 @@ def _claim(raw: object, where: str) -> Claim:
     settings, parts = raw.get("settings", {}), raw.get("parts")
     if not re.fullmatch(r"C\d+", head.id):
         raise InputError(f"{where}.id: expected C and a number, got {head.id!r}")
-    if head.page not in PAGES:
-        raise InputError(f"{where}.page: accepted: {', '.join(PAGES)}, got {head.page!r}")
+    for key, accepted in (("page", PAGES), ("group", tuple(GROUPS))):
+        if getattr(head, key) not in accepted:
+            raise InputError(f"{where}.{key}: accepted: {', '.join(accepted)}, got {getattr(head, key)!r}")
+    if head.min_seeds < 1:
+        raise InputError(f"{where}.min_seeds: must be at least 1, got {head.min_seeds}")
     if not isinstance(settings, dict):
         raise InputError(f"{where}.settings: expected a mapping, got {settings!r}")
     if not isinstance(parts, dict) or not parts:
         raise InputError(f"{where}.parts: expected a mapping of at least one part, got {parts!r}")
     built = {name: build(Part, part, f"{where}.parts.{name}") for name, part in parts.items()}
-    for side in ("supported", "refuted"):
-        for name, wanted in getattr(head.rule, side).entries():
-            if name not in built:
-                raise InputError(f"{where}.rule.{side}: no part {name!r}; there are: {', '.join(built)}")
-            if wanted not in ("", *VERDICTS):
-                raise InputError(f"{where}.rule.{side}: accepted verdicts: {', '.join(VERDICTS)}, got {wanted!r}")
-            if getattr(built[name], wanted or side, None) is None:
-                raise InputError(f"{where}.rule.{side}: part {name!r} has no region {wanted or side!r}")
+    for key, name in (("primary", head.primary), ("paper.part", head.paper.part or head.primary)):
+        if name not in built:
+            raise InputError(f"{where}.{key}: no part {name!r}; there are: {', '.join(built)}")
+    for side in ("holds", "fails"):
+        if getattr(built[head.primary], side) is None:
+            raise InputError(f"{where}.parts.{head.primary}.{side}: missing; a rule has to be able to go either way")
     return Claim(**vars(head), settings=settings, parts=built)

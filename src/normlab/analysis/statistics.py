@@ -1,90 +1,142 @@
-"""Intervals over seeds.
+"""Intervals over seeds, each with what it is and how often it covers.
 
-The unit of resampling is the seed: an estimate is one number a seed, the median of these is reported, and the
-interval says where the median could lie with other seeds. The method was chosen by measured coverage. Coverage of
-nominal 95 % intervals over 2,000 simulated samples of n values each (`tests/analysis/test_statistics.py` repeats
-the column in use):
+The unit is the seed: an estimate is one number a seed, the median of these is reported, and the interval says where
+the median could lie with other seeds. Which interval depends on how many seeds there are and on nothing that was
+measured:
 
-| n | median, percentile: normal / exponential | mean, percentile | mean, BCa |
-|---|---|---|---|
-| 2 | 0.49 / 0.51 | 0.48 / 0.45 | – |
-| 3 | 0.74 / 0.76 | 0.76 / 0.70 | – |
-| 5 | 0.94 / 0.94 | 0.82 / 0.78 | 0.84 / 0.79 |
-| 10 | 0.95 / 0.94 | 0.90 / 0.87 | 0.90 / 0.89 |
-| 20 | 0.94 / 0.94 | 0.93 / 0.91 | 0.91 / 0.92 |
+- up to 5 seeds, all finite: Student's t, of the logarithms where the number is a ratio. The range of five values (which
+  is what a bootstrap's 95 % interval of their median is) covers 93.75 %, a sign test with nothing to spare; that of
+  three covers 75 %.
+- up to 5 seeds, not all finite (a threshold never reached): the range, for what it is.
+- 6 seeds and more: the pair of order statistics whose coverage, exact for every continuous distribution, is the least
+  that is at least 95 %.
 
-So: the percentile bootstrap of the median. It also takes values that are infinite (a threshold never reached) for
-what they are. Below five seeds no resampling can reach 95 %: the interval is then the range of the values, and no
-verdict is drawn from it (every rule names the seeds it needs).
+Share of 20,000 simulated samples of n values whose t-interval holds the true median
+(`tests/analysis/test_statistics.py` repeats it with fewer), and the exact coverage of order statistics:
+
+| n | normal | Laplace | t₃ | Cauchy | 1 in 10 × 10 | exponential | order statistics |
+|---|---|---|---|---|---|---|---|
+| 3 | 0.951 | 0.968 | 0.963 | 0.978 | 0.961 | 0.931 | 0.750 (1st to 3rd) |
+| 5 | 0.952 | 0.968 | 0.963 | 0.982 | 0.967 | 0.948 | 0.938 (1st to 5th) |
+| 10 | 0.947 | 0.960 | 0.961 | 0.980 | 0.974 | 0.939 | 0.979 (2nd to 9th) |
+| 20 | 0.949 | 0.956 | 0.957 | 0.979 | 0.977 | 0.825 | 0.959 (6th to 15th) |
+
+Read on logarithms, "normal" is a lognormal ratio and "exponential" a skewed one: the one in which t fails, and fails
+worse the more seeds there are, because its center is the mean. That is why it is used for few seeds only.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import stats
 
-_INFINITE = 1e300  # stands for ±inf inside the resampling, where inf − inf would turn quantiles into NaN
+MOST_FOR_T = 5
+LEAST_FOR_T = 3
+DECIDING_COVERAGE = 0.93
+"""An interval that covers less decides nothing: the range of five has 0.9375, t with three at its worst 0.931."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and its confidence interval. Ends may be infinite; NaN means that there is none."""
+    """An estimate and its interval.
+
+    Attributes:
+        estimate: the number reported.
+        low, high: the ends; they may be infinite, and NaN means that there is none.
+        method: what the interval is, in words.
+        coverage: how often such an interval holds the median; NaN where that has no meaning (one value, algebra).
+    """
 
     estimate: float
     low: float
     high: float
+    method: str = ""
+    coverage: float = math.nan
+
+    @property
+    def decides(self) -> bool:
+        """Whether a verdict may rest on it."""
+        return self.coverage >= DECIDING_COVERAGE
+
+
+def order_statistics(count: int, confidence: float = 0.95) -> tuple[int, float]:
+    """The rank r (from 1) and the coverage of the interval [x₍ᵣ₎, x₍ₙ₊₁₋ᵣ₎] of the median of n values.
+
+    Coverage 1 − 2·P(B ≤ r − 1), B binomial(n, ½), exact for every continuous distribution; r is the largest whose
+    coverage is at least `confidence`, or 1 (the range) where there is none.
+
+    Example:
+        >>> order_statistics(5)
+        (1, 0.9375)
+    """
+    ranks = np.arange(1, count // 2 + 1)
+    coverage = 1 - 2 * stats.binom.cdf(ranks - 1, count, 0.5)
+    enough = np.flatnonzero(coverage >= confidence)
+    rank = int(ranks[enough[-1]]) if len(enough) else 1
+    return rank, float(1 - 2 * stats.binom.cdf(rank - 1, count, 0.5))
 
 
 def median_interval(
-    values: Sequence[float] | np.ndarray, *, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
+    low: Sequence[float] | np.ndarray,
+    high: Sequence[float] | np.ndarray | None = None,
+    *,
+    scale: Literal["log", "linear"] = "linear",
+    confidence: float = 0.95,
 ) -> Interval:
-    """Median of `values` (one a seed) and its percentile bootstrap interval.
+    """Median of numbers known between bounds (one pair a seed), with the interval that the module's table names.
 
     Args:
-        values: (n,), no NaN; ±inf are allowed.
+        low: (n,), the lower bounds, no NaN; ±inf are allowed.
+        high: (n,), the upper bounds; the numbers are `low`, exactly, without them.
+        scale: where a t-interval is taken; with "log", a number of 0 is as little finite as an infinite one.
         confidence: nominal coverage.
-        resamples: number of bootstrap samples.
-        seed: of the resampling.
 
     Returns:
-        The interval; its ends are NaN for a single value.
+        The interval; the estimate is the median of the numbers that are known exactly, NaN if none is. A single number
+        has no interval (ends NaN).
 
     Raises:
-        ValueError: no values, or a NaN among them.
+        ValueError: no values, a NaN among them, or bounds in the wrong order.
     """
-    sample = np.asarray(values, dtype=float)
-    if sample.ndim != 1 or len(sample) == 0 or np.isnan(sample).any():
-        raise ValueError(f"values: expected a list of numbers without NaN, got {values!r}")
-    sample = np.clip(sample, -_INFINITE, _INFINITE)
-    estimate = _restore(np.median(sample))
-    if len(sample) == 1:
-        return Interval(estimate, math.nan, math.nan)
-    if (sample == sample[0]).all():  # nothing to resample; scipy would warn about a degenerate distribution
-        return Interval(estimate, estimate, estimate)
-    with np.errstate(over="ignore", invalid="ignore"):  # scipy also takes a standard error, which is not used
-        found = stats.bootstrap(
-            (sample,),
-            np.median,
-            vectorized=True,
-            n_resamples=resamples,
-            confidence_level=confidence,
-            method="percentile",
-            rng=np.random.default_rng(seed),
-        ).confidence_interval
-    return Interval(estimate, _restore(found.low), _restore(found.high))
+    lower = np.asarray(low, dtype=float)
+    upper = lower if high is None else np.asarray(high, dtype=float)
+    if lower.ndim != 1 or not len(lower) or np.isnan([lower, upper]).any() or (lower > upper).any():
+        raise ValueError(f"values: expected a list of numbers without NaN, got {low!r} and {high!r}")
+    count, known = len(lower), lower[lower == upper]
+    estimate = middle(known) if len(known) else math.nan
+    if count == 1:
+        return Interval(estimate, math.nan, math.nan, "one value")
+    exact = len(known) == count
+    if exact and (known == known[0]).all():
+        return Interval(estimate, estimate, estimate, "all equal", order_statistics(count, confidence)[1])
+    logs = scale == "log"
+    usable = np.isfinite(known).all() and (not logs or (known > 0).all())
+    if exact and usable and LEAST_FOR_T <= count <= MOST_FOR_T:
+        ends = _t_interval(np.log(known) if logs else known, confidence)
+        ends = (math.exp(ends[0]), math.exp(ends[1])) if logs else ends
+        return Interval(estimate, *ends, "t-interval of logarithms" if logs else "t-interval", confidence)
+    rank, coverage = order_statistics(count, confidence)
+    shown = "range" if rank == 1 else f"values {rank} to {count + 1 - rank} of {count}"
+    return Interval(estimate, np.sort(lower)[rank - 1], np.sort(upper)[count - rank], shown, coverage)
 
 
-def _restore(value: float) -> float:
-    """±inf again for a value that could only come from an infinite one (or from the mean of one and a finite one)."""
-    return math.copysign(math.inf, value) if abs(value) > _INFINITE / 1e6 else float(value)
+def _t_interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    half = stats.t.ppf(0.5 + confidence / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def middle(values: np.ndarray) -> float:
+    """The median of numbers without NaN; ±inf are numbers like others."""
+    ranked = np.sort(values)
+    pair = ranked[(len(ranked) - 1) // 2], ranked[len(ranked) // 2]
+    return float(pair[0]) if pair[0] == pair[1] else float(np.mean(pair))
 
 
 def share_interval(successes: int, count: int, *, confidence: float = 0.95) -> Interval:
-    """The share successes/count with Wilson's score interval.
-
-    A bootstrap would give 10 of 10 the interval [1, 1]; Wilson's is [0.72, 1].
+    """The share successes/count with Wilson's score interval (10 of 10: [0.72, 1]).
 
     Raises:
         ValueError: count is below 1, or successes is outside 0 … count.
@@ -92,30 +144,63 @@ def share_interval(successes: int, count: int, *, confidence: float = 0.95) -> I
     if not 0 <= successes <= count or count < 1:
         raise ValueError(f"successes: expected a whole number in 0 … {count}, got {successes} of {count}")
     found = stats.binomtest(successes, count).proportion_ci(confidence, method="wilson")
-    return Interval(successes / count, float(found.low), float(found.high))
+    return Interval(successes / count, float(found.low), float(found.high), "Wilson's interval", confidence)
 
 
-def spearman_interval(x: Sequence[float], y: Sequence[float], *, confidence: float = 0.95) -> Interval:
-    """Spearman's rank correlation ρ of n pairs, with the interval of Bonett and Wright (2000).
+def rank_correlation(x: Sequence[float], y: Sequence[float], strata: Sequence[object]) -> float:
+    """Spearman's ρ within strata: the correlation of ranks that are taken, and centered, in each stratum.
 
-    atanh ρ ± z·√((1 + ρ²/2)/(n − 3)), mapped back by tanh. Infinite values take the last ranks, equal values share
-    theirs. Fewer than 4 pairs have no interval (ends NaN); a constant x or y has no correlation either (all NaN).
+    ρ = Σ a·b/√(Σa²·Σb²), a and b the ranks of x and y in their stratum minus the stratum's mean rank. Infinite values
+    take the last ranks, equal values share theirs. NaN if x or y does not vary within any stratum.
 
     Raises:
-        ValueError: lists of different lengths, or a NaN among them.
+        ValueError: lists of different lengths, or a NaN among the numbers.
+
+    Example:
+        >>> rank_correlation([1, 2, 10, 20], [5, 6, 1, 2], ["a", "a", "b", "b"])
+        1.0
     """
     a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    if a.shape != b.shape or np.isnan(a).any() or np.isnan(b).any():
-        raise ValueError(f"x, y: expected two lists of one length without NaN, got {x!r} and {y!r}")
-    if len(a) < 2 or len(set(a)) == 1 or len(set(b)) == 1:
-        return Interval(math.nan, math.nan, math.nan)
-    rho = float(np.corrcoef(stats.rankdata(a), stats.rankdata(b))[0, 1])
-    if len(a) < 4:
-        return Interval(rho, math.nan, math.nan)
-    if abs(rho) > 1 - 1e-12:  # atanh is infinite there, and so is its distance to any end
-        return Interval(round(rho), round(rho), round(rho))
-    half = stats.norm.ppf(0.5 + confidence / 2) * math.sqrt((1 + rho**2 / 2) / (len(a) - 3))
-    return Interval(rho, math.tanh(math.atanh(rho) - half), math.tanh(math.atanh(rho) + half))
+    if not a.shape == b.shape == (len(strata),) or np.isnan(a).any() or np.isnan(b).any():
+        raise ValueError(f"x, y: expected lists of one length without NaN, got {x!r} and {y!r}")
+    ranks = np.zeros((2, len(a)))
+    for stratum in set(strata):
+        inside = np.array([entry == stratum for entry in strata])
+        for row, values in zip(ranks, (a, b), strict=True):
+            found = stats.rankdata(values[inside])
+            row[inside] = found - found.mean()
+    scale = math.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum())
+    return float((ranks[0] * ranks[1]).sum() / scale) if scale > 0 else math.nan
+
+
+def clustered_rank_correlation(
+    x: Sequence[float],
+    y: Sequence[float],
+    strata: Sequence[object],
+    clusters: Sequence[object],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Spearman's ρ within strata, with a percentile bootstrap over clusters: a normalizer's cells are not independent.
+
+    Whole clusters are drawn with replacement; ranks are taken anew in each draw. Draws in which nothing varies are left
+    out. Its coverage is not guaranteed for few clusters: below 6 there is no interval.
+    """
+    rho = rank_correlation(x, y, strata)
+    names = sorted(set(clusters), key=str)
+    if math.isnan(rho) or len(names) < 6:
+        return Interval(rho, math.nan, math.nan, f"{len(names)} clusters are too few for an interval")
+    members = {name: [i for i, entry in enumerate(clusters) if entry == name] for name in names}
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(resamples):
+        drawn = [i for k in rng.integers(len(names), size=len(names)) for i in members[names[k]]]
+        found.append(rank_correlation([x[i] for i in drawn], [y[i] for i in drawn], [strata[i] for i in drawn]))
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(found, [tail, 1 - tail])
+    return Interval(rho, float(low), float(high), "bootstrap over normalizers", confidence)
 
 
 def trailing_mean(values: np.ndarray, window: int) -> np.ndarray:

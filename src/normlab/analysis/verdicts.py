@@ -1,196 +1,173 @@
-"""From the numbers of a claim's parts to its verdict: one mechanism for all claims.
+"""From the parts of a claim to its verdict: one mechanism for all claims.
 
-A part is supported if its whole interval lies in its supporting region, refuted if the whole interval lies in its
-refuting region, else inconclusive; with fewer seeds than the rule names it is always inconclusive. The claim's
-verdict follows from those of its parts by the rule's conditions.
+The primary part decides. The paper's own curves are put to the same rule by the same functions, one run, one point:
+only where they pass it can a claim be "not reproduced here"; where they do not, the paper's figure contradicts its
+text.
 """
 
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
+from normlab.analysis import changes
 from normlab.analysis.cells import Cells
-from normlab.analysis.estimates import NotRunError, PerSeed, TooFewError
-from normlab.analysis.rules import Claim, Part
+from normlab.analysis.parts import FAILS, HOLDS, ClaimFunction, PartResult, finite, judge_part, shown
+from normlab.analysis.rules import (
+    CONTRADICTED,
+    DIRECTION,
+    ERRATUM,
+    NO,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    UNDECIDED,
+    YES,
+    Claim,
+)
 from normlab.analysis.statistics import Interval
-from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.strict import InputError
 
-
-class Estimate(Protocol):
-    """What a part's function returns: a `PerSeed`, or anything else with an interval over seeds."""
-
-    @property
-    def seeds(self) -> int:
-        """How many seeds it rests on."""
-
-    def interval(self, spec: AnalyzeSpec) -> Interval:
-        """The estimate and its interval."""
+SAME_SIZE = 2.0  # two effects are of one size if neither is more than twice the other
 
 
-Parts = Mapping[str, Callable[[], Estimate]]
-ClaimFunction = Callable[..., Parts]
-
-
-@dataclass(frozen=True)
-class PartResult:
-    """The verdict of one part, with what it rests on."""
-
-    part: Part
-    verdict: str
-    reason: str
-    interval: Interval = field(default_factory=lambda: Interval(math.nan, math.nan, math.nan))
-    seeds: int = 0
-    per_seed: Mapping[str, float] = field(default_factory=dict)
-
-
-def judge_part(part: Part, measure: Callable[[], Estimate], min_seeds: int, spec: AnalyzeSpec) -> PartResult:
-    """Measure a part and put its interval beside its regions."""
-    try:
-        estimate = measure()
-        interval = estimate.interval(spec)
-    except NotRunError as error:
-        return PartResult(part, "not run", str(error))
-    except TooFewError as error:
-        return PartResult(part, "inconclusive", str(error))
-    per_seed = {}
-    if isinstance(estimate, PerSeed):
-        per_seed = {str(seed): float(value) for seed, value in estimate.values["value"].items()}
-    rest = (interval, estimate.seeds, per_seed)
-    if estimate.seeds < min_seeds:
-        return PartResult(part, "inconclusive", f"{estimate.seeds} of {min_seeds} seeds", *rest)
-    for verdict in ("supported", "refuted"):
-        region = getattr(part, verdict)
-        if region is not None and region.holds(interval):
-            return PartResult(part, verdict, f"{_shown(interval)} lies {verdict_side(verdict)}: {region}", *rest)
-    sides = "; ".join(f"{side} if {getattr(part, side)}" for side in ("supported", "refuted") if getattr(part, side))
-    return PartResult(part, "inconclusive", f"{_shown(interval)} decides nothing ({sides or 'no threshold'})", *rest)
-
-
-def verdict_side(verdict: str) -> str:
-    """How a reason names the region of a verdict."""
-    return "on the supporting side" if verdict == "supported" else "on the refuting side"
-
-
-def _shown(interval: Interval) -> str:
-    return f"[{interval.low:.3g}, {interval.high:.3g}]"
-
-
-def judge(claim: Claim, measures: Parts, spec: AnalyzeSpec) -> dict[str, Any]:
-    """The entry of `claim` in claims.json.
-
-    Args:
-        claim: the claim with its rule.
-        measures: for every part a callable that measures it.
-        spec: how intervals are made.
-
-    Raises:
-        InputError: the parts of the claim and of its function differ.
-    """
-    if set(measures) != set(claim.parts):
-        raise InputError(
-            f"claims.yaml: {claim.id}.parts: measured are {', '.join(measures)}; described are {', '.join(claim.parts)}"
-        )
-    seeds = claim.rule.min_seeds
-    results = {name: judge_part(part, measures[name], seeds, spec) for name, part in claim.parts.items()}
-    verdict, reason = combined_verdict(claim, results)
-    head = next(iter(results.values()))
-    deciding = claim.rule.deciding()
-    return {
-        "id": claim.id,
-        "statement": claim.statement,
-        "paper": {"where": claim.paper.where, "value": claim.paper.value},
-        "quantity": claim.quantity,
-        **numbers(head),
-        "rule": claim.rule_as_dict(),
-        "verdict": verdict,
-        "reason": reason,
-        "page": claim.page,
-        "parts": [
-            {
-                "name": name,
-                "quantity": result.part.quantity,
-                "decides": name in deciding,
-                **numbers(result),
-                "per_seed": {seed: finite(value) for seed, value in result.per_seed.items()},
-                "verdict": result.verdict,
-                "reason": result.reason,
-            }
-            for name, result in results.items()
-        ],
-    }
-
-
-def combined_verdict(claim: Claim, results: Mapping[str, PartResult]) -> tuple[str, str]:
-    """The claim's verdict and the reason, from those of the parts that its rule names."""
-    deciding = {name: result for name, result in results.items() if name in claim.rule.deciding()}
-    verdicts = {name: result.verdict for name, result in deciding.items()}
-    if set(verdicts.values()) == {"not run"}:
-        return "not run", "; ".join(dict.fromkeys(result.reason for result in deciding.values()))
-    holds = {side: getattr(claim.rule, side).holds(side, verdicts) for side in ("supported", "refuted")}
-    if holds["supported"] != holds["refuted"]:
-        verdict = "supported" if holds["supported"] else "refuted"
-        names = [name for name, _ in getattr(claim.rule, verdict).entries()]
-        decided = {name: deciding[name] for name in names if deciding[name].verdict != "inconclusive"}
-        return verdict, _listed(decided, verdict)
-    return "inconclusive", _listed(deciding, "inconclusive")
-
-
-def _listed(results: Mapping[str, PartResult], verdict: str) -> str:
-    """The parts' reasons, those that share one verdict and reason together; a part is called what it measures.
-
-    Parts with the claim's own verdict come first: they are why it is what it is.
-    """
-    groups: dict[tuple[str, str], list[str]] = {}
-    for result in results.values():
-        groups.setdefault((result.verdict, result.reason), []).append(result.part.quantity)
-    if len(groups) == 1:
-        ((_, reason),) = groups
-        return reason
-    return "; ".join(
-        f"{names[0] if len(names) == 1 else f'{len(names)} parts'} {side}: {reason}"
-        for (side, reason), names in sorted(groups.items(), key=lambda group: group[0][0] != verdict)
-    )
-
-
-def numbers(result: PartResult) -> dict[str, Any]:
-    """Estimate, interval and seeds in JSON's terms: what is not finite is null, and `note` says what it is."""
-    interval = result.interval
-    notes = []
-    for name, value in (("estimate", interval.estimate), ("low end", interval.low), ("high end", interval.high)):
-        if math.isinf(value):
-            notes.append(f"{name} is {'infinite' if value > 0 else 'minus infinity'}")
-        elif math.isnan(value) and result.seeds:
-            notes.append(f"{name} is undetermined")
-    return {
-        "estimate": finite(interval.estimate),
-        "interval": [finite(interval.low), finite(interval.high)],
-        "n_seeds": result.seeds,
-        "note": "; ".join(notes),
-    }
-
-
-def finite(value: float) -> float | None:
-    """The number, or None for inf and NaN, which JSON does not have; rounded to 10 digits."""
-    return float(f"{value:.10g}") if math.isfinite(value) else None
-
-
-def judge_all(claims: Sequence[Claim], functions: Mapping[str, ClaimFunction], cells: Cells) -> list[dict[str, Any]]:
+def judge_all(
+    claims: Sequence[Claim],
+    functions: Mapping[str, ClaimFunction],
+    cells: Cells,
+    paper: Callable[[Claim, ClaimFunction], Mapping[str, Interval]],
+) -> list[dict[str, Any]]:
     """All claims, in their order; none is left out.
 
+    Args:
+        claims: with their rules.
+        functions: which function measures which claim.
+        cells: our runs.
+        paper: the numbers of the paper's own curves by part (`normlab.analysis.paper_cells.paper_numbers`).
+
     Raises:
-        InputError: a claim without a function, or settings that its function does not take.
+        InputError: a claim without a function, or settings or parts that its function does not have.
     """
     judged = []
     for claim in claims:
-        if claim.id not in functions:
-            raise InputError(f"claims.yaml: {claim.id}: unknown claim; there are: {', '.join(functions)}")
-        function = functions[claim.id]
-        accepted = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
-        if set(accepted) != set(claim.settings):
-            wanted, given = (", ".join(names) or "none" for names in (accepted, claim.settings))
-            raise InputError(f"claims.yaml: {claim.id}.settings: expected {wanted}, got {given}")
-        judged.append(judge(claim, function(cells, **claim.settings), cells.spec))
+        function = _function(claim, functions)
+        curves = paper(claim, function)
+        measures = function(cells, **claim.settings)
+        if set(measures) != set(claim.parts):
+            raise InputError(
+                f"claims.yaml: {claim.id}.parts: measured are {', '.join(measures)}; "
+                f"described are {', '.join(claim.parts)}"
+            )
+        results = {
+            name: judge_part(part, measures[name], claim.min_seeds, cells.spec, curves.get(name))
+            for name, part in claim.parts.items()
+        }
+        judged.append({**entry(claim, results), "scope": scope(claim, cells)})
     return judged
+
+
+def _function(claim: Claim, functions: Mapping[str, ClaimFunction]) -> ClaimFunction:
+    if claim.id not in functions:
+        raise InputError(f"claims.yaml: {claim.id}: unknown claim; there are: {', '.join(functions)}")
+    function = functions[claim.id]
+    accepted = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    if set(accepted) != set(claim.settings):
+        wanted, given = (", ".join(names) or "none" for names in (accepted, claim.settings))
+        raise InputError(f"claims.yaml: {claim.id}.settings: expected {wanted}, got {given}")
+    return function
+
+
+def entry(claim: Claim, results: Mapping[str, PartResult]) -> dict[str, Any]:
+    """The claim in claims.json, its primary part's numbers first."""
+    primary = results[claim.primary]
+    own = results[claim.paper.part or claim.primary].paper
+    verdict, reason = decide(claim, results)
+    ordered = sorted(results, key=lambda name: name != claim.primary)
+    return {
+        "id": claim.id,
+        "group": claim.group,
+        "statement": claim.statement,
+        "paper": {"where": claim.paper.where, "value": claim.paper.value, **_paper(claim, own)},
+        "quantity": primary.part.quantity,
+        **primary.numbers(),
+        "verdict": verdict,
+        "reason": reason,
+        "direction": {"claimed": primary.signed, "seeds": primary.seeds, "holds": primary.directed},
+        "magnitude": magnitude(primary.interval.estimate, own.estimate if own else math.nan),
+        "artefacts": {name: result.verdict for name, result in results.items() if result.part.check},
+        "before": changes.before(claim, results),
+        "rule": claim.rule(),
+        "page": claim.page,
+        "parts": [{"name": name, "role": _role(claim, name), **results[name].as_dict()} for name in ordered],
+    }
+
+
+def _role(claim: Claim, name: str) -> str:
+    return "primary" if name == claim.primary else "check" if claim.parts[name].check else "control"
+
+
+def decide(claim: Claim, results: Mapping[str, PartResult]) -> tuple[str, str]:
+    """The claim's verdict and the reason."""
+    primary, holds = results[claim.primary], claim.parts[claim.primary].holds
+    if claim.group == "own":
+        return {HOLDS: YES, FAILS: NO}.get(primary.verdict, primary.verdict), primary.reason
+    if claim.group == "theory":
+        return _statement(claim, results)
+    paper = results[claim.paper.part or claim.primary].paper
+    if paper is not None and holds is not None and not holds.holds(paper):
+        here = f"here {shown(primary.interval)}" if primary.enough else f"here: {primary.reason}"
+        return CONTRADICTED, f"the paper's own curve gives {shown(paper)}, its text needs {holds}; {here}"
+    if primary.verdict in (NOT_RUN, HOLDS) or not primary.enough:
+        return {HOLDS: REPRODUCED}.get(primary.verdict, primary.verdict), primary.reason
+    if primary.directed:
+        return DIRECTION, f"{shown(primary.interval)} is {primary.part.direction}, and not {holds}"
+    return (NOT_REPRODUCED if primary.verdict == FAILS else UNDECIDED), primary.reason
+
+
+def _statement(claim: Claim, results: Mapping[str, PartResult]) -> tuple[str, str]:
+    """A statement about all numbers: one counterexample makes an erratum, beside a corrected form that is verified."""
+    primary = results[claim.primary]
+    if primary.verdict != FAILS:
+        return {HOLDS: REPRODUCED}.get(primary.verdict, primary.verdict), primary.reason
+    open_ = [result.part.quantity for result in results.values() if result.part.check and result.verdict != HOLDS]
+    if open_:
+        return UNDECIDED, f"false as printed, and not verified: {'; '.join(open_)}"
+    return ERRATUM, "false as printed: there are counterexamples; the corrected form holds in every case"
+
+
+def _paper(claim: Claim, own: Interval | None) -> dict[str, Any]:
+    """The paper's own number, and whether it passes the rule; null for a claim in words."""
+    part, holds = claim.paper.part or claim.primary, claim.parts[claim.primary].holds
+    if own is None:
+        return {"part": part, "number": None, "interval": [None, None], "passes": None}
+    passes = None if claim.group in ("own", "theory") or holds is None else holds.holds(own)
+    ends = [finite(own.low), finite(own.high)]
+    return {"part": part, "number": finite(own.estimate), "interval": ends, "passes": passes}
+
+
+def magnitude(ours: float, paper: float) -> dict[str, Any]:
+    """The size of our number beside the paper's: their quotient, and whether it is within 2×; null without both."""
+    known = math.isfinite(ours) and math.isfinite(paper) and ours * paper > 0
+    quotient = ours / paper if known else math.nan
+    within = 1 / SAME_SIZE <= quotient <= SAME_SIZE if known else None
+    return {"ours_over_paper": finite(quotient), "within_2": within}
+
+
+def scope(claim: Claim, cells: Cells) -> str:
+    """What the claim was measured on, in words."""
+    if claim.group == "theory":
+        return "random numbers in float64, and trained networks"
+    rate = cells.spec.dln_learning_rate if claim.group == "deep linear" else cells.spec.learning_rate
+    network = "dln" if claim.group == "deep linear" else cells.spec.network
+    found = [cell for (name, _, _), cell in cells.all.items() if name == network]
+    steps = max((int(cell.horizons.max()) for cell in found), default=0)
+    return f"{network}, rate {rate:g}, {steps:,} updates" if steps else "not run"
+
+
+def tally(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """How many claims of each group have which verdict, in the order of groups and verdicts; zeros left out."""
+    counts: dict[str, dict[str, int]] = {}
+    for found in entries:
+        of_group = counts.setdefault(found["group"], {})
+        of_group[found["verdict"]] = of_group.get(found["verdict"], 0) + 1
+    return counts

@@ -1,11 +1,11 @@
-"""The learning-rate study as a table: each normalizer's best rate and its largest usable one."""
+"""The learning-rate study as a table: each normalizer's fastest rate and its largest usable one."""
 
 import numpy as np
 import pandas as pd
 
 from normlab.analysis.cells import Cells
 from normlab.analysis.quantities import steps_to_accuracy
-from normlab.analysis.rates import best_rate, largest_usable_rate
+from normlab.analysis.rates import fastest_rate, largest_usable_rate
 from normlab.figures.style import label, number, order
 from normlab.pages.comparisons import spread
 from normlab.pages.pictures import Html, table
@@ -14,9 +14,9 @@ from normlab.pages.pictures import Html, table
 def rates_table(cells: Cells, accuracy: float) -> Html:
     """One row a normalizer of `analyze.network` that was trained at several rates.
 
-    The best rate is that of `normlab.analysis.rates.best_rate`; the test split takes no part. At the lowest or highest
-    rate of the sweep it is only the best one tried, and the table says so. Where no rate gets there in half of the
-    seeds there is none. A rate is usable in a seed if the run reaches `accuracy`.
+    The fastest rate is that of `normlab.analysis.rates.fastest_rate`; the test split takes no part. At the lowest or
+    highest rate of the sweep it is only the fastest one tried, and the table says so. Where no rate gets there in half
+    of the seeds there is none. A rate is usable in a seed if the run reaches `accuracy`.
 
     Args:
         cells: the cells of all rates.
@@ -29,28 +29,28 @@ def rates_table(cells: Cells, accuracy: float) -> Html:
         if len(swept) < 2:
             continue
         rates = [cell.learning_rate for cell in swept]
-        best = best_rate(cells, kind, accuracy)
-        steps = steps_to_accuracy(best, accuracy, window).values["value"]
+        fastest = fastest_rate(cells, kind, accuracy)
+        steps = steps_to_accuracy(fastest, accuracy, window).values["value"]
         reached = np.isfinite(steps.median())
         usable = largest_usable_rate(swept, accuracy, window).values["value"]
         rows.append(
             [
                 label(kind),
                 ", ".join(map(number, rates)),
-                _best(best.learning_rate, rates) if reached else "none",
+                _marked(fastest.learning_rate, rates) if reached else "none",
                 spread(steps.dropna()) if reached else "–",
                 _largest(usable, max(rates)),
             ]
         )
     if not rows:
         return table(["learning rates"], [["one rate only in this preset: no sweep"]])
-    head = ["", "rates", "best rate", f"steps to {100 * accuracy:g} % at it", "largest usable rate"]
+    head = ["", "rates", "fastest rate", f"steps to {100 * accuracy:g} % at it", "largest usable rate"]
     return table(head, rows, "Median over seeds [least – greatest seed]; ∞: never reached; ≥: the sweep ends there.")
 
 
-def _best(best: float, rates: list[float]) -> str:
+def _marked(rate: float, rates: list[float]) -> str:
     edges = {min(rates): "the lowest tried", max(rates): "the highest tried"}
-    return number(best) + (f" ({edges[best]})" if best in edges else "")
+    return number(rate) + (f" ({edges[rate]})" if rate in edges else "")
 
 
 def _largest(usable: pd.Series, end: float) -> str:

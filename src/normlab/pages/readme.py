@@ -7,6 +7,7 @@ from typing import Any
 
 from normlab.pages.paper_figures import PAPER_FIGURES
 from normlab.pages.sources import markdown_link
+from normlab.pages.verdicts import tally
 from normlab.specs.strict import InputError
 
 RESULTS = re.compile(r"<!-- results of ([a-z0-9-]+): begin .*? -->")
@@ -55,23 +56,26 @@ def results_table(record: Path, root: Path) -> str:
         claims = json.loads(record.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{record}: not JSON: {error}") from None
-    rows = [_row(claim) for claim in claims]
-    deciding = sum(part["decides"] for claim in claims for part in claim["parts"])
-    counts = {claim["verdict"]: 0 for claim in claims}
-    for claim in claims:
-        counts[claim["verdict"]] += 1
-    shown = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
-    return "\n".join(
-        [
-            f"{len(claims)} claims: {shown}. From `{record.relative_to(root).as_posix()}`.{_setting(record)}",
-            "",
-            "| | claim | paper says | we measure | verdict | page |",
-            "|---|---|---|---|---|---|",
-            *rows,
-            "",
-            f"Measured: median over seeds [{_level(record)}interval], number of seeds. Most claims have several parts: "
-            f"the first is shown, the page shows all. {deciding} parts are decided together.",
-        ]
+    setting = f"From `{record.relative_to(root).as_posix()}`.{_setting(record)}"
+    lines = [f"{tally(claims)} {setting}", "", "| | claim | paper says | we measure | verdict | page |"]
+    return "\n".join([*lines, "|---|---|---|---|---|---|", *map(_row, claims), "", _legend(claims, _level(record))])
+
+
+def _legend(claims: list[dict[str, Any]], level: str) -> str:
+    """What the intervals are; of a record that was scored under the first rules, that it was."""
+    old = [claim for claim in claims if "group" not in claim]
+    if not old:
+        return (
+            f"Measured: median over seeds [{level}interval], number of seeds. One part decides each claim; the page "
+            "shows the others, the checks for artefacts among them. Intervals that decide cover at least 93 % "
+            "(`src/normlab/analysis/statistics.py`)."
+        )
+    deciding = sum(part["decides"] for claim in old for part in claim["parts"])
+    return (
+        f"Scored under the {old[0]['rules']}: the tables of this record were not "
+        "kept, so it cannot be scored anew. `src/normlab/analysis/rule_changes.yaml` says what has changed since and "
+        "why. Measured: median over seeds [interval; with 5 seeds their range, which covers 93.75 %], number of seeds; "
+        f"{deciding} parts decided together, the first of each claim is shown."
     )
 
 
@@ -109,10 +113,18 @@ def _sweep(settings: dict[str, Any]) -> str:
 
 
 def _row(claim: dict[str, Any]) -> str:
-    paper, reason = _cell(claim["paper"]["value"]), _cell(_short(claim["reason"]))
+    paper, reason = _cell(claim["paper"]["value"] + _own_curve(claim["paper"])), _cell(_short(claim["reason"]))
     page = f"[{claim['page'].removesuffix('.html')}]({_page(claim)})"
     verdict = f"**{claim['verdict']}**: {reason}"
     return f"| {claim['id']} | {_cell(claim['statement'])} | {paper} | {_measured(claim)} | {verdict} | {page} |"
+
+
+def _own_curve(paper: dict[str, Any]) -> str:
+    """The number of the paper's own curves under the same rule, where there is one."""
+    if paper.get("number") is None:
+        return ""
+    passes = {True: ", passes", False: ", does not pass"}.get(paper["passes"], "")
+    return f" (its curve: {_number(paper['number'])}{passes})"
 
 
 def _page(claim: dict[str, Any]) -> str:
@@ -137,7 +149,9 @@ def _measured(claim: dict[str, Any]) -> str:
     low, high = (_number(end) for end in claim["interval"])
     note = f" ({_cell(claim['note'])})" if claim["note"] else ""
     quantity = _cell(claim["parts"][0]["quantity"])
-    return f"{_number(claim['estimate'])} [{low}, {high}], n = {claim['n_seeds']}{note}; {quantity}"
+    direction = claim.get("direction")
+    signed = f"; direction {direction['claimed']} of {direction['seeds']}" if direction else ""
+    return f"{_number(claim['estimate'])} [{low}, {high}], n = {claim['n_seeds']}{note}{signed}; {quantity}"
 
 
 def _number(value: float | None) -> str:

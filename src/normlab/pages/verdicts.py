@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from normlab.analysis.claims.registry import FUNCTIONS
+from normlab.analysis.rules import GROUPS, VERDICTS
 from normlab.pages.pictures import Html
 from normlab.pages.shell import PAGES
 from normlab.pages.sources import computed_by
 
 MEANING = {
-    "supported": "every part that decides lies beyond our threshold, with the whole interval",
-    "refuted": "the measurements lie on the other side of our threshold, with the whole interval",
-    "inconclusive": "too few seeds, or an interval that reaches across a threshold",
-    "not run": "the study that this claim needs is not part of this preset",
+    **VERDICTS,
+    # of parts, and of records that were scored under the first rules
+    "holds": "the whole interval lies where the part's rule puts it",
+    "fails": "the whole interval lies where the part's rule excludes it",
+    "supported": "under the first rules: every part that decides lies beyond its threshold",
+    "refuted": "under the first rules: the measurements lie on the other side of a threshold",
+    "inconclusive": "under the first rules: too few seeds, or an interval that reaches across a threshold",
 }
 
 
@@ -43,7 +47,8 @@ def measured(entry: dict[str, Any]) -> str:
 def badge(verdict: str) -> str:
     """The verdict as a colored word; the word itself carries the meaning."""
     name = html.escape(verdict)
-    return f'<span class="badge {name.replace(" ", "-")}" title="{html.escape(MEANING.get(verdict, ""))}">{name}</span>'
+    kind = re.sub(r"[^a-z]+", "-", verdict)
+    return f'<span class="badge {kind}" title="{html.escape(MEANING.get(verdict, ""))}">{name}</span>'
 
 
 def verdict_line(claims: Sequence[dict[str, Any]]) -> Html:
@@ -72,7 +77,7 @@ def _card(claim: dict[str, Any], level: str) -> str:
     paper = claim.get("paper", {})
     parts = "".join(
         f'<tr><th scope="row">{html.escape(str(part.get("quantity", part.get("name", ""))))}'
-        f"{'' if part.get('decides', True) else ' <small>(shown, does not decide)</small>'}</th>"
+        f"{'' if _decides(part) else ' <small>(shown, does not decide)</small>'}</th>"
         f"<td>{html.escape(measured(part))}</td><td>{badge(part['verdict'])}</td>"
         f"<td>{html.escape(part.get('reason', ''))}</td></tr>"
         for part in claim.get("parts", [])
@@ -93,8 +98,13 @@ def _card(claim: dict[str, Any], level: str) -> str:
         f" <small>({html.escape(str(paper.get('where', '')))})</small></dd>"
         f"<dt>We measure</dt><dd>{html.escape(measured(claim))}"
         f"<br><small>{html.escape(claim.get('quantity', ''))}</small></dd>"
+        f"<dt>Beside it</dt><dd>{html.escape(beside(claim) or '–')}</dd>"
         f"<dt>Why</dt><dd>{html.escape(claim.get('reason', ''))}</dd></dl>{_measured_by(claim)}{details}</section>"
     )
+
+
+def _decides(part: dict[str, Any]) -> bool:
+    return bool(part.get("decides", part.get("role", "primary") == "primary"))
 
 
 def claims_table(claims: Sequence[dict[str, Any]], level: str) -> str:
@@ -139,6 +149,29 @@ def _folded(reason: str) -> str:
 
 
 def tally(claims: Sequence[dict[str, Any]]) -> str:
-    """`24 claims: 3 supported, 5 refuted, 10 inconclusive, 6 not run.`"""
-    counts = {verdict: sum(claim["verdict"] == verdict for claim in claims) for verdict in MEANING}
-    return f"{len(claims)} claims: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + "."
+    """`24 claims. VGG on CIFAR-10: 3 reproduced, 2 undecided. …`, a sentence a group."""
+    sentences = [f"{len(claims)} claims."]
+    for group, title in [*GROUPS.items(), (None, "under the first rules")]:
+        verdicts = [claim["verdict"] for claim in claims if claim.get("group") == group]
+        counts = ", ".join(f"{verdicts.count(word)} {word}" for word in MEANING if word in verdicts)
+        if verdicts:
+            sentences.append(f"{title[0].upper()}{title[1:]}: {counts}.")
+    return " ".join(sentences)
+
+
+def beside(claim: dict[str, Any]) -> str:
+    """What stands beside the number: the paper's own curve, direction, size, checks, and the verdict before."""
+    paper, direction = claim.get("paper", {}), claim.get("direction", {})
+    parts = []
+    if paper.get("number") is not None:
+        passes = {True: ", passes", False: ", does not pass"}.get(paper.get("passes"), "")
+        parts.append(f"the paper's own curve: {number(paper['number'])}{passes}")
+    if direction.get("seeds"):
+        parts.append(f"claimed direction: {direction['claimed']} of {direction['seeds']} seeds")
+    if (size := claim.get("magnitude", {}).get("ours_over_paper")) is not None:
+        parts.append(f"size: {number(size)} × the paper's")
+    if claim.get("artefacts"):
+        found = ", ".join(f"{name.replace('_', ' ')} {result}" for name, result in claim["artefacts"].items())
+        parts.append(f"checks: {found}")
+    parts += [f"under the rule until {old['until']}: {old['verdict']}" for old in claim.get("before", [])]
+    return "; ".join(parts)

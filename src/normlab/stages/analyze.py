@@ -3,12 +3,14 @@
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from normlab.analysis.cells import Cells
 from normlab.analysis.claims.registry import FUNCTIONS
 from normlab.analysis.metrics import all_metrics
+from normlab.analysis.paper_cells import paper_numbers
 from normlab.analysis.rules import load_claims
 from normlab.analysis.verdicts import judge_all
 from normlab.specs.analyze import AnalyzeSpec
@@ -31,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     for note in tables.notes:
         print(note, file=sys.stderr)
     cells = Cells(tables.measurements, tables.theory, spec)
-    judged = judge_all(claims, FUNCTIONS, cells)
+    judged = judge_all(claims, FUNCTIONS, cells, partial(paper_numbers, spec=spec))
     metrics = all_metrics(cells, judged)
     write_table(tables.measurements, args.out / "tables" / "measurements.parquet")
     write_table(tables.histograms, args.out / "tables" / "histograms.parquet")

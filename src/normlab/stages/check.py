@@ -18,10 +18,10 @@ from normlab.studies.limits import check_limits
 def warnings(study: StudySpec) -> list[str]:
     """What is allowed and rarely meant: too few seeds for any verdict on the training study."""
     seeds = {run.seed for run in study.compared(["batch"])}
-    needed = min(claim.rule.min_seeds for claim in load_claims() if claim.rule.min_seeds > 1)
+    needed = min(claim.min_seeds for claim in load_claims() if claim.group == "empirical")
     if "training" not in study.analyze.studies or len(seeds) >= needed:
         return []
-    return [f"{len(seeds)} seeds: every verdict on trainings will be inconclusive, they need {needed} or more"]
+    return [f"{len(seeds)} seeds: every verdict on trainings will be undecided, they need {needed} or more"]
 
 
 def main(argv: list[str] | None = None) -> None:

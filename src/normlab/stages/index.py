@@ -4,6 +4,7 @@ import argparse
 import html
 from pathlib import Path
 
+from normlab.analysis.rules import VERDICTS
 from normlab.figures.bands import BAND
 from normlab.figures.landscape import figure_4
 from normlab.pages.comparisons import level
@@ -12,7 +13,7 @@ from normlab.pages.pictures import Picture
 from normlab.pages.results import Results
 from normlab.pages.sentences import data_sentence, finite_caption
 from normlab.pages.shell import PAGES, page, write_page
-from normlab.pages.verdicts import MEANING, badge, claims_table, tally
+from normlab.pages.verdicts import badge, claims_table, tally
 from normlab.specs.report import ReportSpec
 from normlab.specs.strict import load_section
 from normlab.stages import command
@@ -34,7 +35,7 @@ def body(results: Results, spec: ReportSpec) -> str:
         f'<li><a href="{name}.html">{html.escape(PAGES[name][0])}</a>: {html.escape(PAGES[name][1])}</li>'
         for name in shown
     )
-    legend = "".join(f"<li>{badge(verdict)} {html.escape(meaning)}</li>" for verdict, meaning in MEANING.items())
+    legend = "".join(f"<li>{badge(verdict)} {html.escape(meaning)}</li>" for verdict, meaning in VERDICTS.items())
     return (
         "<h1>How does Batch Normalization help optimization? The paper, measured</h1>\n"
         f"<p>{html.escape(tally(results.claims))} Preset <code>{html.escape(spec.preset)}</code>. "

@@ -6,6 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
+from normlab.analysis.changes import frozen
+from normlab.analysis.rules import load_claims
 from normlab.data.images import load_manifest
 from normlab.figures.landscape import figure_4
 from normlab.specs.parts import family
@@ -42,7 +44,11 @@ def main(argv: list[str] | None = None) -> None:
         for copied in ("claims.json", "metrics.json"):
             shutil.copyfile(reports / copied, folder / copied)
         data = {key: manifest[key] for key in ("title", "official", "counts", "digest")}
-        settings = {"data": data, **{section: params[section] for section in SETTINGS if section in params}}
+        settings = {
+            "data": data,
+            **{section: params[section] for section in SETTINGS if section in params},
+            "frozen": frozen(load_claims()),
+        }
         (folder / "settings.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
         picture = figure_4(shown, params["analyze"]["learning_rate"], eta_min_factor=min(params["probe"]["step_sizes"]))
         picture.savefig(folder / "landscape.png", dpi=110, metadata={"Software": None})

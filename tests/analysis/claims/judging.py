@@ -1,11 +1,17 @@
 """The verdict on one packaged claim of a synthetic study."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from tests.analysis.synthetic import SPEC
+
 from normlab.analysis.cells import Cells
 from normlab.analysis.claims.registry import FUNCTIONS
+from normlab.analysis.paper_cells import paper_numbers
+from normlab.analysis.parts import ClaimFunction
 from normlab.analysis.rules import Claim, load_claims
+from normlab.analysis.statistics import Interval
 from normlab.analysis.verdicts import judge_all
 
 
@@ -15,9 +21,20 @@ def packaged() -> dict[str, Claim]:
     return {claim.id: claim for claim in load_claims()}
 
 
+@cache
+def of_paper(claim_id: str) -> dict[str, Interval]:
+    """The numbers of the paper's own curves, computed once."""
+    return paper_numbers(packaged()[claim_id], FUNCTIONS[claim_id], SPEC)
+
+
+def no_paper(claim: Claim, function: ClaimFunction) -> Mapping[str, Interval]:
+    """As if the paper had no curves."""
+    return {}
+
+
 def verdict(claim_id: str, cells: Cells) -> dict[str, Any]:
     """The entry of claims.json."""
-    (entry,) = judge_all([packaged()[claim_id]], FUNCTIONS, cells)
+    (entry,) = judge_all([packaged()[claim_id]], FUNCTIONS, cells, lambda claim, function: of_paper(claim.id))
     return entry
 
 

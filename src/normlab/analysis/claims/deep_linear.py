@@ -3,16 +3,25 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from normlab.analysis.cells import Cells
-from normlab.analysis.estimates import NotRunError, PerSeed, exact, ratio, scaled, share
+import pandas as pd
+
+from normlab.analysis.cells import Cell, Cells
+from normlab.analysis.estimates import NotRunError, PerSeed, exact, exact_ratio, ratio, scaled, share
 from normlab.analysis.layers import layer_means
-from normlab.analysis.quantities import final_loss, phase_median
-from normlab.analysis.verdicts import Parts
-from normlab.analysis.walks import beta_up_to_rate
+from normlab.analysis.parts import Parts
+from normlab.analysis.quantities import final_loss
+from normlab.analysis.walks import plateau
+from normlab.analysis.windows import Window, fold, in_window, median_in, uncovered
+
+LP = ("l1", "l2", "linf")
 
 
 def plain_has_no_shift(cells: Cells, *, learning_rates: Sequence[float], layers: Sequence[int]) -> Parts:
-    """C8: mean over the run of the cosine between a layer's gradients before and after the earlier layers' update."""
+    """C8: mean over the run of the cosine between a layer's gradients before and after the earlier layers' update.
+
+    Deciding: the least cosine of the plain network over rates and layers; beside it the largest |cosine| of BatchNorm.
+    """
+    points = [(rate, layer) for rate in learning_rates for layer in layers]
 
     def mean_cosine(norm_layer: str, rate: float, layer: int) -> PerSeed:
         table = layer_means(cells.deep_linear(norm_layer, rate), "shift", "cosine")
@@ -21,54 +30,64 @@ def plain_has_no_shift(cells: Cells, *, learning_rates: Sequence[float], layers:
             raise NotRunError(f"no covariate shift of {name}; measured: {', '.join(table.columns)}")
         return exact(table[name])
 
-    return {
-        f"{norm_layer}_{rate:g}_{layer}": partial(mean_cosine, norm_layer, rate, layer)
-        for norm_layer in ("none", "batch")
-        for rate in learning_rates
-        for layer in layers
+    def all_cosines(norm_layer: str) -> pd.DataFrame:
+        return pd.DataFrame({point: mean_cosine(norm_layer, *point).values["value"] for point in points})
+
+    parts: dict[str, Callable[[], PerSeed]] = {
+        "none_least": lambda: exact(all_cosines("none").min(axis=1, skipna=False)),
+        "batch_most": lambda: exact(all_cosines("batch").abs().max(axis=1, skipna=False)),
     }
+    for norm_layer in ("none", "batch"):
+        for rate, layer in points:
+            parts[f"{norm_layer}_{rate:g}_{layer}"] = partial(mean_cosine, norm_layer, rate, layer)
+    return parts
 
 
-def smoother_near_and_far(cells: Cells, *, phase: Sequence[float], late: Sequence[float]) -> Parts:
+def smoother_near_and_far(cells: Cells, *, steps: Window, late: Window, near: Sequence[float]) -> Parts:
     """C12: none/batch of max β over step sizes ≤ the rate (near) and over the paper's whole range (far)."""
 
-    def far(norm_layer: str) -> PerSeed:
-        return phase_median(cells.deep_linear(norm_layer), "landscape", "effective_beta", phase, step_size=None)
+    def over_near(cell: Cell, both: Window) -> PerSeed:
+        return in_window(cell, both, lambda inner, phase: plateau(inner, phase, near))
 
-    def near(norm_layer: str) -> PerSeed:
-        return beta_up_to_rate(cells.deep_linear(norm_layer), phase)
-
-    def limit(norm_layer: str) -> PerSeed:
-        return phase_median(cells.deep_linear(norm_layer), "curvature", "stretch", phase)
+    def against_batch(measure: Callable[[Cell, Window], PerSeed]) -> PerSeed:
+        return fold(cells.deep_linear("none"), cells.deep_linear("batch"), steps, measure)
 
     def edge(norm_layer: str) -> PerSeed:
         cell = cells.deep_linear(norm_layer)
-        return scaled(beta_up_to_rate(cell, late), cell.learning_rate)
+        return scaled(over_near(cell, late), cell.learning_rate).lacking(uncovered((cell,), late))
 
     return {
-        "near": lambda: ratio(near("none"), near("batch")),
-        "far": lambda: ratio(far("none"), far("batch")),
-        "limit": lambda: ratio(limit("none"), limit("batch")),
+        "near": lambda: against_batch(over_near),
+        "far": lambda: against_batch(lambda c, w: median_in(c, "landscape", "effective_beta", w, step_size=None)),
+        "limit": lambda: against_batch(lambda c, w: median_in(c, "curvature", "stretch", w)),
         "edge_none": lambda: edge("none"),
         "edge_batch": lambda: edge("batch"),
     }
 
 
 def lp_ends_lower(cells: Cells) -> Parts:
-    """C15: final losses, ℓ1 against BatchNorm and every ℓp against the plain network."""
+    """C15: final losses, ℓ1 against BatchNorm and every ℓp against BatchNorm and the plain network."""
 
     def end(norm_layer: str) -> PerSeed:
         return final_loss(cells.deep_linear(norm_layer))
 
-    def l1_below() -> PerSeed:
-        fold = ratio(end("l1"), end("batch"))
-        return share(fold.values["high"] < 1)
-
-    def fold(p: str, other: str) -> PerSeed:
+    def against(p: str, other: str) -> PerSeed:
         return ratio(end(p), end(other))
 
-    parts: dict[str, Callable[[], PerSeed]] = {"l1_share": l1_below}
-    for p in ("l1", "l2", "linf"):
-        parts[f"{p}_against_none"] = partial(fold, p, "none")
-        parts[f"{p}_against_batch"] = partial(fold, p, "batch")
+    def l1_below() -> PerSeed:
+        return share(against("l1", "batch").values["high"] < 1)
+
+    def highest(other: str) -> PerSeed:
+        found = pd.DataFrame({p: against(p, other).values["value"] for p in LP})
+        return exact_ratio(found.max(axis=1, skipna=False))
+
+    parts: dict[str, Callable[[], PerSeed]] = {
+        "l1_against_batch": partial(against, "l1", "batch"),
+        "l1_share": l1_below,
+        "highest_against_batch": partial(highest, "batch"),
+        "highest_against_none": partial(highest, "none"),
+    }
+    for p in LP:
+        parts[f"{p}_against_none"] = partial(against, p, "none")
+        parts[f"{p}_against_batch"] = partial(against, p, "batch")
     return parts

@@ -1,7 +1,7 @@
 """Which function measures which claim."""
 
 from normlab.analysis.claims import causal, deep_linear, landscape, shift, smoothness, stability, theory, training
-from normlab.analysis.verdicts import ClaimFunction
+from normlab.analysis.parts import ClaimFunction
 
 FUNCTIONS: dict[str, ClaimFunction] = {
     "C1": training.faster_and_better,

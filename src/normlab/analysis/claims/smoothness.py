@@ -1,6 +1,6 @@
 """Claims about the effective β-smoothness, with the tests for what else could make its curve (paper §3.1; Figure 4c).
 
-The plateau is the median effective β over the last phase. If ‖∇f(w_k) − g‖ ≈ ‖g‖ already at the smallest step
+The plateau is the median effective β over the late window. If ‖∇f(w_k) − g‖ ≈ ‖g‖ already at the smallest step
 η_min, then max_k β_k = 1/η_min whatever the network: halving η_min doubles it. If training sits at the edge of
 stability, ‖Hg‖/‖g‖ (the limit η → 0) is 2/learning rate. The paper's grid starts at half the learning rate, where
 1/η_min and 2/learning rate are one number.
@@ -10,54 +10,67 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import pandas as pd
+
 from normlab.analysis.cells import Cells
-from normlab.analysis.claims.landscape import against_batch
-from normlab.analysis.estimates import NotRunError, PerSeed, difference, exact, ratio, scaled
+from normlab.analysis.claims.landscape import against_batch, at_equal_accuracy, summary
+from normlab.analysis.estimates import NotRunError, PerSeed, difference, exact, exact_ratio, ratio, scaled
 from normlab.analysis.layers import depth_slope
-from normlab.analysis.quantities import at_step, phase_median
-from normlab.analysis.verdicts import Parts
+from normlab.analysis.parts import Parts
+from normlab.analysis.quantities import phase_median, settled
+from normlab.analysis.reversals import reversal
 from normlab.analysis.walks import halved_step
+from normlab.analysis.windows import Window, in_window, median_in, uncovered
 from normlab.tables.frames import select
 
 BOTH = ("none", "batch")
 
 
-def smoother(cells: Cells, *, early: Sequence[float], late: Sequence[float], step_sizes: Sequence[float]) -> Parts:
-    """C11: batch/none of the effective β early; the plateau of each network and what moves it."""
+def smoother(cells: Cells, *, steps: Window, early: Window, late: Window, step_sizes: Sequence[float]) -> Parts:
+    """C11: batch/none of the effective β; the plateau of each network and what moves it."""
     smallest = min(step_sizes)
 
-    def early_fold(probe: str, quantity: str, size: float | None = None) -> PerSeed:
-        fold = against_batch(cells, probe, quantity, early, step_size_in_rates=size)
-        return ratio(exact(dict.fromkeys(fold.values.index, 1.0)), fold)
+    def inverse(found: PerSeed) -> PerSeed:
+        return ratio(exact(dict.fromkeys(found.values.index, 1.0)), found)
+
+    def beta(window: Window, probe: str, quantity: str, size: float | None = None) -> PerSeed:
+        return inverse(against_batch(cells, probe, quantity, window, in_rates=size))
 
     parts: dict[str, Callable[[], PerSeed]] = {
-        "early": lambda: early_fold("landscape", "effective_beta"),
-        "early_limit": lambda: early_fold("curvature", "stretch"),
-        "early_equal_distance": lambda: early_fold("landscape_equal_distance", "effective_beta"),
+        "beta": lambda: beta(steps, "landscape", "effective_beta"),
+        "limit": lambda: beta(steps, "curvature", "stretch"),
+        "equal_distance": lambda: beta(steps, "landscape_equal_distance", "effective_beta"),
+        "equal_accuracy": lambda: inverse(at_equal_accuracy(cells, summary("effective_beta"))),
+        "early": lambda: beta(early, "landscape", "effective_beta"),
+        "early_limit": lambda: beta(early, "curvature", "stretch"),
     }
     for size in (smallest / 2, *step_sizes):
-        parts[f"early_at_{size:g}"] = partial(early_fold, "landscape", "beta", size)
+        parts[f"at_{size:g}"] = partial(beta, steps, "landscape", "beta", size)
 
     def late_in_rates(norm_layer: str, probe: str, quantity: str, factor: float = 1.0) -> PerSeed:
         cell = cells.vgg(norm_layer)
-        found = phase_median(cell, probe, quantity, late, step_size=None)
-        return scaled(found, factor * cell.learning_rate)
+        found = scaled(median_in(cell, probe, quantity, late, step_size=None), factor * cell.learning_rate)
+        return found.lacking(uncovered((cell,), late))
 
     def halved(norm_layer: str) -> PerSeed:
-        return halved_step(cells.vgg(norm_layer), late, step_sizes)
+        cell = cells.vgg(norm_layer)
+        found = in_window(cell, late, lambda inner, phase: halved_step(inner, phase, step_sizes))
+        return PerSeed(found.values, "ratio").lacking(uncovered((cell,), late))
 
     for norm_layer in BOTH:
         parts[f"halved_{norm_layer}"] = partial(halved, norm_layer)
         parts[f"plateau_{norm_layer}"] = partial(late_in_rates, norm_layer, "landscape", "effective_beta", smallest)
         parts[f"stretch_{norm_layer}"] = partial(late_in_rates, norm_layer, "curvature", "stretch")
         parts[f"sharpness_{norm_layer}"] = partial(late_in_rates, norm_layer, "curvature", "top_eigenvalue")
-        parts[f"rate_moved_{norm_layer}"] = partial(rate_moved, cells, norm_layer, late)
+        parts[f"rate_moved_{norm_layer}"] = partial(rate_moved, cells, norm_layer, (0.7, 1.0))
     parts["same_function"] = lambda: same_function(cells)
     return parts
 
 
 def rate_moved(cells: Cells, norm_layer: str, phase: Sequence[float]) -> PerSeed:
     """Plateau × learning rate, at the neighboring rate over that at the usual one: 1 if the plateau follows c/rate.
+
+    Runs at another rate may be shorter: the plateau of each is that of a fraction (a, b] of its own updates.
 
     Raises:
         NotRunError: the normalizer was run at one rate only.
@@ -94,22 +107,44 @@ def same_function(cells: Cells) -> PerSeed:
     return ratio(*sides)
 
 
-def rougher_at_start(cells: Cells, *, steps: int) -> Parts:
-    """C24: batch/none at step 0 and at the last probed step ≤ `steps`; growth of the gradient with depth."""
-    quantities = {
-        "shift": ("shift", "l2", {}),
-        "distance": ("landscape", "gradient_distance_high", {"step_size": None}),
-        "beta": ("landscape", "effective_beta", {"step_size": None}),
+def rougher_at_start(cells: Cells) -> Parts:
+    """C24: the step at which batch/none falls below 1 to stay, and the ratio at step 0; growth of the gradient."""
+
+    def walked(quantity: str) -> pd.DataFrame:
+        pair = (settled(cells.vgg(n), "landscape", quantity, step_size=None) for n in ("batch", "none"))
+        return by_step(*pair)
+
+    def shifted() -> pd.DataFrame:
+        rows = [settled(cells.vgg(n), "shift", "l2") for n in ("batch", "none")]
+        layers = [by_step(*(part[part["layer"] == layer] for part in rows)) for layer in rows[0]["layer"].unique()]
+        return pd.concat(layers).groupby(["seed", "step"])["value"].median().dropna().reset_index()
+
+    measures: dict[str, Callable[[], pd.DataFrame]] = {
+        "distance": lambda: walked("gradient_distance_high"),
+        "beta": lambda: walked("effective_beta"),
+        "shift": shifted,
     }
 
-    def fold(name: str, step: int) -> PerSeed:
-        probe, quantity, conditions = quantities[name]
-        sides = (at_step(cells.vgg(n), probe, quantity, step, **conditions) for n in ("batch", "none"))
-        return ratio(*sides)
+    def at_start(rows: Callable[[], pd.DataFrame]) -> PerSeed:
+        found = rows()
+        found = found[found["step"] == 0]
+        if not len(found):
+            raise NotRunError("nothing was measured at step 0 of both networks")
+        return exact_ratio(found.set_index("seed")["value"])
+
+    def turned(rows: Callable[[], pd.DataFrame]) -> PerSeed:
+        return reversal(rows(), cells.vgg("batch").horizons)
 
     parts: dict[str, Callable[[], PerSeed]] = {}
-    for name in quantities:
-        parts[f"start_{name}"] = partial(fold, name, 0)
-        parts[f"later_{name}"] = partial(fold, name, steps)
+    for name, rows in measures.items():
+        parts[f"reversal_{name}"] = partial(turned, rows)
+        parts[f"start_{name}"] = partial(at_start, rows)
     parts["depth_slope"] = lambda: difference(depth_slope(cells.vgg("batch")), depth_slope(cells.vgg("none")))
     return parts
+
+
+def by_step(top: pd.DataFrame, bottom: pd.DataFrame) -> pd.DataFrame:
+    """top/bottom at every step that a seed has in both: columns seed, step, value."""
+    sides = (rows.set_index(["seed", "step"])["value"] for rows in (top, bottom))
+    joined = pd.concat(sides, axis=1, join="inner", keys=["top", "bottom"])
+    return (joined["top"] / joined["bottom"]).rename("value").dropna().reset_index()

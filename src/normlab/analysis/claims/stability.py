@@ -1,16 +1,23 @@
 """Claims about how much activations move in training (paper §2.1, §3.3, App. B; Figures 1c, 2, 6, 8).
 
-Units are those after the normalizer and before the ReLU. S_μ and S_σ² are means over the run of |Δμ| and |Δσ²| between
-successive probed steps of the even schedule; the suffix `_1` means one training step instead. Scale-free: |Δμ|/σ, W₁/σ.
+S_μ and S_σ² are means over a window of |Δμ| and |Δσ²| between successive probed steps of the even schedule; the suffix
+`_1` means one training step instead. Scale-free: |Δμ|/σ, W₁/σ. Two taps: after the normalizer (where the paper's
+figures look; the mean over a batch is then β by construction with BatchNorm), and at the convolution's output on one
+fixed batch, where nothing is fixed by construction (names that end in `_conv`).
 """
 
+import re
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from normlab.analysis.cells import Cells
-from normlab.analysis.estimates import PerSeed, exact
-from normlab.analysis.layers import geometric_mean, layer_ratios, smallest
-from normlab.analysis.quantities import layer_at_depth
-from normlab.analysis.verdicts import Parts
+import pandas as pd
+
+from normlab.analysis.cells import Cell, Cells
+from normlab.analysis.estimates import PerSeed, exact_ratio
+from normlab.analysis.layers import geometric_mean, smallest
+from normlab.analysis.parts import Parts
+from normlab.analysis.quantities import common_layers, layer_at_depth
+from normlab.analysis.windows import layer_folds, uncovered
 
 MOVES = {
     "mean": "mean_abs_change",
@@ -21,35 +28,86 @@ MOVES = {
     "variance_1": "variance_abs_change_1",
     "relative_mean_1": "relative_mean_change_1",
 }
+CONVOLUTION = "_conv"
+AT_CONVOLUTION = ("relative_mean_conv", "wasserstein_conv", "mean_conv", "variance_conv")
+FIXED = "activations_fixed"  # the probe on one batch for the whole run, at both taps
+PAPER_DEPTH = 13  # normalized layers of the paper's network, as its figures number them
 
 
-def plain_as_stable(cells: Cells) -> Parts:
+def moves(top: Cell, bottom: Cell, name: str, window: Sequence[int]) -> pd.DataFrame:
+    """top/bottom of one of `MOVES`, with or without `_conv`: a row a seed, a column a layer.
+
+    Raises:
+        NotRunError: the cells have no layer with that tap in common.
+    """
+    quantity = MOVES[name.removesuffix(CONVOLUTION)]
+    if not name.endswith(CONVOLUTION):
+        return layer_folds(top, bottom, "activations", quantity, window)
+    normalizers = common_layers([top, bottom], "activations", quantity)
+    layers = [layer for layer in common_layers([top, bottom], FIXED, quantity) if layer not in normalizers]
+    return layer_folds(top, bottom, FIXED, quantity, window, layers)
+
+
+def paper_layers(ratios: pd.DataFrame, numbers: Sequence[int]) -> tuple[pd.DataFrame, str]:
+    """The columns of the layers that the paper numbers; of a network with fewer, those at the same relative depth.
+
+    The second value says what such a network lacks.
+    """
+    layers = [str(layer) for layer in ratios.columns]
+    by_number = {int(found.group()): layer for layer in layers if (found := re.search(r"\d+$", layer))}
+    if set(numbers) <= set(by_number):
+        return ratios[[by_number[number] for number in numbers]], ""
+    chosen = dict.fromkeys(layer_at_depth(layers, number / PAPER_DEPTH) for number in numbers)
+    return ratios[list(chosen)], f"{len(layers)} of {PAPER_DEPTH} normalized layers"
+
+
+def layer_count(cell: Cell) -> int:
+    """How many weight layers the cell's network has before its classifier.
+
+    Raises:
+        NotRunError: no layer of it was measured.
+    """
+    names = {re.search(r"\d+$", str(layer)) for layer in cell.rows("gradients", "layer_grad_norm")["layer"].unique()}
+    return max((int(found.group()) for found in names if found), default=0)
+
+
+def plain_as_stable(cells: Cells, *, steps: Sequence[int]) -> Parts:
     """C3: none over batch, geometric mean over layers."""
 
-    def measure(quantity: str) -> PerSeed:
-        return geometric_mean(layer_ratios(cells.vgg("none"), cells.vgg("batch"), "activations", quantity))
+    def measure(name: str) -> PerSeed:
+        pair = cells.vgg("none"), cells.vgg("batch")
+        return geometric_mean(moves(*pair, name, steps)).lacking(uncovered(pair, steps))
 
-    return {name: partial(measure, quantity) for name, quantity in MOVES.items()}
-
-
-def noisy_less_stable(cells: Cells) -> Parts:
-    """C5: noisy BatchNorm over none, the smallest ratio of any layer ("all layers", "any layer")."""
-
-    def measure(quantity: str) -> PerSeed:
-        return smallest(layer_ratios(cells.vgg("noisy_batch"), cells.vgg("none"), "activations", quantity))
-
-    return {name: partial(measure, quantity) for name, quantity in MOVES.items()}
+    return {name: partial(measure, name) for name in (*AT_CONVOLUTION, *MOVES)}
 
 
-def lp_shifts_more(cells: Cells, *, depth: float) -> Parts:
-    """C17: ℓp over none at the layer of the given relative depth (the paper's #11 of 13)."""
+def noisy_less_stable(cells: Cells, *, steps: Sequence[int], layers: Sequence[int]) -> Parts:
+    """C5: noisy BatchNorm over none, the smallest ratio of the paper's layers."""
 
-    def measure(p: str, quantity: str) -> PerSeed:
-        ratios = layer_ratios(cells.vgg(p), cells.vgg("none"), "activations", quantity)
-        return exact(ratios[layer_at_depth(list(ratios.columns), depth)], floor=0.0)
+    def measure(name: str) -> PerSeed:
+        pair = cells.vgg("noisy_batch"), cells.vgg("none")
+        ratios, lacks = paper_layers(moves(*pair, name, steps), layers)
+        return smallest(ratios).lacking(lacks).lacking(uncovered(pair, steps))
 
-    return {
-        f"{p}_{name}": partial(measure, p, MOVES[name])
-        for p in ("l1", "l2", "linf")
-        for name in ("relative_mean", "wasserstein", "mean", "variance")
-    }
+    return {name: partial(measure, name) for name in (*MOVES, *AT_CONVOLUTION)}
+
+
+def lp_shifts_more(cells: Cells, *, steps: Sequence[int], layer: int) -> Parts:
+    """C17: ℓp over none at one of the paper's layers, the least of the three ℓp, and each of them."""
+
+    def ratios(p: str, name: str) -> PerSeed:
+        pair = cells.vgg(p), cells.vgg("none")
+        found, lacks = paper_layers(moves(*pair, name, steps), (layer,))
+        return exact_ratio(found.iloc[:, 0]).lacking(lacks).lacking(uncovered(pair, steps))
+
+    def least(name: str) -> PerSeed:
+        found = [ratios(p, name) for p in ("l1", "l2", "linf")]
+        table = pd.DataFrame({i: one.values["value"] for i, one in enumerate(found)})
+        return smallest(table.dropna(how="all")).lacking(found[0].lacks)
+
+    parts: dict[str, Callable[[], PerSeed]] = {}
+    for name in ("relative_mean_conv", "wasserstein_conv", "relative_mean", "wasserstein"):
+        parts[name] = partial(least, name)
+        for p in ("l1", "l2", "linf"):
+            parts[f"{p}_{name}"] = partial(ratios, p, name)
+    return parts

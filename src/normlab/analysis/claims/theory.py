@@ -5,12 +5,16 @@ number is the largest share of failures of any seed, without an interval; how of
 training is a share by seed like any other quantity.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+
+import pandas as pd
 
 from normlab.analysis.cells import Cells
 from normlab.analysis.estimates import PerSeed, exact, worst
+from normlab.analysis.parts import Parts
 from normlab.analysis.shares import failures, shares
-from normlab.analysis.verdicts import Parts
 
 
 def theorem_4_1(cells: Cells) -> Parts:
@@ -69,12 +73,16 @@ def observation_4_3_and_lemma_4_5(cells: Cells) -> Parts:
 
 
 def assumptions_hold(cells: Cells) -> Parts:
-    """C22: shares of (layer, unit, step) of trained networks in which an assumption is true."""
+    """C22: shares of (layer, unit, step) of trained networks in which an assumption is true.
+
+    ⟨g, ŷ⟩ = ∂L/∂γ: once γ is near a stationary point it is positive about as often as not, whatever the network. So it
+    takes no part in the deciding number, and is shown as well at step 0, where γ has not been trained.
+    """
     quantities = {
-        "overlap": ("theorem_4_2", "overlap_positive"),
         "curvature": ("theorem_4_2", "curvature_v_nonnegative"),
         "gamma": ("theorem_4_1", "gamma_at_most_sigma"),
         "weights": ("theorem_4_4", "weight_gradient_bound"),
+        "overlap": ("theorem_4_2", "overlap_positive"),
         "weights_with_bias": ("theorem_4_4", "weight_gradient_bound_with_bias"),
         "gradient_shrinks": ("theorem_4_1", "v_at_most_g"),
         "usable": ("units", "usable"),
@@ -83,4 +91,13 @@ def assumptions_hold(cells: Cells) -> Parts:
     def trained(statement: str, quantity: str) -> PerSeed:
         return exact(shares(cells, "checkpoint", statement, quantity))
 
-    return {name: partial(trained, statement, quantity) for name, (statement, quantity) in quantities.items()}
+    def weakest() -> PerSeed:
+        found = {name: trained(*quantities[name]).values["value"] for name in ("curvature", "gamma", "weights")}
+        return exact(pd.DataFrame(found).min(axis=1, skipna=False))
+
+    def overlap_at_start() -> PerSeed:
+        start = cells.theory[cells.theory["step"] == 0] if "step" in cells.theory else cells.theory
+        return exact(shares(replace(cells, theory=start), "checkpoint", *quantities["overlap"]))
+
+    parts: dict[str, Callable[[], PerSeed]] = {"weakest": weakest, "overlap_at_start": overlap_at_start}
+    return {**parts, **{name: partial(trained, *found) for name, found in quantities.items()}}
