@@ -105,6 +105,8 @@ class DlnSpec:
             require(fits, f"dln.{key}", f"must be a multiple of probe_every ({self.probe_every})", value)
         for key in ("seeds", "step_sizes", "distances", "shift_layers", "activation_layers"):
             _require_distinct(f"dln.{key}", getattr(self, key))
+        sizes = (*self.step_sizes, *self.extra_step_sizes)
+        require(len(set(sizes)) == len(sizes), "dln.extra_step_sizes", "each size once, with step_sizes", list(sizes))
         for key in ("step_sizes", "extra_step_sizes", "distances", "relative_steps"):
             for size in getattr(self, key):
                 require(math.isfinite(size) and size > 0, f"dln.{key}", "each must be a positive number", size)
