@@ -75,6 +75,18 @@ def load_manifest(folder: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: not a manifest: {error}") from None
 
 
+def _check_manifest(manifest: Any, path: Path) -> None:
+    wanted = "expected names of classes, and a mean and a positive deviation for each of 3 channels"
+    try:
+        numbers = np.array([manifest["mean"], manifest["std"]], dtype=np.float64)
+        whole = numbers.shape == (2, 3) and np.isfinite(numbers).all() and (numbers[1] > 0).all()
+        whole = whole and all(isinstance(name, str) for name in manifest["classes"])
+    except (KeyError, TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise InputError(f"{path}: not a manifest: {wanted}")
+
+
 def load_images(folder: str | Path, split: str, device: str | torch.device = "cpu") -> ImageSplit:
     """A split of the prepared data set in `folder`, moved to `device` once and kept there.
 
@@ -89,6 +101,7 @@ def load_images(folder: str | Path, split: str, device: str | torch.device = "cp
     if split not in SPLITS:
         raise InputError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
     manifest = load_manifest(folder)
+    _check_manifest(manifest, Path(folder) / "manifest.json")
     images = _load_array(Path(folder) / f"{split}_images.npy")
     labels = _load_array(Path(folder) / f"{split}_labels.npy")
     if images.dtype != np.uint8 or images.shape[1:] != (3, SIZE, SIZE):

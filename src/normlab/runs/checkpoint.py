@@ -54,8 +54,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         ValueError: the file is not a checkpoint.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return Checkpoint(**state)
+        checkpoint = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+        if not _is_whole(checkpoint):
+            raise TypeError
+        return checkpoint
     except FileNotFoundError:
         raise
     except Exception as error:
@@ -65,6 +67,12 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 def portable(checkpoint: Checkpoint) -> Checkpoint:
     """The checkpoint as it would be read back from its file: apart from the training that it was taken from."""
     return Checkpoint(**_portable(vars(checkpoint)))
+
+
+def _is_whole(checkpoint: Checkpoint) -> bool:
+    kinds = {"step": int, "spec": dict, "model": dict, "optimizer": dict}
+    fields = all(isinstance(getattr(checkpoint, name), kind) for name, kind in kinds.items())
+    return fields and all(isinstance(tensor, Tensor) for tensor in checkpoint.model.values())
 
 
 def _portable(value: Any) -> Any:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -12,7 +11,8 @@ from normlab.runs.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
 from normlab.runs.networks import build_network
 from normlab.runs.training import History
 from normlab.specs.strict import InputError
-from normlab.specs.training import RunSpec, TrainSpec
+from normlab.specs.training import RunSpec, TrainSpec, checkpoint_file
+from normlab.tables.summaries import POINT, read_summary
 
 
 def write_run(
@@ -61,8 +61,10 @@ def read_run(folder: Path, train: TrainSpec) -> RunSpec:
     Raises:
         InputError: `summary.json` is missing or none, the settings are others, or a checkpoint is missing.
     """
-    summary = _load_summary(folder)
-    run = _run_of(summary, train, folder)
+    summary = read_summary(folder / "summary.json")
+    point = {key: summary["spec"][key] for key in POINT}
+    variant = summary["spec"].get("variant", "")
+    run = RunSpec(**point, train=train.varied(variant, str(folder / "summary.json")), variant=variant)
     if summary["spec"] != json.loads(json.dumps(run.as_dict())):
         raise InputError(f"{folder}: was trained under other settings than `train` has now; run the train stage again")
     read_steps(folder, run)
@@ -75,7 +77,7 @@ def read_steps(folder: Path, run: RunSpec) -> tuple[int, ...]:
     Raises:
         InputError: one of them is missing.
     """
-    summary = _load_summary(folder)
+    summary = read_summary(folder / "summary.json")
     reason = run.train.why_not_whole(summary["checkpoints"], summary["diverged_at"])
     if reason:
         raise InputError(f"{folder / 'summary.json'}: {reason}; run the train stage again")
@@ -119,11 +121,30 @@ def load_trained(
     Raises:
         InputError: a file is missing or unreadable, or belongs to another spec.
     """
-    if step not in run.train.reached(_load_summary(folder)["diverged_at"]):
+    if step not in run.train.reached(read_summary(folder / "summary.json")["diverged_at"]):
         return None
     model = build_network(run, num_classes, device)
-    model.load_state_dict(read_checkpoint(run, folder, step).model)
+    restore(model, None, read_checkpoint(run, folder, step), run)
     return model.double().train()
+
+
+def restore(model: nn.Module, optimizer: torch.optim.Optimizer | None, checkpoint: Checkpoint, run: RunSpec) -> None:
+    """Put `model`, and `optimizer` if there is one, into the state of `checkpoint`.
+
+    Raises:
+        ValueError: the checkpoint was written under another spec than `run`.
+        InputError: its weights are not those of the network.
+    """
+    if checkpoint.spec != run.as_dict():
+        raise ValueError(f"checkpoint of step {checkpoint.step} belongs to {checkpoint.spec}, not to {run.as_dict()}")
+    try:
+        model.load_state_dict(checkpoint.model)
+        if optimizer is not None:
+            optimizer.load_state_dict(checkpoint.optimizer)
+            optimizer.zero_grad(set_to_none=True)
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError):  # what torch raises, by what is wrong
+        file = checkpoint_file(checkpoint.step)
+        raise InputError(f"{file}: does not fit the network of {run.name}; run the train stage again") from None
 
 
 def _check_files(folder: Path, steps: Iterable[int]) -> None:
@@ -135,25 +156,3 @@ def _check_files(folder: Path, steps: Iterable[int]) -> None:
             f"{missing[0]}: no such file; {len(wanted) - len(missing)} of {len(wanted)} checkpoints are there; run the "
             "train stage again"
         )
-
-
-def _run_of(summary: dict[str, Any], train: TrainSpec, folder: Path) -> RunSpec:
-    try:
-        point = {key: summary["spec"][key] for key in ("network", "norm_layer", "learning_rate", "seed")}
-        text = str(summary["spec"].get("variant", ""))
-    except (KeyError, TypeError, AttributeError):
-        raise InputError(f"{folder / 'summary.json'}: not the summary of a training run") from None
-    return RunSpec(**point, train=train.varied(text, str(folder / "summary.json")), variant=text)
-
-
-def _load_summary(folder: Path) -> dict[str, Any]:
-    path = folder / "summary.json"
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; expected the output folder of a training run") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON: {error}") from None
-    if not isinstance(summary, dict) or not {"spec", "diverged_at", "checkpoints"} <= set(summary):
-        raise InputError(f"{path}: not the summary of a training run")
-    return summary

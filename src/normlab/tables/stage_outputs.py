@@ -15,6 +15,7 @@ from normlab.specs.strict import InputError
 from normlab.specs.training import RunSpec
 from normlab.tables.frames import HISTOGRAM_COLUMNS, as_categories, read_parquet
 from normlab.tables.rows import COLUMNS
+from normlab.tables.summaries import read_summary
 
 
 def read_training_study(
@@ -144,16 +145,11 @@ def _melt(frame: pd.DataFrame, keys: dict[str, object], probe: str) -> pd.DataFr
 
 
 def _summary(path: Path, run: RunSpec, keys: dict[str, object]) -> pd.DataFrame:
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run `dvc repro`, or take the run out of the grid") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON: {error}") from None
+    summary = read_summary(path)
     if summary["spec"] != json.loads(json.dumps(run.as_dict())):
         raise InputError(f"{path}: the run was trained under other settings than `train` and `grid` now say")
     diverged_at = summary["diverged_at"]
-    if reason := run.train.why_not_whole(summary.get("checkpoints", []), diverged_at):
+    if reason := run.train.why_not_whole(summary["checkpoints"], diverged_at):
         raise InputError(f"{path}: {reason}; run `dvc repro`")
     values = {
         "steps": run.train.steps,

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from normlab.specs.grid import planned_runs
 from normlab.specs.strict import build, load_params
 from normlab.specs.training import TrainSpec
+from normlab.tables.summaries import read_summary
 
 MAX_POINTS = 500
 FORMAT = 2  # part of every key: a change of what is published publishes everything anew
@@ -138,7 +139,7 @@ def _trainings(root: Path, params: dict[str, Any]) -> Iterator[TrackedRun]:
         files = tuple(path for path in (folder / "summary.json", *tables, probes) if path.exists())
         if folder / "summary.json" not in files:
             continue
-        summary = json.loads((folder / "summary.json").read_text())
+        summary = read_summary(folder / "summary.json")
         trained = replace(run, train=build(TrainSpec, summary["spec"]["train"], str(folder / "summary.json")))
         point = {key: value for key, value in run.keys.items() if key != "study" and value != ""}
         settings = point | {"parameters": summary["parameters"]} | flatten({"train": trained.settings["train"]})

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from normlab.data.images import Batches
 from normlab.nn.structure import read_structure
 from normlab.probes import covariate_shift
 from normlab.runs.checkpoint import Checkpoint
-from normlab.runs.finished import read_checkpoint
+from normlab.runs.finished import read_checkpoint, restore
 from normlab.runs.networks import build_network, build_optimizer
 from normlab.runs.training import cross_entropy, train_step
 from normlab.seeding import seed_all
@@ -53,19 +52,6 @@ def probe_run(
         probes.measure(read_checkpoint(run, folder, step))
         on_step(step)
     return probes
-
-
-def restore(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint, run: RunSpec) -> None:
-    """Put `model` and `optimizer` into the state of `checkpoint`.
-
-    Raises:
-        ValueError: the checkpoint was written under another spec than `run`.
-    """
-    if checkpoint.spec != run.as_dict():
-        raise ValueError(f"checkpoint of step {checkpoint.step} belongs to {checkpoint.spec}, not to {run.as_dict()}")
-    model.load_state_dict(checkpoint.model)
-    optimizer.load_state_dict(checkpoint.optimizer)
-    optimizer.zero_grad(set_to_none=True)
 
 
 class RunProbes:
