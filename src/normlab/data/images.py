@@ -127,9 +127,10 @@ def load_held_out(folder: str | Path, device: str | torch.device = "cpu") -> Ima
 
 def _load_array(path: Path) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: not a readable array: {' '.join(str(error).split())}") from None
+        # mapped first, so that a header that announces more than the file has takes no memory
+        return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+    except Exception as error:  # the header is text that numpy evaluates: damaged, it fails in any way
+        raise InputError(f"{path}: not a readable array: {' '.join(str(error).split())[:200]}") from None
 
 
 class Batches:

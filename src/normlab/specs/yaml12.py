@@ -68,7 +68,7 @@ def load_yaml(path: str | Path, *, unambiguous: bool = False) -> Any:
         return yaml.load(text, Loader=_Loader)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; expected a parameter file such as presets/quick.yaml") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2026-13-45 is a ValueError
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
 
 
