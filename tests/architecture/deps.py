@@ -71,8 +71,8 @@ def _needed(name: str, notebooks: bool) -> frozenset[Path]:
 def dependencies(stage: dict[str, Any]) -> list[str]:
     """The `deps` below src/ that the stage has to have, sorted: files, and folders for several files of one room."""
     found, files = set(), needed(stage)
-    # the check takes two seconds and its output is always the same: it may depend on all sections and parts
-    for folder in (*FOLDERS, "specs", "nn") if program(stage) == CHECK else FOLDERS:
+    # the check takes two seconds and its output is always the same: it may depend on all sections
+    for folder in (*FOLDERS, "specs") if program(stage) == CHECK else FOLDERS:
         inside = {path for path in files if SOURCE / "normlab" / folder in path.parents}
         if len(inside) > 2:
             found.add(f"src/normlab/{folder}")

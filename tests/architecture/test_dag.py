@@ -142,7 +142,14 @@ def test_stages_can_be_cached_and_rerun(name: str) -> None:
     assert not [path for path in (*stage.get("outs", []), *_deps(name)) if str(path).startswith("/")]
 
 
+def test_no_part_of_a_command_is_empty() -> None:
+    # DVC wraps long commands in dvc.lock, where two spaces become one: the stage would look changed for ever
+    entries = load_yaml(ROOT / "runs.yaml")
+    assert all(text for name in ("runs", "dln_cells") for entry in entries[name].values() for text in entry.values())
+    assert not [name for name, stage in STAGES.items() if "  " in settings(stage)["cmd"].strip()]
+
+
 def test_the_check_sees_all_sections_and_parts() -> None:
     assert program(STAGES["check"]) == CHECK
-    assert {"src/normlab/specs", "src/normlab/nn"} <= set(dependencies(STAGES["check"]))
+    assert "src/normlab/specs" in dependencies(STAGES["check"])
     assert {"params.yaml", "runs.yaml", "parts"} <= set(_deps("check"))

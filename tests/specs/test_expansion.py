@@ -40,13 +40,13 @@ def test_every_run_has_its_arguments_and_its_own_files(root: Path) -> None:
     entries = yaml.safe_load((root / "runs.yaml").read_text())
     assert list(entries["runs"]) == [run.name for run in study.runs]
     assert entries["runs"]["vgg11-batch-0.5-0"] == {
-        "arguments": "--network vgg11 --norm-layer batch --learning-rate 0.5 --seed 0",
+        "train": "--network vgg11 --norm-layer batch --learning-rate 0.5 --seed 0",
+        "read": "--run models/runs/vgg11-batch-0.5-0",
         "network": "parts/network/vgg",
         "normalizer": "parts/normalizer/batch",
-        "packages": "",
     }
     own = entries["runs"]["vgg11-my_layers.rms-0.1-0-weight_decay=0.0004"]
-    assert own["arguments"].endswith(
+    assert own["train"].endswith(
         "--norm-layer my_layers:rms --learning-rate 0.1 --seed 0 --variant weight_decay=0.0004"
     )
     linked = {path.name: path.resolve() for path in (root / own["normalizer"]).iterdir()}
@@ -54,7 +54,7 @@ def test_every_run_has_its_arguments_and_its_own_files(root: Path) -> None:
     batch = [path.resolve().relative_to(QUICK.parents[1]) for path in (root / "parts/normalizer/batch").iterdir()]
     assert batch == [Path("src/normlab/nn/normalizers/batch.py")]
     assert list(entries["assumption_runs"]) == ["vgg11-batch-0.1-0", "vgg11-batch-0.1-1"]
-    assert entries["dln_cells"]["batch-1e-06"] == {"arguments": "--norm-layer batch --learning-rate 1e-06"}
+    assert entries["dln_cells"]["batch-1e-06"] == {"train": "--norm-layer batch --learning-rate 1e-06"}
 
 
 def test_runs_that_keep_few_checkpoints_keep_those_that_other_stages_read(root: Path) -> None:
@@ -63,9 +63,9 @@ def test_runs_that_keep_few_checkpoints_keep_those_that_other_stages_read(root: 
     entries = expand(few, root).entries
     assert entries["runs"] == {}
     assert list(entries["measured_runs"]) == list(expand(study, root).entries["runs"])
-    assert entries["measured_runs"]["vgg11-batch-0.1-0"]["keep"] == "--keep 0 200"
-    assert entries["measured_runs"]["vgg11-none-0.1-1"]["keep"] == "--keep 200"
-    assert entries["measured_runs"]["vgg11-none-0.5-0"]["keep"] == ""
+    assert entries["measured_runs"]["vgg11-batch-0.1-0"]["train"].endswith(" --seed 0 --keep 0 200")
+    assert entries["measured_runs"]["vgg11-none-0.1-1"]["train"].endswith(" --seed 1 --keep 200")
+    assert entries["measured_runs"]["vgg11-none-0.5-0"]["train"].endswith(" --seed 0")
     assert {run.stage(program) for run in plan(few.grid[1:2], few.train) for program in ("train", "probe")} == {
         "measure@vgg11-none-0.5-0",
         "measure@vgg11-batch-0.5-0",
@@ -78,7 +78,8 @@ def test_a_part_of_an_installed_package_is_a_version(root: Path) -> None:
     version = torchvision.__version__.partition("+")[0]
     expansion = expand(_study(_own("none", "torchvision.models:resnet18")), root)
     entry = expansion.entries["runs"]["torchvision.models.resnet18-none-0.1-0"]
-    assert entry["packages"] == f"--package torchvision=={version}"
+    assert entry["train"].endswith(f" --seed 0 --package torchvision=={version}")
+    assert entry["read"] == f"--run models/runs/torchvision.models.resnet18-none-0.1-0 --package torchvision=={version}"
     write(expansion, root)
     assert (root / entry["network"] / "requirement.txt").read_text() == f"torchvision=={version}\n"
     check(expansion, root)

@@ -66,15 +66,16 @@ def expand(study: StudySpec, root: Path) -> Expansion:
     runs, measured = _entries(study.runs, parts), {}
     if study.train.checkpoints == "few":  # train and probe in one process, which keeps what other stages look at
         for run in study.runs:
+            entry = runs.pop(run.name)
             kept = sorted({step for some, steps in looked_at.values() if run in some for step in steps})
-            keep = f"--keep {' '.join(map(str, kept))}" if kept else ""
-            measured[run.name] = {**runs.pop(run.name), "keep": keep}
+            keep = f" --keep {' '.join(map(str, kept))}" if kept else ""
+            measured[run.name] = {**entry, "train": entry["train"] + keep}
     entries = {
         "runs": runs,
         "measured_runs": measured,
         **{name: _entries(some, parts) for name, (some, _) in looked_at.items()},
         "dln_cells": {
-            f"{norm_layer}-{rate}": {"arguments": f"--norm-layer {norm_layer} --learning-rate {rate}"}
+            f"{norm_layer}-{rate}": {"train": f"--norm-layer {norm_layer} --learning-rate {rate}"}
             for norm_layer, rate in study.dln_grid.cells
         },
         "pages": list(study.report.notebooks),
@@ -129,13 +130,16 @@ def _entries(runs: Iterable[RunSpec], parts: dict[str, Source]) -> dict[str, dic
 
 
 def _entry(run: RunSpec, parts: dict[str, Source]) -> dict[str, str]:
-    options = f"--network {run.network} --norm-layer {run.norm_layer}"
-    options += f" --learning-rate {run.learning_rate} --seed {run.seed}"
-    options += f" --variant {run.variant}" if run.variant else ""
+    """The arguments that make a run, those that read it, and the folders of its network and normalizer.
+
+    None is empty: DVC cannot tell whether a command has one space or two where it wraps the line.
+    """
     folders: dict[str, str] = {kind: _folder(name, kind) for name, kind in _parts_of(run)}
     packages = dict.fromkeys(parts[folder].requirement for folder in folders.values())
-    required = " ".join(f"--package {package}" for package in packages if package)
-    return {"arguments": options, **folders, "packages": required}
+    required = "".join(f" --package {package}" for package in packages if package)
+    point = f"--network {run.network} --norm-layer {run.norm_layer} --learning-rate {run.learning_rate}"
+    point += f" --seed {run.seed}" + (f" --variant {run.variant}" if run.variant else "")
+    return {"train": point + required, "read": f"--run models/runs/{run.name}{required}", **folders}
 
 
 def _stale_parts(expansion: Expansion, root: Path) -> list[str]:
