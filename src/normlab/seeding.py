@@ -17,6 +17,7 @@ STREAMS = {
     "noise": "(step) Dropout and noisy BatchNorm in training update `step`, and in probes that repeat it",
     "test_noise": "(step) noisy BatchNorm where it is tested with its noise",
     "probe": "(step) random directions of the landscape walks",
+    "relative_probe": "(step) random directions of the walks with one ‖Δw‖/‖w‖ for all layers",
     "eigenvalue": "(step), deep linear: () start vectors of the Lanczos iteration",
     "units": "(), deep linear: (layer) units whose activations are followed",
     "dln-inputs": "inputs of the deep linear problem",

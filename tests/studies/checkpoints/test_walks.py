@@ -102,6 +102,23 @@ def test_relative_steps_do_not_see_the_scale_in_front_of_a_normalizer() -> None:
     assert losses[0][1] != pytest.approx(losses[1][1], rel=1e-2)
 
 
+def test_random_relative_steps_have_the_share_and_not_the_gradients_direction() -> None:
+    rows, model, batch = _walks(replace(SPEC, relative_steps=(0.01, 0.1), random_directions=True))
+    draws = torch.Generator().manual_seed(3)
+    random, gradient = relative_direction(model, batch, draws), relative_direction(model, batch)
+    for w, u, g in zip(model.parameters(), random, gradient, strict=True):
+        if w.ndim > 1:
+            assert u.norm().item() == pytest.approx(w.norm().item(), rel=1e-12)
+            assert abs((u * g).sum() / (u.norm() * g.norm())) < 0.5  # at most 5 standard deviations, 1/√108, of chance
+        else:
+            assert not u.any()
+    probes = ("landscape_relative", "landscape_random_relative")
+    along, away = (_summary(rows, probe, "loss_range_steps") for probe in probes)
+    assert along != away
+    again, *_ = _walks(replace(SPEC, relative_steps=(0.01, 0.1), random_directions=True))
+    assert _summary(again, probes[1], "loss_low_steps") == _summary(rows, probes[1], "loss_low_steps")
+
+
 def test_a_layer_without_gradient_stays() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 2)).double()
     with torch.no_grad():
@@ -123,7 +140,7 @@ def test_controls_can_be_left_out() -> None:
         record_walks(rows, model, batch, run, spec, step=0, controls=controls)
         found[controls] = set(rows.frame()["probe"])
     assert found[False] == {"landscape"}
-    others = {f"landscape_{name}" for name in ("penalized", "random", "equal_distance", "relative")}
+    others = {f"landscape_{name}" for name in ("penalized", "random", "equal_distance", "relative", "random_relative")}
     assert found[True] == {"landscape", *others}
 
 

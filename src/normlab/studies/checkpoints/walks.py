@@ -54,7 +54,8 @@ def record_walks(
     `landscape_penalized` (the same with the L2 penalty in the loss, of `train.weight_decay`, or of `probe.penalty`
     where training has none), `landscape_random` (Gaussian direction of length ‖g‖), `landscape_equal_distance`
     (‖w_k − w‖ fixed, the column `step_size` holds that distance), `landscape_relative` (along `relative_direction`, the
-    column `step_size` holds ‖Δw‖/‖w‖ of every weight matrix and kernel).
+    column `step_size` holds ‖Δw‖/‖w‖ of every weight matrix and kernel), `landscape_random_relative` (the same along a
+    Gaussian direction).
     """
     sizes, summarized = _sizes(run, spec), len(spec.step_sizes)
     walk = record_gradient_walk(rows, model, batch, run, spec, step)
@@ -74,6 +75,11 @@ def record_walks(
         direction = relative_direction(model, batch)
         relative = landscape(model, cross_entropy, batch, spec.relative_steps, direction=direction)
         record_walk(rows, "landscape_relative", relative, step, spec.relative_steps, len(spec.relative_steps))
+    if spec.relative_steps and spec.random_directions and 0 < walk.grad_norm < math.inf:
+        draws = generator(run.seed, "relative_probe", step, device=batch[0].device)
+        direction = relative_direction(model, batch, draws)
+        relative = landscape(model, cross_entropy, batch, spec.relative_steps, direction=direction)
+        record_walk(rows, "landscape_random_relative", relative, step, spec.relative_steps, len(spec.relative_steps))
 
 
 def record_gradient_walk(
@@ -86,8 +92,10 @@ def record_gradient_walk(
     return walk
 
 
-def relative_direction(model: nn.Module, batch: Batch) -> list[Tensor]:
+def relative_direction(model: nn.Module, batch: Batch, draws: torch.Generator | None = None) -> list[Tensor]:
     """The gradient g of the loss with each weight matrix or kernel rescaled to the length of the weights it belongs to.
+
+    With a generator `draws`, g is Gaussian instead.
 
         d_l = g_l · ‖w_l‖ / ‖g_l‖        so that a step of size s along it has ‖Δw_l‖/‖w_l‖ = s in every layer l
 
@@ -96,8 +104,12 @@ def relative_direction(model: nn.Module, batch: Batch) -> list[Tensor]:
     the filter normalization of Li et al. (2018), and so does a layer without gradient.
     """
     with objective_at(model, cross_entropy, batch) as objective:
-        _, gradient = objective.gradient()
-        pairs = zip(gradient, objective.weights, strict=True)
+        weights = objective.weights
+        if draws is None:
+            _, gradient = objective.gradient()
+        else:
+            gradient = [torch.randn(w.shape, dtype=w.dtype, device=w.device, generator=draws) for w in weights]
+        pairs = zip(gradient, weights, strict=True)
         return [g * _ratio(l2_norm([w]), l2_norm([g])) if w.ndim >= 2 else torch.zeros_like(g) for g, w in pairs]
 
 
