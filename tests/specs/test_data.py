@@ -15,7 +15,10 @@ def test_the_smallest_sections():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"source": "mnist"}, r"data\.source: expected one of cifar10, cifar100, folder, textures, got 'mnist'"),
+        (
+            {"source": "mnist"},
+            r"data\.source: expected one of cifar10, cifar100, folder, textures, or a path .*, got 'mnist'",
+        ),
         ({"size": 3}, r"data\.size: unknown key; accepted: source, seed"),
         ({"seed": -1}, r"data\.seed: must be at least 0, got -1"),
         ({"train_per_class": 0}, r"data\.train_per_class: must be at least 1, got 0"),

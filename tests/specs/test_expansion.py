@@ -100,7 +100,7 @@ def test_writing_again_changes_nothing_and_what_is_not_used_any_more_goes(root: 
 def test_what_does_not_agree_is_refused_with_what_to_do(root: Path) -> None:
     expansion = expand(_study(_own()), root)
     with pytest.raises(
-        InputError, match=r"^runs.yaml, parts/network/resnet, .*: not what params.yaml says now; run `make"
+        InputError, match=r"^runs.yaml, parts/data/textures, parts/network/.*: not what params.yaml says now; run `make"
     ):
         check(expansion, root)
     write(expansion, root)

@@ -15,6 +15,7 @@ from normlab.data.download import Remote, TransferError, fetch, file_digest, has
 from normlab.data.held_out import choose_held_out, hold_out
 from normlab.data.layouts import Dataset, Split, read_dataset
 from normlab.data.manifest import describe, write_dataset
+from normlab.data.own import load_own
 from normlab.specs.data import DataSpec
 from normlab.specs.strict import InputError
 
@@ -48,7 +49,7 @@ def prepare(
     catalog = catalog or load_catalog()
     dataset = _cap(_obtain(spec, downloads, environ, catalog), spec)
     settings = {"train_per_class": spec.train_per_class, "test_per_class": spec.test_per_class}
-    if spec.source == "textures" or spec.held_out:
+    if spec.source == "textures" or spec.held_out or ":" in spec.source:
         settings["seed"] = spec.seed
     apart = choose_held_out(dataset.train[1], len(dataset.classes), spec.held_out, spec.seed)
     dataset = hold_out(dataset, apart)
@@ -66,6 +67,8 @@ def _obtain(spec: DataSpec, downloads: Path, environ: Mapping[str, str], catalog
         train = textures.generate("train", spec.train_per_class, spec.seed)
         test = textures.generate("test", spec.test_per_class, spec.seed)
         return Dataset(train, test, textures.CLASSES, "generated")
+    if ":" in spec.source:
+        return load_own(spec)
     local = environ.get(VARIABLE) or spec.path
     family = catalog.get(spec.source)
     if local:
@@ -134,6 +137,8 @@ def _title(spec: DataSpec, dataset: Dataset, catalog: Mapping[str, Family]) -> s
     """What results on this data set have to call it."""
     if spec.source == "textures":
         return "generated textures"
+    if ":" in spec.source:
+        return spec.source
     family = next((f for f in catalog.values() if f.classes == dataset.classes), None)
     if family is None:
         return "image folder"

@@ -153,7 +153,9 @@ def load(name: str, kind: Kind) -> Callable[..., Any]:
         raise InputError(f"{kind} {name!r}: importing {part.module}: {type(error).__name__}: {reason}") from error
     found = getattr(module, part.attribute, None)
     if not callable(found):
-        public = ", ".join(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
+        own = {key: value for key, value in vars(module).items() if callable(value) and not key.startswith("_")}
+        here = [key for key, value in own.items() if getattr(value, "__module__", "") == module.__name__]
+        public = ", ".join(here or own)
         raise InputError(f"{kind} {name!r}: {part.module} has no callable {part.attribute!r}; it has: {public}")
     return functools.partial(found, **part.options) if part.options else found
 

@@ -4,7 +4,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from normlab.specs.parts import resolve
 from normlab.specs.strict import require
+
+SOURCES = ("cifar10", "cifar100", "folder", "textures")
 
 
 @dataclass(frozen=True)
@@ -12,7 +15,8 @@ class DataSpec:
     """Where the images come from, and how many of them are used.
 
     Attributes:
-        source: cifar10, cifar100, folder (any images, one folder a class) or textures (generated, no download).
+        source: cifar10, cifar100, folder (any images, one folder a class), textures (generated, no download), or the
+            dotted path `module:attribute` of a callable of one's own (`normlab.data.own.load_own`).
         seed: of the textures, and of the choice of the images held out; nothing else is drawn.
         path: a local archive or folder used instead of the download; required for `folder`. The environment variable
             NORMLAB_DATA replaces it.
@@ -27,7 +31,7 @@ class DataSpec:
         mirrors: download addresses tried before the built-in list (same archive, checked by the official checksum).
     """
 
-    source: Literal["cifar10", "cifar100", "folder", "textures"]
+    source: str
     seed: int = 0
     path: str = ""
     train_per_class: int = 0
@@ -38,6 +42,11 @@ class DataSpec:
     mirrors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if ":" in self.source:
+            resolve(self.source, "data", "data.source")
+        else:
+            known = f"expected one of {', '.join(SOURCES)}, or a path module:attribute"
+            require(self.source in SOURCES, "data.source", known, self.source)
         least = 1 if self.source == "textures" else 0
         for name in ("train_per_class", "test_per_class"):
             require(getattr(self, name) >= least, f"data.{name}", f"must be at least {least}", getattr(self, name))

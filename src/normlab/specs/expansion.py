@@ -70,7 +70,11 @@ def expand(study: StudySpec, root: Path) -> Expansion:
             kept = sorted({step for some, steps in looked_at.values() if run in some for step in steps})
             keep = f" --keep {' '.join(map(str, kept))}" if kept else ""
             measured[run.name] = {**entry, "train": entry["train"] + keep}
-    entries = {
+    source = study.data.source
+    data = f"{PARTS}/data/{slug(source)}"
+    parts[data] = sources(source, "data", root) if ":" in source else Source(("src/normlab/data/sources.py",))
+    entries: dict[str, Any] = {
+        "data_source": data,
         "runs": runs,
         "measured_runs": measured,
         **{name: _entries(some, parts) for name, (some, _) in looked_at.items()},

@@ -1,0 +1,1 @@
+../../../src/normlab/data/sources.py

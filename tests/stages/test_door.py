@@ -1,0 +1,135 @@
+"""The worked examples of the README through the stage programs: other people's normalizer, network and data."""
+
+import contextlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from normlab.specs.parts import slug
+from normlab.specs.strict import InputError
+from normlab.stages import assumptions, data, probe, reparametrization, train
+
+RMS, VIT, RESNET = "examples.layers:RMSNorm2d", "examples.networks:small_vit", "torchvision.models:resnet18"
+PARAMS = """
+data: {source: "examples.data:stripes", seed: 0, train_per_class: 16, test_per_class: 4}
+train: {width: 0.0625, batch_size: 8, steps: 2, test_every: 2, checkpoint_every: 2}
+probe: {step_sizes: [0.5, 1.0], units: 2}
+assumptions: {norm_layer: [batch], steps: [2], layers: 2, units: 1}
+reparametrization: {norm_layer: [none], steps: [2], step_sizes: [0.5]}
+"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory, repository: Path):
+    root = tmp_path_factory.mktemp("door")
+    (root / "params.yaml").write_text(PARAMS)
+    shutil.copytree(repository / "examples", root / "examples")
+    sys.path.insert(0, str(root))  # as `python -m` does
+    for name in [name for name in sys.modules if name.partition(".")[0] == "examples"]:
+        del sys.modules[name]
+    with contextlib.chdir(root):
+        data.main([])
+        yield root
+    sys.path.remove(str(root))
+
+
+def _train(network: str, norm_layer: str) -> str:
+    name = f"{slug(network)}-{slug(norm_layer)}-0.1-0"
+    point = ["--network", network, "--norm-layer", norm_layer, "--learning-rate", "0.1", "--seed", "0"]
+    train.main([*point, "--out", f"models/runs/{name}"])
+    return name
+
+
+def _probe(name: str) -> pd.DataFrame:
+    probe.main(["--run", f"models/runs/{name}", "--out", f"data/probes/{name}"])
+    return pd.read_parquet(f"data/probes/{name}/probes.parquet")
+
+
+@pytest.mark.pipeline
+@pytest.mark.usefixtures("study")
+@pytest.mark.parametrize(
+    ("network", "norm_layer", "family", "taps"),
+    [
+        ("vgg11", RMS, "vgg", [f"features.norm{k}" for k in range(1, 9)]),
+        (VIT, "torch.nn:LayerNorm", "examples.networks.small_vit", None),
+        (VIT, "none", "examples.networks.small_vit", None),
+    ],
+)
+def test_a_part_of_ones_own_is_trained_and_probed(network, norm_layer, family, taps) -> None:
+    name = _train(network, norm_layer)
+    rows = _probe(name)
+    assert set(rows["study"]) == {family}
+    assert set(rows["network"]) == {network}
+    assert set(rows["norm_layer"]) == {norm_layer}
+    assert {"landscape", "shift", "activations", "curvature", "gradients"} <= set(rows["probe"])
+    moved = rows[(rows["probe"] == "landscape") & (rows["quantity"] == "effective_beta")]["value"]
+    assert np.isfinite(moved).all()
+    layers = list(dict.fromkeys(rows[rows["probe"] == "activations"]["layer"]))
+    blocks = [f"blocks.{block}.norm{place}" for block in (0, 1) for place in (1, 2)]
+    assert layers == (taps or [*blocks, "norm"])
+    summary = json.loads(Path(f"models/runs/{name}/summary.json").read_text())
+    assert (summary["name"], summary["study"]) == (name, family)
+
+
+@pytest.mark.pipeline
+@pytest.mark.slow
+@pytest.mark.usefixtures("study")
+def test_an_installed_network_goes_through_every_stage_of_a_run() -> None:
+    """torchvision's ResNet-18, with BatchNorm at its places and without: all studies of trained networks."""
+    plain, normalized = _train(RESNET, "none"), _train(RESNET, "batch")
+    out = Path("data/studies")
+    assumptions.main(["--run", f"models/runs/{normalized}", "--out", str(out / "assumptions" / normalized)])
+    found = pd.read_parquet(out / "assumptions" / normalized / "checkpoints.parquet")
+    assert list(found["layer"].unique()) == ["bn1", "layer4.1.bn2"]
+    assert set(found["statement"]) == {"units", "theorem_4_1", "theorem_4_2", "theorem_4_4"}
+    reparametrization.main(["--run", f"models/runs/{plain}", "--out", str(out / "reparametrization" / plain)])
+    table = pd.read_parquet(out / "reparametrization" / plain / "measurements.parquet")
+    assert set(table["norm_layer"]) == {"none", "batch"}
+    assert table[table["quantity"] == "function_gap"]["value"].max() < 1e-8
+
+
+@pytest.mark.pipeline
+@pytest.mark.usefixtures("study")
+def test_a_network_that_shows_less_runs_without_what_needs_more() -> None:
+    """The transformer's normalizers see (N, T, C) behind a sum: BatchNorm cannot be put there."""
+    plain = f"{slug(VIT)}-none-0.1-0"
+    if not Path("models/runs", plain).exists():
+        _train(VIT, "none")
+    reparametrization.main(["--run", f"models/runs/{plain}", "--out", "less"])
+    table = pd.read_parquet("less/measurements.parquet")
+    assert table[["probe", "quantity", "value"]].to_numpy().tolist() == [["reparametrization", "not_applicable", 1.0]]
+
+
+@pytest.mark.usefixtures("study")
+@pytest.mark.parametrize(
+    ("network", "norm_layer", "message"),
+    [
+        ("vgg11", "examples.layers:RMSNorm", "has no callable 'RMSNorm'; it has: RMSNorm2d"),
+        ("vgg11", "examples.layer:RMSNorm2d", "there is no module 'examples.layer'"),
+        ("vgg11", "torch.nn:GroupNorm", "called with the number of channels alone, but its signature is"),
+        ("vgg11", "torch.nn:LayerNorm", "on images (2, 3, 32, 32): Given normalized_shape=[4]"),
+        ("examples.networks:small_vit", "batch", "expected 4D input (got 3D input)"),
+        ("examples.networks:small_vit", "l2", "l2: expected an input of shape (N, 4, H, W)"),
+        ("deep_linear", "batch", "on images (2, 3, 32, 32)"),
+        ("torch.nn:Flatten", "none", "expected scores of shape (2, 2) for images (2, 3, 32, 32), got (2, 3072)"),
+        ("torch.nn:Flatten", "batch", "has no argument norm_layer, so it runs with norm_layer none alone"),
+        ("door_idle:net", "batch", "no layer of it is normalized: it never uses its norm_layer"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_one_line(network, norm_layer, message, monkeypatch, tmp_path) -> None:
+    (tmp_path / "door_idle.py").write_text(
+        "from torch import nn\n\n\ndef net(norm_layer, num_classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(3072, num_classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("door_idle", None)
+    with pytest.raises(InputError) as caught:
+        _train(network, norm_layer)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not Path("models/runs", f"{slug(network)}-{slug(norm_layer)}-0.1-0").exists()
