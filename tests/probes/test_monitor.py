@@ -1,5 +1,6 @@
 """The schedule, the names, and that a training is not disturbed."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from normlab.probes import (
     landscape,
     top_eigenvalues,
 )
+from normlab.probes.monitor import Budget
 from tests.reference.models import BY_NAME, classification
 from tests.reference.traces import no_trace
 
@@ -98,3 +100,70 @@ def test_a_result_that_is_no_number_is_named() -> None:
     monitor = Monitor(nn.Linear(1, 1), classification, every=1, probes={"words": constant({"x": "high"})})
     with pytest.raises(TypeError, match="'words/x' must be"):
         monitor(0, (torch.zeros(1),))
+
+
+def test_probes_at_different_rates() -> None:
+    model, loss_fn, batch = BY_NAME["mlp"].make()
+    probes = {"cheap": directional_curvature, "dear": lambda m, f, b: 1.0}
+    monitor = Monitor(model, loss_fn, every={"cheap": 2, "dear": lambda step: step == 3}, probes=probes)
+    seen = [{name.partition("/")[0] for name in monitor(step, batch)} for step in range(5)]
+    assert seen == [{"cheap"}, set(), {"cheap"}, {"dear"}, {"cheap"}]
+    assert monitor.times(5) == 4
+    with pytest.raises(ValueError, match="names of the probes, cheap, dear; got cheap"):
+        Monitor(model, loss_fn, every={"cheap": 2}, probes=probes)
+
+
+def test_a_budget_is_kept_and_the_cheap_probes_run_more_often() -> None:
+    now = 0.0
+    budget = Budget(0.1, clock=lambda: now)
+    costs, runs = {"cheap": 0.2, "dear": 2.0}, {"cheap": 0, "dear": 0}
+    for _ in range(1000):
+        for name in budget.affordable(list(costs)):
+            with budget.spending(name):
+                now += costs[name]
+            runs[name] += 1
+        now += 1.0  # the training step
+    spent = sum(costs[name] * times for name, times in runs.items())
+    assert spent <= 0.1 * 1000 + 2.0  # the first run of each shows what it costs
+    assert spent > 0.5 * 0.1 * 1000
+    assert runs["cheap"] > 2 * runs["dear"] > 0
+
+
+def test_a_monitor_with_a_budget_runs_each_probe_at_first() -> None:
+    model, loss_fn, batch = BY_NAME["mlp"].make()
+    monitor = Monitor(model, loss_fn, probes={"c": directional_curvature}, budget=1e-9)
+    assert monitor(0, batch)
+    assert not any(monitor(step, batch) for step in range(1, 5))  # what it took is far more than it may
+    with pytest.raises(ValueError, match="budget must be a positive share"):
+        Monitor(model, loss_fn, probes={"c": directional_curvature}, budget=0)
+
+
+def test_sizes_of_updates_for_all_and_for_chosen_parameters() -> None:
+    model, loss_fn, batch = BY_NAME["mlp"].make()
+    monitor = Monitor(model, loss_fn, every=2, probes={"n": lambda m, f, b: 1.0}, updates="0.*")
+    first = {name: p.detach().clone() for name, p in model.named_parameters()}
+    assert monitor(0, batch) == {"n": 1.0}  # there is no step before the first
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(1.5)
+    assert monitor(1, batch) == {}
+    with torch.no_grad():
+        model[0].weight.add_(1.0)
+    found = monitor(2, batch)
+    grown = torch.cat([1.5 * v.reshape(-1) for v in first.values()]).norm().item()
+    moved = math.sqrt(model[0].weight.numel())
+    assert found["update/l2_norm"] == pytest.approx(moved)
+    assert found["update/relative"] == pytest.approx(moved / grown)
+    assert found["update/0.weight/l2_norm"] == pytest.approx(moved)
+    assert found["update/0.bias/relative"] == 0
+    assert not any(name.startswith("update/2") for name in found)
+    with pytest.raises(ValueError, match="no trainable parameter matches"):
+        Monitor(model, loss_fn, probes={"n": lambda m, f, b: 1.0}, updates="features.*")
+
+
+def test_layers_by_pattern() -> None:
+    model, loss_fn, batch = BY_NAME["batch_mlp"].make()
+    assert list(covariate_shift(model, loss_fn, batch, learning_rate=0.1, layers=["[03]", "1"])) == ["0", "3", "1"]
+    assert list(activation_moments(model, batch, ["*"])) == ["0", "1", "2", "3"]
+    with pytest.raises(ValueError, match="unknown layer 'features"):
+        covariate_shift(model, loss_fn, batch, learning_rate=0.1, layers=["0", "features.*"])

@@ -5,6 +5,7 @@ default, with batch statistics), use the same random draws for all evaluations o
 for bit. One batch is one batch: chunks are not accumulated, because batch statistics belong to the batch.
 """
 
+from normlab.probes.batches import OverBatches
 from normlab.probes.curvature import (
     DirectionalCurvature,
     Eigenvalues,
@@ -15,19 +16,30 @@ from normlab.probes.curvature import (
 from normlab.probes.landscape import LandscapeProbe, landscape
 from normlab.probes.moments import MomentsProbe, activation_moments
 from normlab.probes.monitor import Monitor
+from normlab.probes.plane import PlaneProbe, landscape_plane
 from normlab.probes.shift import ShiftProbe, covariate_shift
+from normlab.probes.spectrum import BatchSharpness, SpectralDensity, Trace, batch_sharpness, spectral_density, trace
 
 __all__ = [
+    "BatchSharpness",
     "DirectionalCurvature",
     "Eigenvalues",
     "LandscapeProbe",
     "MomentsProbe",
     "Monitor",
+    "OverBatches",
+    "PlaneProbe",
     "ShiftProbe",
+    "SpectralDensity",
+    "Trace",
     "activation_moments",
+    "batch_sharpness",
     "covariate_shift",
     "directional_curvature",
     "hessian_vector_product",
     "landscape",
+    "landscape_plane",
+    "spectral_density",
     "top_eigenvalues",
+    "trace",
 ]

@@ -1,6 +1,7 @@
 """Which models can be probed: wrappers opened, and whatever cannot be measured refused in one line."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -102,3 +103,15 @@ def check_state(state: ModelState) -> None:
             f"parameters {pair[0]!r} and {pair[1]!r} lie in the same memory, so a step of one moves the other; tie "
             "them as one parameter (a.weight = b.weight), or freeze one of the two"
         )
+
+
+def matching(patterns: Sequence[str], valid: Sequence[str]) -> list[str] | None:
+    """Names in the order of the patterns: each is a name, or a pattern ("features.*") for those that match it, in the
+    model's order; None at the first one without any."""
+    found: list[str] = []
+    for pattern in patterns:
+        names = [pattern] if pattern in valid else [name for name in valid if name and fnmatchcase(name, pattern)]
+        if not names:
+            return None
+        found += [name for name in names if name not in found]
+    return found

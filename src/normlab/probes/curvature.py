@@ -6,27 +6,30 @@ H = ∇²L(w) over all trainable parameters, on one batch. No finite differences
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from normlab.probes.hessian import hessian_of
+from normlab.probes.batches import takes_batches
+from normlab.probes.hessian import chosen_parameters, hessian_of
 from normlab.probes.lanczos import largest_eigenvalues
 from normlab.probes.objective import Batch, LossFn, objective_at
-from normlab.probes.vectors import check_vector, dot, l2_norm, real_size
+from normlab.probes.vectors import check_vector, dot, flatten, l2_norm, real_size
 
 
 @dataclass(frozen=True)
 class Eigenvalues:
-    """The k largest eigenvalues of the Hessian; the first is the *sharpness*.
+    """The k largest eigenvalues of the Hessian, or the smallest; the largest is the *sharpness*.
 
     Attributes:
-        values: (k,) largest algebraic first, in the model's floating type.
+        values: (k,) largest algebraic first (or smallest first), in the model's floating type.
         residuals: (k,) ‖Hv − θv‖₂ for the unit Ritz vector v: some eigenvalue lies within this distance of θ.
         converged: whether every residual is at most tol·|θ|.
         products: number of Hessian-vector products used.
         mode: "train" or "eval".
         notes: reasons of undefined values and remarks.
+        gradient_share: ‖Pg‖²/‖g‖² with P the projection on the k vectors: how much of the gradient lies in their space.
     """
 
     values: Tensor
@@ -35,12 +38,20 @@ class Eigenvalues:
     products: int
     mode: str
     notes: tuple[str, ...] = ()
+    gradient_share: float = math.nan
 
     def scalars(self) -> dict[str, float]:
         """The summary that `Monitor` logs: `values/0` is the largest."""
         named = {f"values/{i}": value for i, value in enumerate(self.values.tolist())}
         named |= {f"residuals/{i}": value for i, value in enumerate(self.residuals.tolist())}
+        named["gradient_share"] = self.gradient_share
         return named | {"converged": float(self.converged), "products": float(self.products)}
+
+    def plot(self, ax: Any = None) -> Any:
+        """Eigenvalues with their residuals, on matplotlib axes (which are returned; new ones by default)."""
+        from normlab.probes.plots import plot_eigenvalues
+
+        return plot_eigenvalues(self, ax)
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,14 @@ class DirectionalCurvature:
         """The summary that `Monitor` logs."""
         return {"rayleigh": self.rayleigh, "stretch": self.stretch, "grad_norm": self.grad_norm}
 
+    def plot(self, ax: Any = None) -> Any:
+        """Both measures, on matplotlib axes (which are returned; new ones by default)."""
+        from normlab.probes.plots import plot_curvature
 
+        return plot_curvature(self, ax)
+
+
+@takes_batches
 def hessian_vector_product(
     model: nn.Module,
     loss_fn: LossFn,
@@ -84,13 +102,20 @@ def hessian_vector_product(
     Args:
         model: any module; trainable parameters are those with `requires_grad`, tied ones once.
         loss_fn: `loss_fn(model, batch)` → scalar tensor.
-        batch: one batch.
+        batch: one batch; or `batches=`, as in `landscape`.
         vector: v, a list of tensors shaped like the trainable parameters, in their order.
         mode: "train" (batch statistics; default) or "eval".
         also: modules outside of the model whose state the loss changes, where `loss_fn` does not show them.
 
     Returns:
         Hv, shaped like v, detached, on the CPU; zero for parameters that the loss does not use or uses linearly.
+
+    Example:
+        >>> import torch
+        >>> from normlab.probes import hessian_vector_product
+        >>> model = torch.nn.Linear(2, 1, bias=False)
+        >>> hessian_vector_product(model, lambda m, x: m(x).square().sum(), torch.eye(2), [torch.tensor([[1.0, 3.0]])])
+        [tensor([[2., 6.]])]
 
     Raises:
         TypeError: a bfloat16 or half model, a vector that is no list of tensors.
@@ -103,6 +128,7 @@ def hessian_vector_product(
             return [h.cpu() for h in hessian.times(v)]
 
 
+@takes_batches
 def directional_curvature(
     model: nn.Module, loss_fn: LossFn, batch: Batch, *, mode: str = "train", also: Sequence[nn.Module] = ()
 ) -> DirectionalCurvature:
@@ -119,9 +145,17 @@ def directional_curvature(
     Args:
         model: any module.
         loss_fn: `loss_fn(model, batch)` → scalar tensor.
-        batch: one batch.
+        batch: one batch; or `batches=`, as in `landscape`.
         mode: "train" (batch statistics; default) or "eval".
         also: modules outside of the model whose state the loss changes, where `loss_fn` does not show them.
+
+    Example:
+        >>> import torch
+        >>> from normlab.probes import directional_curvature
+        >>> model = torch.nn.Linear(2, 1, bias=False)
+        >>> found = directional_curvature(model, lambda m, x: m(x).square().sum(), torch.eye(2))
+        >>> round(found.rayleigh, 4), round(found.stretch, 4)
+        (2.0, 2.0)
 
     Raises:
         TypeError, ValueError: as `landscape`.
@@ -143,9 +177,11 @@ def directional_curvature(
         stretch, rayleigh = l2_norm(image), dot(unit, image)
         if not math.isfinite(stretch):
             notes = ("the Hessian-vector product is not finite",)
-        return DirectionalCurvature(rayleigh, stretch, norm, mode, notes)
+        objective.recheck()
+        return DirectionalCurvature(rayleigh, stretch, norm, mode, (*notes, *objective.notes))
 
 
+@takes_batches
 def top_eigenvalues(
     model: nn.Module,
     loss_fn: LossFn,
@@ -156,9 +192,11 @@ def top_eigenvalues(
     generator: torch.Generator | None = None,
     tol: float = 1e-3,
     max_products: int = 100,
+    which: str = "largest",
+    parameters: str | Sequence[str] | None = None,
     also: Sequence[nn.Module] = (),
 ) -> Eigenvalues:
-    """The k largest (algebraic) eigenvalues of H = ∇²L(w); for k = 1 the sharpness.
+    """The k largest (or smallest) eigenvalues of H = ∇²L(w); for k = 1 the sharpness.
 
         H v_i = λ_i v_i        λ_1 ≥ λ_2 ≥ … ≥ λ_k
 
@@ -172,14 +210,24 @@ def top_eigenvalues(
     Args:
         model: any module.
         loss_fn: `loss_fn(model, batch)` → scalar tensor.
-        batch: one batch.
+        batch: one batch; or `batches=`, as in `landscape`.
         k: how many; between 1 and the number n of trainable parameters (elements).
         mode: "train" (batch statistics; default) or "eval".
         generator: source of the random start vectors (to the first one the gradient is added), by default torch's
             global CPU state, which is not consumed.
         tol: relative tolerance: converged means ‖Hv − θv‖₂ ≤ tol·|θ| for all k.
         max_products: limit on the Hessian-vector products; at least k.
+        which: "largest" (algebraic), or "smallest": the most negative first.
+        parameters: a pattern of names ("features.*") or several: eigenvalues of that diagonal block, all others held.
         also: modules outside of the model whose state the loss changes, where `loss_fn` does not show them.
+
+    Example:
+        >>> import torch
+        >>> from normlab.probes import top_eigenvalues
+        >>> model = torch.nn.Linear(2, 1, bias=False)
+        >>> found = top_eigenvalues(model, lambda m, x: m(x).square().sum(), torch.diag(torch.tensor([1.0, 2.0])), k=2)
+        >>> [round(value, 4) for value in found.values.tolist()]
+        [8.0, 2.0]
 
     Raises:
         TypeError: a bfloat16 or half model.
@@ -189,27 +237,38 @@ def top_eigenvalues(
     for name, value in (("k", k), ("max_products", max_products)):
         if isinstance(value, bool) or not isinstance(value, int):
             raise TypeError(f"{name} must be an integer, got {value!r}")
+    if which not in ("largest", "smallest"):
+        raise ValueError(f"which must be 'largest' or 'smallest', got {which!r}")
+    sign = 1 if which == "largest" else -1
     if not (tol >= 0 and math.isfinite(tol)):
         raise ValueError(f"tol must be a finite number of at least 0, got {tol!r}")
     with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
-        n = sum(map(real_size, objective.parameters))
+        block = chosen_parameters(objective, parameters)
+        n = sum(map(real_size, block))
         if not 1 <= k <= n:
             raise ValueError(f"k must be between 1 and {n}, the number of trainable parameters, got {k}")
         if max_products < k:
             raise ValueError(f"max_products must be at least k = {k}, got {max_products}")
-        draws = generator or objective.state.random.generator()
-        device = objective.parameters[0].device
-
-        def draw() -> Tensor:
-            return torch.randn(n, generator=draws, device=draws.device, dtype=objective.dtype).to(device)
-
-        with hessian_of(objective) as hessian, torch.no_grad():
-            found = largest_eigenvalues(hessian.times_flat, hessian.start(draw()), draw, k, tol, max_products)
+        with hessian_of(objective, block) as hessian:
+            draw = hessian.drawing(generator)
+            with torch.no_grad():
+                found = largest_eigenvalues(
+                    lambda v: hessian.times_flat(v).mul_(sign),
+                    hessian.start(draw()),
+                    draw,
+                    k,
+                    tol,
+                    max_products,
+                    flatten(hessian.gradient),
+                )
+            objective.recheck()
+        notes = (*found.notes, *objective.notes)
         return Eigenvalues(
-            values=torch.tensor(found.values, dtype=objective.dtype, device="cpu"),
+            values=torch.tensor(found.values, dtype=objective.dtype, device="cpu") * sign,
             residuals=torch.tensor(found.residuals, dtype=objective.dtype, device="cpu"),
             converged=found.converged,
             products=found.products,
             mode=mode,
-            notes=found.notes,
+            notes=notes,
+            gradient_share=found.share,
         )

@@ -1,41 +1,50 @@
 """The Hessian of the objective as an operator: double backward through one graph of the gradient."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor
 
 from normlab.probes.objective import Objective
 from normlab.probes.precision import twice_differentiable
-from normlab.probes.vectors import flatten, l2_norm, unflatten
+from normlab.probes.vectors import flatten, l2_norm, real_size, unflatten
 
 
 class Hessian:
-    """∇²L at the present weights, as the graph of ∇L: each product is one more backward pass through it."""
+    """∇²L at the present weights, as the graph of ∇L: each product is one more backward pass through it.
 
-    def __init__(self, objective: Objective) -> None:
+    Attributes:
+        parameters: those that H is taken over, a diagonal block of the whole; all trainable ones by default.
+        gradient: ∇L with respect to them, detached.
+        size: how many real numbers they hold.
+    """
+
+    def __init__(self, objective: Objective, parameters: Sequence[Tensor] | None = None) -> None:
         self.objective = objective
+        self.parameters = list(objective.parameters if parameters is None else parameters)
+        self.size = sum(map(real_size, self.parameters))
         loss = objective.loss_with_graph()
         with torch.enable_grad():
-            raw = torch.autograd.grad(loss, objective.parameters, create_graph=True, allow_unused=True)
+            raw = objective.raw_gradient(loss, self.parameters, create_graph=True)
         # a gradient without a graph is constant: the loss is linear there, its row of the Hessian is zero
         self.varying = [(i, g) for i, g in enumerate(raw) if g is not None and g.requires_grad]
-        self.gradient = objective.dense([None if g is None else g.detach() for g in raw])
+        self.gradient = objective.dense([None if g is None else g.detach() for g in raw], self.parameters)
 
     def times(self, vector: Sequence[Tensor]) -> list[Tensor]:
-        """Hv, one tensor a trainable parameter."""
+        """Hv, one tensor a parameter."""
         if not self.varying:
             return [torch.zeros_like(v) for v in vector]
         raw = torch.autograd.grad(
             [g for _, g in self.varying],
-            self.objective.parameters,
+            self.parameters,
             grad_outputs=[vector[i] for i, _ in self.varying],
             retain_graph=True,
             allow_unused=True,
         )
-        return self.objective.dense([None if h is None else h.detach() for h in raw])
+        return self.objective.dense([None if h is None else h.detach() for h in raw], self.parameters)
 
     def start(self, gaussian: Tensor) -> Tensor:
         """A random vector (n,) plus the gradient, both of unit length.
@@ -52,11 +61,36 @@ class Hessian:
 
     def times_flat(self, vector: Tensor) -> Tensor:
         """Hv for a real vector (n,) that holds all parameters in order."""
-        return flatten(self.times(unflatten(vector, self.objective.parameters))).to(vector)
+        return flatten(self.times(unflatten(vector, self.parameters))).to(vector)
+
+    def drawing(self, generator: torch.Generator | None) -> Callable[[], Tensor]:
+        """A function that draws standard Gaussian vectors (n,)."""
+        draws = generator or self.objective.state.random.generator()
+        device, dtype = self.parameters[0].device, self.objective.dtype
+        return lambda: torch.randn(self.size, generator=draws, device=draws.device, dtype=dtype).to(device)
 
 
 @contextmanager
-def hessian_of(objective: Objective) -> Iterator[Hessian]:
+def hessian_of(objective: Objective, parameters: Sequence[Tensor] | None = None) -> Iterator[Hessian]:
     """The Hessian at the present weights, within the kernels that have a second derivative."""
     with twice_differentiable(objective.model):
-        yield Hessian(objective)
+        yield Hessian(objective, parameters)
+
+
+def chosen_parameters(objective: Objective, patterns: str | Sequence[str] | None) -> list[Tensor]:
+    """The trainable parameters whose names match one of the patterns ("features.*"); all for None.
+
+    Raises:
+        TypeError: neither a string nor a sequence of them.
+        ValueError: no name matches; the message lists the names.
+    """
+    if patterns is None:
+        return list(objective.parameters)
+    wanted = [patterns] if isinstance(patterns, str) else patterns
+    if not isinstance(wanted, Sequence) or not all(isinstance(pattern, str) for pattern in wanted):
+        raise TypeError(f"parameters must be a pattern of names or a sequence of them, got {patterns!r:.80}")
+    named = {name: p for name, p in objective.model.named_parameters() if p.requires_grad}
+    chosen: list[Tensor] = [p for name, p in named.items() if any(fnmatchcase(name, pattern) for pattern in wanted)]
+    if not chosen:
+        raise ValueError(f"no trainable parameter matches {patterns!r}: names are {', '.join(named)}")
+    return chosen

@@ -23,6 +23,26 @@ class RitzValues:
     converged: bool
     products: int
     notes: tuple[str, ...] = ()
+    share: float = math.nan  # of the watched vector's square that lies in the space of the k vectors
+
+
+def quadrature(product: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Nodes θ and weights τ² of the Gauss quadrature with the measure of the start vector v (n,), not zero:
+
+        Σ_i τ_i² f(θ_i) ≈ vᵀ f(H) v / vᵀv        exact for polynomials of degree up to 2·steps − 1
+
+    Fewer nodes than steps where the Krylov space closes; NaN where a product is not finite.
+    """
+    space = _KrylovSpace(start)
+    while True:
+        image = product(space.last)
+        if not torch.isfinite(image).all():
+            return (torch.full((1,), math.nan, dtype=torch.float64, device="cpu"),) * 2
+        space.absorb(image)
+        if space.size == min(steps, space.dimension) or not space.tails:
+            nodes, vectors = torch.linalg.eigh(space.projected)
+            return nodes, vectors[0].square()
+        space.extend(lambda: start, newest=True)
 
 
 def largest_eigenvalues(
@@ -32,6 +52,7 @@ def largest_eigenvalues(
     k: int,
     tol: float,
     max_products: int,
+    watched: Tensor | None = None,
 ) -> RitzValues:
     """The k largest Ritz values of a symmetric operator on vectors (n,), n ≥ k.
 
@@ -46,6 +67,7 @@ def largest_eigenvalues(
         k: how many values.
         tol: relative tolerance of the residuals.
         max_products: limit on the number of products, at least k.
+        watched: a vector (n,) whose share in the space of the k vectors is wanted.
     """
     space = _KrylovSpace(start)
     top: list[float] = []
@@ -62,14 +84,12 @@ def largest_eigenvalues(
         changed = len(top) != k or any(abs(a - b) > tol * max(abs(a), floor) for a, b in zip(values, top, strict=True))
         notes = space.symmetry_notes()
         if used == space.dimension or (accurate and (k == 1 or (not changed and used >= check_until))):
-            return RitzValues(values, residuals, True, used, notes)
+            return RitzValues(values, residuals, True, used, notes, space.share(k, watched))
         if used >= max_products:
-            if accurate:
-                return RitzValues(
-                    values, residuals, True, used, (*notes, "no product was left to look for repeated values")
-                )
             note = f"not converged within {max_products} products to a relative residual of {tol:g}"
-            return RitzValues(values, residuals, False, used, (*notes, note))
+            if accurate:
+                note = "no product was left to look for repeated values"
+            return RitzValues(values, residuals, accurate, used, (*notes, note), space.share(k, watched))
         if accurate and changed:
             top, check_until = values, min(2 * used, space.dimension)
             space.restart(draw)
@@ -123,6 +143,14 @@ class _KrylovSpace:
             residuals.append(torch.linalg.vector_norm(torch.stack(parts).sum(0)).item() if parts else 0.0)
         floor = torch.finfo(self.last.dtype).eps ** (2 / 3) * values.abs().max().item()
         return values[:k].tolist(), residuals, floor
+
+    def share(self, k: int, watched: Tensor | None) -> float:
+        """Share of a vector's square that lies in the space of the k largest Ritz vectors; NaN for none or zero."""
+        if watched is None or not (length := torch.linalg.vector_norm(watched.double()).item()):
+            return math.nan
+        _, vectors = torch.linalg.eigh(self.projected)
+        inside = torch.stack([v.dot(watched / length) for v in self.basis]).double().cpu()
+        return min(1.0, (vectors.flip(1)[:, :k].T @ inside).square().sum().item())
 
     def extend(self, draw: Callable[[], Tensor], newest: bool) -> None:
         """Add the direction that the operator leads to: that of the newest chain, or of the largest remainder."""

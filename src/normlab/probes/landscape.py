@@ -3,14 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from normlab.probes.batches import takes_batches
+from normlab.probes.directions import Start, checked_coordinates, direction_kind, start_walk
 from normlab.probes.objective import Batch, LossFn, Objective, objective_at
-from normlab.probes.vectors import check_vector, compare, l2_norm
+from normlab.probes.vectors import compare
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class LandscapeProbe:
         gradient_cosines: (K,) cosine of the angle between ∇L(w_k) and g.
         betas: (K,) ‖∇L(w_k) − g‖₂ / ‖w_k − w‖₂; NaN where w_k = w.
         mode: "train" or "eval".
-        direction: "gradient", "random" or "given".
+        direction: "gradient", "random", "filter", "given" or "optimizer".
         notes: reasons of undefined values and remarks.
     """
 
@@ -107,7 +108,14 @@ class LandscapeProbe:
                 summary[name] = getattr(self, name)
         return summary
 
+    def plot(self, ax: Any = None) -> Any:
+        """Loss over step size, on matplotlib axes (which are returned; new ones by default)."""
+        from normlab.probes.plots import plot_landscape
 
+        return plot_landscape(self, ax)
+
+
+@takes_batches
 def landscape(
     model: nn.Module,
     loss_fn: LossFn,
@@ -118,6 +126,7 @@ def landscape(
     mode: str = "train",
     gradients: bool = True,
     generator: torch.Generator | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
     also: Sequence[nn.Module] = (),
 ) -> LandscapeProbe:
     """Walk w_k = w − step_size_k · d and measure loss and gradient there, on one batch, at one point of training.
@@ -132,44 +141,48 @@ def landscape(
     at `betas` before reading it as smoothness.
 
     Cost: one forward and backward pass for g and one a step size (K + 1 loss evaluations); with `gradients=False`
-    one forward and backward pass and K forwards, and with a given direction K + 1 forwards. One forward more at the
-    end sees whether the base point still has its loss; `notes` says so if not.
+    one forward and backward pass and K forwards, and with a given or "filter" direction K + 1 forwards. One forward
+    more at the end sees whether the base point still has its loss; `notes` says so if not.
 
     Args:
         model: any module; trainable parameters are those with `requires_grad`, tied ones once.
         loss_fn: `loss_fn(model, batch)` → scalar tensor.
-        batch: one batch; base point and steps all see it.
+        batch: one batch; base point and steps all see it. `batches=` takes a list or `DataLoader` of them instead:
+            `OverBatches` with mean, spread and each result.
         step_sizes: K real numbers, absolute (multiples of d), in any order; 0 and negative ones are allowed.
-        direction: "gradient" (d = g), "random" (Gaussian, scaled to ‖d‖ = ‖g‖), or a list of tensors shaped like the
-            trainable parameters, used as it is.
+        direction: "gradient" (d = g), "random" (Gaussian, scaled to ‖d‖ = ‖g‖), "filter" (Gaussian, each filter scaled
+            to the length of the weights' own; biases and normalizers stay, Li et al. 2018), or a list of tensors shaped
+            like the trainable parameters, used as it is.
         mode: "train" (batch statistics; default) or "eval".
         gradients: False for the loss alone, without a graph at the K steps.
         generator: source of the random direction; by default torch's global CPU state, which is not consumed.
+        optimizer: walk along its real next step instead, d = w − w_next from its present state, groups and weight
+            decay, taken on a copy: step size 1 is where training goes (Adam, momentum), 2 is twice as far.
         also: modules outside of the model whose state the loss changes and which `loss_fn` does not show (those that
             it closes over, is bound to or names are found).
 
     Returns:
         The walk; inf and NaN at a step are results and stay in it.
 
+    Example:
+        >>> import torch
+        >>> from normlab.probes import landscape
+        >>> model = torch.nn.Linear(2, 1, bias=False)
+        >>> walk = landscape(model, lambda m, x: m(x).square().sum(), torch.eye(2), step_sizes=[0.1, 0.2])
+        >>> round(walk.effective_beta, 4)  # of wᵀw the curvature is 2 everywhere
+        2.0
+
     Raises:
         TypeError: a bfloat16 or half model, or arguments of another kind.
-        ValueError: no step sizes, one that is not finite, an unknown direction or mode, no trainable parameter, a loss
-            that is not a scalar attached to the graph.
+        ValueError: no step sizes, one that is not finite, an unknown direction or mode, a direction beside an
+            optimizer, an optimizer that needs a closure, no trainable parameter, a loss that is not a scalar attached
+            to the graph.
     """
-    steps = _checked_steps(step_sizes)
-    kind = _direction_kind(direction)
+    steps = checked_coordinates(step_sizes, "step_sizes")
+    kind = direction_kind(direction, optimizer)
     with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
-        d = check_vector(direction, objective.parameters, "direction") if kind == "given" else None
-        gradient: list[Tensor] | None = None
-        if d is not None and not gradients:
-            loss, grad_norm = objective.loss(), math.nan
-        else:
-            loss, gradient = objective.gradient()
-            grad_norm = l2_norm(gradient)
-            if d is None:
-                d = gradient if kind == "gradient" else _random_direction(objective, grad_norm, generator)
-        length = l2_norm(d) if kind == "given" else grad_norm
-        rows = [_visit(objective, d, length, step, gradient if gradients else None) for step in steps]
+        start = start_walk(objective, kind, direction, optimizer, gradients, generator)
+        rows = [_visit(objective, start, step, gradients) for step in steps]
         objective.recheck()
         dtype = objective.dtype
 
@@ -179,8 +192,8 @@ def landscape(
         return torch.tensor(values, dtype=dtype, device="cpu") if gradients else None
 
     return LandscapeProbe(
-        loss=loss,
-        grad_norm=grad_norm,
+        loss=start.loss,
+        grad_norm=start.grad_norm,
         step_sizes=torch.tensor(steps, dtype=torch.float64, device="cpu"),
         losses=torch.tensor(losses, dtype=dtype, device="cpu"),
         gradient_distances=array(distances),
@@ -188,55 +201,20 @@ def landscape(
         betas=array(betas),
         mode=mode,
         direction=kind,
-        notes=(*_notes(grad_norm, steps, rows, gradients), *objective.notes),
+        notes=(*_notes(start.grad_norm, steps, rows, gradients), *start.notes, *objective.notes),
     )
 
 
-def _visit(
-    objective: Objective, d: Sequence[Tensor], length: float, step: float, gradient: list[Tensor] | None
-) -> tuple[float, float, float, float]:
-    """Loss, gradient distance, gradient cosine and beta at w − step·d; the last three NaN without a base gradient."""
-    objective.walk(d, step)
-    if gradient is None:
+def _visit(objective: Objective, start: Start, step: float, gradients: bool) -> tuple[float, float, float, float]:
+    """Loss, gradient distance, gradient cosine and beta at w − step·d; the last three NaN in a forward-only walk."""
+    objective.walk(start.direction, step)
+    if not gradients or start.gradient is None:
         return objective.loss(), math.nan, math.nan, math.nan
-    moved = objective.distance(abs(step) * length)
+    moved = objective.distance(abs(step) * start.length)
     loss, there = objective.gradient()
-    change = compare(there, gradient)
+    change = compare(there, start.gradient)
     beta = math.nan if moved == 0 else change.distance / moved
     return loss, change.distance, change.cosine, beta
-
-
-def _random_direction(objective: Objective, norm: float, generator: torch.Generator | None) -> list[Tensor]:
-    """A Gaussian over all trainable parameters, scaled to the given norm."""
-    generator = generator or objective.state.random.generator()
-    gaussian = [
-        torch.randn(p.shape, generator=generator, device=generator.device, dtype=p.dtype).to(p.device)
-        for p in objective.parameters
-    ]
-    length = l2_norm(gaussian)
-    return [d.mul_(norm / length) for d in gaussian]
-
-
-def _checked_steps(step_sizes: Any) -> list[float]:
-    values = step_sizes.tolist() if hasattr(step_sizes, "tolist") else step_sizes
-    if not isinstance(values, Sequence) or isinstance(values, str):
-        raise TypeError(f"step_sizes must be a sequence of real numbers, got {step_sizes!r}")
-    if not values:
-        raise ValueError("step_sizes is empty: give at least one step size")
-    for value in values:
-        if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
-            raise ValueError(f"step_sizes must be finite real numbers, got {value!r}")
-    return [float(value) for value in values]
-
-
-def _direction_kind(direction: Any) -> str:
-    if not isinstance(direction, str):
-        return "given"
-    if direction not in ("gradient", "random"):
-        raise ValueError(
-            f"direction must be 'gradient', 'random' or a list of tensors shaped like the parameters, got {direction!r}"
-        )
-    return direction
 
 
 def _notes(grad_norm: float, steps: list[float], rows: Sequence[tuple[float, ...]], gradients: bool) -> tuple[str, ...]:

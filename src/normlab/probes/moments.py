@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
+from normlab.probes.accepted import matching
+from normlab.probes.batches import takes_batches
 from normlab.probes.objective import Batch, objective_at
 from normlab.probes.precision import ACCEPTED_DTYPES
 from normlab.probes.preservation import tensors_in
@@ -46,7 +48,14 @@ class MomentsProbe:
         """The summary that `Monitor` logs: mean and variance averaged over the units."""
         return {"mean": self.mean.double().mean().item(), "variance": self.variance.double().mean().item()}
 
+    def plot(self, ax: Any = None) -> Any:
+        """Histograms of the units, on matplotlib axes (which are returned; new ones by default)."""
+        from normlab.probes.plots import plot_moments
 
+        return plot_moments(self, ax)
+
+
+@takes_batches
 def activation_moments(
     model: nn.Module,
     batch: Batch,
@@ -77,9 +86,9 @@ def activation_moments(
 
     Args:
         model: any module.
-        batch: one batch.
-        layers: module names, as in `model.named_modules()`. Of a tuple of outputs the first tensor counts; several
-            calls of one module in a forward pass are pooled.
+        batch: one batch; or `batches=`, as in `landscape`.
+        layers: module names, as in `model.named_modules()`, or patterns of them ("features.*"). Of a tuple of outputs
+            the first tensor counts; several calls of one module in a forward pass are pooled.
         units: how many channels at most; fewer if the layer has fewer.
         forward: `forward(model, batch)` runs the model; by default `model(batch)`, or `model(batch[0])` for a tuple
             or list such as a `DataLoader` yields.
@@ -94,6 +103,13 @@ def activation_moments(
     Returns:
         Name of the module → its moments, in the order of `layers`.
 
+    Example:
+        >>> import torch
+        >>> from normlab.probes import activation_moments
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+        >>> activation_moments(model, torch.eye(2), ["1"])["1"].units
+        tensor([0, 1, 2])
+
     Raises:
         TypeError: a bfloat16 or half model, outputs that are not float32 or float64.
         ValueError: an unknown layer (the message lists the valid ones), one that the forward pass does not call, an
@@ -107,12 +123,13 @@ def activation_moments(
     with objective_at(model, run, batch, mode=mode, trainable=False, also=also) as objective:
         modules = dict(objective.model.named_modules(remove_duplicate=False))
         for name in layers:
-            if name not in modules:
+            if not matching([name], list(modules)):
                 raise ValueError(f"unknown layer {name!r}: modules are {', '.join(filter(None, modules))}")
+        names = matching(layers, list(modules)) or []
         draw = generator or objective.state.random.generator()
-        taps = {modules[name]: _Tap(name, units, draw, axis) for name in layers}
+        taps = {modules[name]: _Tap(name, units, draw, axis) for name in names}
         objective.without_graph(lambda: objective.run(lambda inner: run(inner, batch), _tapped(taps)))
-        return {name: taps[modules[name]].moments(mode, histograms) for name in layers}
+        return {name: taps[modules[name]].moments(mode, histograms) for name in names}
 
 
 class _Tap:
@@ -214,7 +231,8 @@ def _histogram(values: Tensor) -> tuple[Tensor, Tensor, tuple[str, ...]]:
 
 
 def _no_histogram(values: Tensor) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-    return torch.zeros(1, dtype=torch.float64), torch.zeros(len(values), 0, dtype=torch.int64), ()
+    edges = torch.zeros(1, dtype=torch.float64, device="cpu")
+    return edges, torch.zeros(len(values), 0, dtype=torch.int64, device="cpu"), ()
 
 
 def _default_forward(model: nn.Module, batch: Batch) -> Any:

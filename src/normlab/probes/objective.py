@@ -119,7 +119,9 @@ class Objective:
         loss = self.loss_with_graph()
         return loss.item(), self.dense(self.raw_gradient(loss))
 
-    def raw_gradient(self, loss: Tensor, parameters: Sequence[Tensor] | None = None) -> list[Tensor | None]:
+    def raw_gradient(
+        self, loss: Tensor, parameters: Sequence[Tensor] | None = None, create_graph: bool = False
+    ) -> list[Tensor | None]:
         """∇L as autograd gives it: None where a parameter is unused, sparse where the layer says so.
 
         Where the forward pass has put another parameter in a parameter's place, the gradient is that of the name.
@@ -130,7 +132,10 @@ class Objective:
         sources = [*enumerate(wanted), *replaced.items()]
         sources = [(index, p) for index, p in sources if p.requires_grad]
         found: list[Tensor | None] = [None] * len(wanted)
-        gradients = torch.autograd.grad(loss, [p for _, p in sources], allow_unused=True) if sources else ()
+        inputs = [p for _, p in sources]
+        gradients: Sequence[Tensor | None] = ()
+        if inputs:
+            gradients = torch.autograd.grad(loss, inputs, create_graph=create_graph, allow_unused=True)
         for (index, _), gradient in zip(sources, gradients, strict=True):
             own = found[index]
             found[index] = gradient if own is None else own if gradient is None else own + gradient
@@ -249,7 +254,7 @@ def objective_at(
         warnings.warn(
             f"mode='eval': {len(coupled)} batch-coupled normalizers ({coupled[0]!r}, …) are measured with their "
             "running statistics, not with the batch statistics that training uses",
-            stacklevel=4,
+            stacklevel=5,
         )
     with (
         preserved(model, batch, [loss_fn], also, mode) as state,

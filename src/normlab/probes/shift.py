@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.parametrize import ParametrizationList
 
-from normlab.probes.accepted import batch_coupled_names
+from normlab.probes.accepted import batch_coupled_names, matching
+from normlab.probes.batches import takes_batches
 from normlab.probes.forward_order import ForwardOrder, own_parameters
 from normlab.probes.next_step import NO_STEP, optimizer_step, plain_step, stands_still
 from normlab.probes.objective import Batch, LossFn, Objective, objective_at
@@ -41,7 +42,14 @@ class ShiftProbe:
         """The summary that `Monitor` logs."""
         return {"l2": self.l2, "relative_l2": self.relative_l2, "cosine": self.cosine}
 
+    def plot(self, ax: Any = None) -> Any:
+        """Relative change and cosine, on matplotlib axes (which are returned; new ones by default)."""
+        from normlab.probes.plots import plot_shift
 
+        return plot_shift(self, ax)
+
+
+@takes_batches
 def covariate_shift(
     model: nn.Module,
     loss_fn: LossFn,
@@ -69,9 +77,10 @@ def covariate_shift(
     Args:
         model: any module.
         loss_fn: `loss_fn(model, batch)` → scalar tensor.
-        batch: one batch; both gradients see it.
-        layers: module names (as in `model.named_modules()`); by default every module with a trainable weight matrix or
-            kernel (two or more dimensions) that is not a normalizer. Normalizers may be named.
+        batch: one batch; both gradients see it. Or `batches=`, as in `landscape`.
+        layers: module names (as in `model.named_modules()`) or patterns of them ("features.*"); by default every module
+            with a trainable weight matrix or kernel (two or more dimensions) that is not a normalizer. Normalizers may
+            be named.
         learning_rate: for W⁺ = W − learning_rate·G (plain SGD).
         optimizer: for its real next step from its present state, groups and weight decay, taken on a copy; parameters
             outside of it stay, and the hooks of its `step` are not run. Give exactly one of the two. Where its step
@@ -82,6 +91,14 @@ def covariate_shift(
     Returns:
         Name of the module → its shift, in the order of `layers` (default: the order of `model.named_modules()`). The
         gradient is that of all of the module's own parameters (weight and bias), not of its submodules'.
+
+    Example:
+        >>> import torch
+        >>> from normlab.probes import covariate_shift
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Tanh(), torch.nn.Linear(2, 1))
+        >>> shifts = covariate_shift(model, lambda m, x: m(x).square().sum(), torch.eye(2), learning_rate=0.1)
+        >>> list(shifts), shifts["0"].cosine
+        (['0', '2'], 1.0)
 
     Raises:
         TypeError: a bfloat16 or half model, something that is no optimizer.
@@ -177,12 +194,13 @@ def _choose(model: nn.Module, layers: Any) -> dict[str, nn.Module]:
         }
     if isinstance(layers, str) or not isinstance(layers, Sequence):
         raise TypeError(f"layers must be a sequence of module names, got {layers!r}")
-    for name in layers:
-        if name not in valid:
-            raise ValueError(
-                f"unknown layer {name!r}: layers with trainable parameters of their own are {', '.join(valid)}"
-            )
-    return {name: valid[name] for name in layers}
+    names = matching(layers, list(valid))
+    if names is None:
+        unknown = next(name for name in layers if not matching([name], list(valid)))
+        raise ValueError(
+            f"unknown layer {unknown!r}: layers with trainable parameters of their own are {', '.join(valid)}"
+        )
+    return {name: valid[name] for name in names}
 
 
 def _inside_parametrization(name: str, modules: dict[str, nn.Module]) -> bool:

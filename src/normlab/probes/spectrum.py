@@ -1,0 +1,321 @@
+"""The Hessian's spectrum as a whole: trace (Hutch++), density (Lanczos quadrature), and curvature over many batches."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from normlab.probes.batches import takes_batches
+from normlab.probes.curvature import directional_curvature
+from normlab.probes.hessian import Hessian, chosen_parameters, hessian_of
+from normlab.probes.lanczos import quadrature
+from normlab.probes.objective import Batch, LossFn, objective_at
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The trace of the Hessian, the sum of its eigenvalues.
+
+    Attributes:
+        value: the estimate.
+        standard_error: of its random part; 0 where nothing was left to chance.
+        products: number of Hessian-vector products used.
+        mode: "train" or "eval".
+        notes: reasons of undefined values and remarks.
+    """
+
+    value: float
+    standard_error: float
+    products: int
+    mode: str
+    notes: tuple[str, ...] = ()
+
+    def scalars(self) -> dict[str, float]:
+        """The summary that `Monitor` logs."""
+        return {"value": self.value, "standard_error": self.standard_error, "products": float(self.products)}
+
+    def plot(self, ax: Any = None) -> Any:
+        """The value with its standard error, on matplotlib axes (which are returned; new ones by default)."""
+        from normlab.probes.plots import plot_estimate
+
+        return plot_estimate(self.value, self.standard_error, f"trace of the Hessian ({self.mode} mode)", ax)
+
+
+@dataclass(frozen=True)
+class SpectralDensity:
+    """How the Hessian's eigenvalues are distributed, smoothed.
+
+    Attributes:
+        grid: (G,) eigenvalues, float64.
+        density: (G,) mean over V start vectors of Σ_i τ_i² N(λ; θ_i, width²); its integral over the grid is 1.
+        nodes: V tensors (m,), the quadrature's θ_i.
+        weights: V tensors (m,), its τ_i².
+        width: standard deviation of the smoothing.
+        products: number of Hessian-vector products used.
+        mode: "train" or "eval".
+        notes: reasons of undefined values and remarks.
+    """
+
+    grid: Tensor
+    density: Tensor
+    nodes: tuple[Tensor, ...]
+    weights: tuple[Tensor, ...]
+    width: float
+    products: int
+    mode: str
+    notes: tuple[str, ...] = ()
+
+    def scalars(self) -> dict[str, float]:
+        """The summary that `Monitor` logs: mean eigenvalue, smallest and largest node, share of negative ones."""
+        pairs = list(zip(self.nodes, self.weights, strict=True))
+        mean = sum((w * n).sum().item() for n, w in pairs) / len(pairs)
+        negative = sum(w[n < 0].sum().item() for n, w in pairs) / len(pairs)
+        ends = min(n.min().item() for n in self.nodes), max(n.max().item() for n in self.nodes)
+        return {"mean": mean, "low": ends[0], "high": ends[1], "negative_share": negative}
+
+    def plot(self, ax: Any = None) -> Any:
+        """The density, logarithmic, on matplotlib axes (which are returned; new ones by default)."""
+        from normlab.probes.plots import plot_density
+
+        return plot_density(self, ax)
+
+
+@dataclass(frozen=True)
+class BatchSharpness:
+    """Curvature along the gradient of single batches, averaged.
+
+    Attributes:
+        value: mean over the batches of g_bᵀH_b g_b / ‖g_b‖².
+        standard_error: of that mean; NaN for one batch.
+        per_batch: (B,) the quotients, float64.
+        mode: "train" or "eval".
+        notes: reasons of undefined values and remarks.
+    """
+
+    value: float
+    standard_error: float
+    per_batch: Tensor
+    mode: str
+    notes: tuple[str, ...] = ()
+
+    def scalars(self) -> dict[str, float]:
+        """The summary that `Monitor` logs."""
+        return {"value": self.value, "standard_error": self.standard_error}
+
+    def plot(self, ax: Any = None) -> Any:
+        """The mean and each batch, on matplotlib axes (which are returned; new ones by default)."""
+        from normlab.probes.plots import plot_estimate
+
+        return plot_estimate(
+            self.value, self.standard_error, f"curvature ({self.mode} mode)", ax, self.per_batch.tolist()
+        )
+
+
+@takes_batches
+def trace(
+    model: nn.Module,
+    loss_fn: LossFn,
+    batch: Batch,
+    *,
+    max_products: int = 99,
+    mode: str = "train",
+    generator: torch.Generator | None = None,
+    parameters: str | Sequence[str] | None = None,
+    also: Sequence[nn.Module] = (),
+) -> Trace:
+    """tr H of the Hessian H = ∇²L(w), by Hutch++ (Meyer et al. 2021).
+
+        tr H = tr QᵀHQ + tr (I − QQᵀ)H(I − QQᵀ)        Q an orthonormal basis of H·S for a random S
+
+    The first term, which holds the large eigenvalues, is exact; the second is estimated by Hutchinson's
+    E[zᵀAz] = tr A for z of random signs. A third of the products makes Q, one its term, one the estimate. With at least
+    n products for n parameters the trace is the exact sum of the diagonal.
+
+    Cost: one forward pass, one backward pass with a graph, one backward pass through both a product, and one forward.
+
+    Args:
+        model: any module.
+        loss_fn: `loss_fn(model, batch)` → scalar tensor.
+        batch: one batch; or `batches=`, as in `landscape`.
+        max_products: limit on the Hessian-vector products, at least 6.
+        mode: "train" (batch statistics; default) or "eval".
+        generator: source of the random vectors, by default torch's global CPU state, which is not consumed.
+        parameters: a pattern of names ("features.*") or several: the trace of that diagonal block.
+        also: modules outside of the model whose state the loss changes, where `loss_fn` does not show them.
+
+    Example:
+        >>> import torch
+        >>> from normlab.probes import trace
+        >>> model = torch.nn.Linear(3, 1, bias=False)
+        >>> trace(model, lambda m, x: m(x).square().sum(), torch.eye(3)).value
+        6.0
+
+    Raises:
+        TypeError, ValueError: as `top_eigenvalues`.
+    """
+    if isinstance(max_products, bool) or not isinstance(max_products, int) or max_products < 6:
+        raise ValueError(f"max_products must be an integer of at least 6, got {max_products!r}")
+    with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
+        with hessian_of(objective, chosen_parameters(objective, parameters)) as hessian:
+            with torch.no_grad():
+                value, error, products = _hutch_plus_plus(hessian, max_products, generator)
+            objective.recheck()
+        notes = list(objective.notes)
+    if not math.isfinite(value):
+        notes.append("a Hessian-vector product is not finite")
+    return Trace(value, error, products, mode, tuple(notes))
+
+
+def _hutch_plus_plus(
+    hessian: Hessian, max_products: int, generator: torch.Generator | None
+) -> tuple[float, float, int]:
+    """Trace, its standard error, and the products used."""
+    n, draw = hessian.size, hessian.drawing(generator)
+    if max_products >= n:
+        unit = torch.zeros_like(draw())
+        diagonal = 0.0
+        for index in range(n):
+            unit.zero_()[index] = 1.0
+            diagonal += hessian.times_flat(unit)[index].item()
+        return diagonal, 0.0, n
+    third = max_products // 3
+    sketch = torch.stack([hessian.times_flat(draw().sign()) for _ in range(third)], dim=1)
+    if not sketch.isfinite().all():
+        return math.nan, math.nan, third
+    basis, _ = torch.linalg.qr(sketch)
+    large = sum(q.dot(hessian.times_flat(q)).item() for q in basis.T.contiguous())
+    rest = []
+    for _ in range(third):
+        z = draw().sign()
+        z -= basis @ (basis.T @ z)
+        rest.append(z.dot(hessian.times_flat(z)).item())
+    samples = torch.tensor(rest, dtype=torch.float64, device="cpu")
+    return large + samples.mean().item(), samples.std().item() / math.sqrt(third), 3 * third
+
+
+@takes_batches
+def spectral_density(
+    model: nn.Module,
+    loss_fn: LossFn,
+    batch: Batch,
+    *,
+    vectors: int = 4,
+    steps: int = 30,
+    points: int = 1001,
+    width: float | None = None,
+    mode: str = "train",
+    generator: torch.Generator | None = None,
+    parameters: str | Sequence[str] | None = None,
+    also: Sequence[nn.Module] = (),
+) -> SpectralDensity:
+    """The density of the Hessian's eigenvalues, by stochastic Lanczos quadrature (Ghorbani et al. 2019).
+
+        φ(λ) = (1/n) Σ_i N(λ; λ_i, width²) ≈ mean over V vectors of Σ_j τ_j² N(λ; θ_j, width²)
+
+    with nodes θ and weights τ² of `steps` Lanczos steps from a random vector. The density integrates to 1 over the
+    grid: an eigenvalue alone among n has the weight 1/n, so look at it on a logarithmic axis.
+
+    Cost: one forward pass, one backward pass with a graph, V·steps backward passes through both, and one forward.
+
+    Args:
+        model: any module.
+        loss_fn: `loss_fn(model, batch)` → scalar tensor.
+        batch: one batch; or `batches=`, as in `landscape`.
+        vectors: V, how many random start vectors are averaged.
+        steps: Lanczos steps from each.
+        points: G, size of the grid.
+        width: standard deviation of the smoothing; by default a hundredth of the spectrum's range.
+        mode: "train" (batch statistics; default) or "eval".
+        generator: source of the random vectors, by default torch's global CPU state, which is not consumed.
+        parameters: a pattern of names ("features.*") or several: the density of that diagonal block.
+        also: modules outside of the model whose state the loss changes, where `loss_fn` does not show them.
+
+    Example:
+        >>> import torch
+        >>> from normlab.probes import spectral_density
+        >>> model = torch.nn.Linear(3, 1, bias=False)
+        >>> found = spectral_density(model, lambda m, x: m(x).square().sum(), torch.diag(torch.arange(3.0)))
+        >>> round(torch.trapezoid(found.density, found.grid).item(), 6)
+        1.0
+
+    Raises:
+        TypeError, ValueError: as `top_eigenvalues`.
+    """
+    for name, number, least in (("vectors", vectors, 1), ("steps", steps, 1), ("points", points, 2)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < least:
+            raise ValueError(f"{name} must be an integer of at least {least}, got {number!r}")
+    if width is not None and not (isinstance(width, int | float) and 0 < width < math.inf):
+        raise ValueError(f"width must be a positive number, got {width!r}")
+    with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
+        with hessian_of(objective, chosen_parameters(objective, parameters)) as hessian:
+            draw = hessian.drawing(generator)
+            with torch.no_grad():
+                found = [quadrature(hessian.times_flat, draw(), steps) for _ in range(vectors)]
+            objective.recheck()
+        notes = list(objective.notes)
+    nodes, weights = tuple(n for n, _ in found), tuple(w for _, w in found)
+    if not all(bool(n.isfinite().all()) for n in nodes):
+        notes.append("a Hessian-vector product is not finite: the density is undefined")
+    grid, density, width = _smoothed(nodes, weights, points, width)
+    return SpectralDensity(grid, density, nodes, weights, width, sum(map(len, nodes)), mode, tuple(notes))
+
+
+def _smoothed(
+    nodes: Sequence[Tensor], weights: Sequence[Tensor], points: int, width: float | None
+) -> tuple[Tensor, Tensor, float]:
+    """Grid, density on it and the width of the smoothing."""
+    everything = torch.cat(list(nodes))
+    low, high = everything.min().item(), everything.max().item()
+    if width is None:
+        width = 1e-2 * (high - low) or 1e-2 * max(abs(low), 1.0)
+    margin = 6 * width  # what of a Gaussian lies farther out is below 1e-8
+    grid = torch.linspace(low - margin, high + margin, points, dtype=torch.float64, device="cpu")
+    density = torch.zeros_like(grid)
+    for node, weight in zip(nodes, weights, strict=True):
+        bumps = torch.exp(-0.5 * ((grid[:, None] - node) / width).square()) / (width * math.sqrt(2 * math.pi))
+        density += bumps @ weight / len(nodes)
+    return grid, density, width
+
+
+def batch_sharpness(
+    model: nn.Module,
+    loss_fn: LossFn,
+    batches: Iterable[Batch],
+    *,
+    mode: str = "train",
+    also: Sequence[nn.Module] = (),
+) -> BatchSharpness:
+    """Curvature that stochastic gradient descent feels: along each batch's own gradient, averaged over batches.
+
+        E_b [ g_bᵀ H_b g_b / ‖g_b‖² ]        g_b, H_b: gradient and Hessian of the loss on batch b, its own statistics
+
+    Stochastic gradient descent with learning rate η drives it to 2/η, as full-batch descent does the sharpness (edge of
+    stochastic stability, Andreyev and Beneventano 2024).
+
+    Cost: for each batch what `directional_curvature` costs.
+
+    Args:
+        model: any module.
+        loss_fn: `loss_fn(model, batch)` → scalar tensor.
+        batches: a list or a `DataLoader` of batches.
+        mode: "train" (batch statistics; default) or "eval".
+        also: modules outside of the model whose state the loss changes, where `loss_fn` does not show them.
+
+    Example:
+        >>> import torch
+        >>> from normlab.probes import batch_sharpness
+        >>> model = torch.nn.Linear(2, 1, bias=False)
+        >>> batches = [torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])]
+        >>> batch_sharpness(model, lambda m, x: m(x).square().sum(), batches).value
+        5.0
+
+    Raises:
+        TypeError, ValueError: as `landscape`; no batches.
+    """
+    found = directional_curvature(model, loss_fn, batches=batches, mode=mode, also=also)
+    values = torch.tensor([one.rayleigh for one in found.per_batch], dtype=torch.float64, device="cpu")
+    error = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return BatchSharpness(values.mean().item(), error, values, mode, found.notes)

@@ -1,0 +1,96 @@
+"""`batches=` in every probe: the same measurement on each batch, its mean and its spread."""
+
+import inspect
+import math
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from normlab import probes
+from normlab.probes import Monitor, OverBatches, activation_moments, covariate_shift, hessian_vector_product, landscape
+from tests.reference.models import BY_NAME
+from tests.reference.traces import no_trace
+
+
+def three(batch: tuple[Tensor, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    return [(batch[0][i : i + 3], batch[1][i : i + 3]) for i in range(3)]
+
+
+@pytest.mark.parametrize("name", ["batch_mlp", "dropout"])
+def test_each_batch_is_probed_by_itself(name: str) -> None:
+    model, loss, batch = BY_NAME[name].make()
+    batches = three(batch)
+    with no_trace(model, batch):
+        found = landscape(model, loss, batches=iter(batches), step_sizes=[0.1, 0.2])
+    single = [landscape(model, loss, one, [0.1, 0.2]) for one in batches]
+    assert isinstance(found, OverBatches)
+    for one, other in zip(found.per_batch, single, strict=True):
+        assert torch.equal(one.losses, other.losses)
+    ranges = torch.tensor([one.loss_range for one in single], dtype=torch.float64)
+    assert found.mean["loss_range"] == pytest.approx(ranges.mean().item())
+    assert found.spread["loss_range"] == pytest.approx(ranges.std().item())
+    assert found.scalars()["loss_range/spread"] == found.spread["loss_range"]
+
+
+def test_dicts_and_lists_of_results() -> None:
+    model, loss, batch = BY_NAME["batch_mlp"].make()
+    batches = three(batch)
+    shifts = covariate_shift(model, loss, batches=batches, learning_rate=0.1)
+    assert [len(over.per_batch) for over in shifts.values()] == [3, 3]
+    assert shifts["0"].mean["cosine"] == 1
+    moments = activation_moments(model, batches=batches, layers=["0"])["0"]
+    truth = [activation_moments(model, one, ["0"])["0"].scalars()["mean"] for one in batches]
+    assert moments.mean["mean"] == pytest.approx(sum(truth) / 3)
+    v = [torch.ones_like(p) for p in model.parameters()]
+    mean = hessian_vector_product(model, loss, batches=batches, vector=v)
+    single = [hessian_vector_product(model, loss, one, v) for one in batches]
+    for index, h in enumerate(mean):
+        assert h.flatten().tolist() == pytest.approx((sum(one[index] for one in single) / 3).flatten().tolist())
+
+
+def test_a_loader_shuffles_and_leaves_no_trace() -> None:
+    model, loss, batch = BY_NAME["dropout"].make()
+    loader = DataLoader(TensorDataset(*batch), batch_size=2, shuffle=True)
+    with no_trace(model, batch):
+        found = landscape(model, loss, batches=loader, step_sizes=[0.1])
+    assert len(found.per_batch) == 3
+    first = landscape(model, loss, next(iter(loader)), [0.1])
+    assert all(math.isfinite(one.loss) for one in (first, *found.per_batch))
+
+
+def test_notes_name_their_batches_and_a_monitor_flattens_the_result() -> None:
+    model, loss, batch = BY_NAME["mlp"].make()
+    diverging = (batch[0] * math.inf, batch[1])
+    found = landscape(model, loss, batches=[batch, diverging], step_sizes=[0.1])
+    assert any(note.startswith("batch 1: ") for note in found.notes)
+    assert math.isnan(found.mean["loss"])
+    probe = lambda m, f, b: landscape(m, f, batches=three(b), step_sizes=[0.1])  # noqa: E731
+    assert "walk/loss/spread" in Monitor(model, loss, every=1, probes={"walk": probe})(0, batch)
+
+
+def test_bad_arguments_are_named() -> None:
+    model, loss, batch = BY_NAME["mlp"].make()
+    with pytest.raises(ValueError, match="batches is empty"):
+        landscape(model, loss, batches=[], step_sizes=[0.1])
+    with pytest.raises(ValueError, match="got both"):
+        landscape(model, loss, batch=batch, batches=[batch], step_sizes=[0.1])
+    with pytest.raises(TypeError, match="iterable of batches, got int"):
+        landscape(model, loss, batches=3, step_sizes=[0.1])
+
+
+def test_every_probe_of_one_batch_has_the_argument() -> None:
+    names = [name for name in probes.__all__ if name.islower() and name != "batch_sharpness"]
+    for name in names:
+        signature = inspect.signature(getattr(probes, name))
+        assert {"batch", "batches"} <= set(signature.parameters), name
+    assert len(names) == 9
+
+
+def test_spread_of_one_batch_is_undefined() -> None:
+    model, loss, batch = BY_NAME["mlp"].make()
+    call: Any = partial(landscape, model, loss, step_sizes=[0.1])
+    assert math.isnan(call(batches=[batch]).spread["loss"])
