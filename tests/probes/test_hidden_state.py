@@ -234,3 +234,24 @@ def test_parameters_that_the_forward_pass_registers_anew(trainable: bool) -> Non
     shifts = covariate_shift(model, loss_fn, batch, learning_rate=0.1)
     assert list(shifts) == (["", "linear"] if trainable else ["linear"])
     assert all(np.isfinite(shift.l2) for shift in shifts.values())
+
+
+class Classwide(nn.Linear):
+    """Counts on its class, and keeps a table there."""
+
+    calls = 0
+    table = torch.ones(1, **D)
+    known: dict[nn.Module, list[int]] = {}  # noqa: RUF012 (shared on purpose)
+
+    def forward(self, x: Tensor) -> Tensor:
+        Classwide.calls += 1
+        self.table.add_(1)
+        self.known.setdefault(self, [0])[0] += 1
+        return super().forward(x) * self.calls + self.table.sum() + self.known[self][0]
+
+
+def test_state_of_the_class() -> None:
+    torch.manual_seed(0)
+    model = Classwide(4, 3, **D)
+    assert_function_of_the_weights(model, twin=False)
+    assert (Classwide.calls, Classwide.table.item(), Classwide.known) == (0, 1.0, {})

@@ -92,6 +92,18 @@ class Containers:
 
         self._others.append((same, refill))
 
+    def add_class(self, kind: type, values: dict[str, Any]) -> None:
+        """Values that a class keeps for all its instances."""
+
+        def refill() -> None:
+            for name, value in values.items():
+                if kind.__dict__.get(name, _MISSING) is not value:
+                    setattr(kind, name, value)
+
+        if values:
+            same = lambda: all(kind.__dict__.get(n, _MISSING) is value for n, value in values.items())  # noqa: E731
+            self._others.append((same, refill))
+
     def add_cells(self, cells: Iterable[types.CellType]) -> None:
         """Variables that a function closes over."""
         for cell in cells:

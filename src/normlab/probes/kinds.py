@@ -14,7 +14,7 @@ _MACHINERY_PACKAGES = frozenset(
     "pytorch_lightning queue socket tensorboard threading tqdm unittest wandb weakref".split()
 )
 _PRIVATE = ("torch._", "torch.autograd", "torch.cuda", "torch.distributed", "torch.fx", "torch.jit", "torch.optim")
-_DATA = ("torch.utils.data",)
+_DATA = ("torch.utils.data", "torch.utils.tensorboard")
 ATOMS: set[type] = {
     *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), slice, range, type),
     *(torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format),
@@ -32,6 +32,12 @@ def is_machinery(kind: type) -> bool:
 def is_shared(value: Any) -> bool:
     """Whether an object that holds this is shared with a thread or the outside, and not a model's alone."""
     return type(value).__module__ in ("_thread", "_io", "threading", "_socket")
+
+
+def is_shared_value(name: str, value: Any) -> bool:
+    """Whether a class's entry is a value that its instances share, and not code or Python's own bookkeeping."""
+    code = callable(value) or hasattr(type(value), "__get__") or isinstance(value, types.ModuleType)
+    return not code and not (name.startswith("__") and name.endswith("__")) and name != "_abc_impl"
 
 
 def content(cell: types.CellType) -> Any:

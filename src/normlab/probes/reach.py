@@ -15,6 +15,7 @@ optimizers, threads, open files, trainers.
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -22,8 +23,20 @@ import numpy as np
 from torch import Tensor, nn
 
 from normlab.probes.containers import Containers
-from normlab.probes.kinds import ATOMS, LIBRARIES, STREAMS, content, is_machinery, is_shared, names, root, slot_names
+from normlab.probes.kinds import (
+    ATOMS,
+    LIBRARIES,
+    STREAMS,
+    content,
+    is_machinery,
+    is_shared,
+    is_shared_value,
+    names,
+    root,
+    slot_names,
+)
 
+_WITHOUT_STATE = (type, types.ModuleType, Enum)
 _CLEARED = (dict, OrderedDict, set)
 LIMIT = 100_000  # objects; what is nearest to the model comes first
 
@@ -120,21 +133,24 @@ class Reach:
         self._class_of(found, "__call__")
 
     def _class_of(self, found: Any, method: str) -> None:
-        """What the class's own method names, and the containers that its instances share."""
-        kind = type(found)
-        if id(kind) in self._seen or root(kind) in LIBRARIES:
-            return
-        self._seen[id(kind)] = kind
-        self._enqueue([kind.__dict__.get(method)], True)
-        shared = [value for name, value in kind.__dict__.items() if type(value) in (dict, list, set, deque)]
-        self._enqueue([value for value in shared if _holds_state(value)], True)
+        """What the class's own method names, and the values that its instances share."""
+        for kind in type(found).__mro__:
+            if id(kind) in self._seen or root(kind) in LIBRARIES:
+                continue
+            self._seen[id(kind)] = kind
+            self._enqueue([kind.__dict__.get(method)], True)
+            if isinstance(found, nn.Module):
+                shared = {name: value for name, value in kind.__dict__.items() if is_shared_value(name, value)}
+                self.containers.add_class(kind, shared)
+                self._enqueue(shared.values(), False)
 
     def _dict(self, found: dict[Any, Any], loose: bool) -> None:
         if loose:
             self.containers.add_entries(found, {key: v for key, v in dict.items(found) if _holds_state(v)})
         else:
             self.containers.add_dict(found)
-        self._enqueue(found.values() if type(found) is dict else dict.values(found), loose)
+        self._enqueue(dict.keys(found), False)
+        self._enqueue(dict.values(found), loose)
         if type(found) not in (dict, OrderedDict):
             self._attributes(getattr(found, "__dict__", {}))
 
@@ -227,7 +243,7 @@ def _visit_of(kind: type) -> Visit:
     for accepted, visit in _ORDER:
         if issubclass(kind, accepted):
             return visit
-    if issubclass(kind, type) or hasattr(kind, "__next__") or is_machinery(kind):
+    if issubclass(kind, _WITHOUT_STATE) or hasattr(kind, "__next__") or is_machinery(kind):
         return Reach._nothing
     for accepted, visit in _CONTAINERS:
         if issubclass(kind, accepted):
