@@ -17,8 +17,9 @@ from normlab.probes.landscape import LandscapeProbe, landscape
 from normlab.probes.moments import MomentsProbe, activation_moments
 from normlab.probes.monitor import Monitor
 from normlab.probes.plane import PlaneProbe, landscape_plane
+from normlab.probes.sharpness import BatchSharpness, batch_sharpness
 from normlab.probes.shift import ShiftProbe, covariate_shift
-from normlab.probes.spectrum import BatchSharpness, SpectralDensity, Trace, batch_sharpness, spectral_density, trace
+from normlab.probes.spectrum import SpectralDensity, Trace, spectral_density, trace
 
 __all__ = [
     "BatchSharpness",

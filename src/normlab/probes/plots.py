@@ -1,19 +1,13 @@
-"""Pictures of probe results on matplotlib axes; matplotlib is imported when one is drawn, and not before."""
+"""Pictures of probe results on matplotlib axes; matplotlib is imported when one is drawn, and not before.
+
+The results know these functions (`probe.plot(ax)`), and not the other way round.
+"""
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-
-if TYPE_CHECKING:
-    from normlab.probes.batches import OverBatches
-    from normlab.probes.curvature import DirectionalCurvature, Eigenvalues
-    from normlab.probes.landscape import LandscapeProbe
-    from normlab.probes.moments import MomentsProbe
-    from normlab.probes.plane import PlaneProbe
-    from normlab.probes.shift import ShiftProbe
-    from normlab.probes.spectrum import SpectralDensity
 
 _LARGEST = 1e100  # matplotlib computes with squares and differences of what it draws
 
@@ -38,7 +32,7 @@ def finite(values: Iterable[float]) -> list[float]:
     return [v if abs(v) < _LARGEST else math.nan for v in values]
 
 
-def plot_landscape(probe: "LandscapeProbe", ax: Any) -> Any:
+def plot_landscape(probe: Any, ax: Any) -> Any:
     """Loss over step size, with the base point."""
     ax = axes(ax)
     order = torch.argsort(probe.step_sizes)
@@ -52,7 +46,7 @@ def plot_landscape(probe: "LandscapeProbe", ax: Any) -> Any:
     return ax
 
 
-def plot_plane(probe: "PlaneProbe", ax: Any) -> Any:
+def plot_plane(probe: Any, ax: Any) -> Any:
     """Contours of the loss; points that are not finite are left white."""
     ax = axes(ax)
     losses = probe.losses.double()
@@ -67,7 +61,7 @@ def plot_plane(probe: "PlaneProbe", ax: Any) -> Any:
     return ax
 
 
-def plot_shift(probe: "ShiftProbe", ax: Any) -> Any:
+def plot_shift(probe: Any, ax: Any) -> Any:
     """The two measures without a scale as bars, beside their ideals."""
     ax = axes(ax)
     ax.bar(["relative change\n(ideal 0)", "cosine\n(ideal 1)"], finite([probe.relative_l2, probe.cosine]))
@@ -75,7 +69,7 @@ def plot_shift(probe: "ShiftProbe", ax: Any) -> Any:
     return ax
 
 
-def plot_moments(probe: "MomentsProbe", ax: Any) -> Any:
+def plot_moments(probe: Any, ax: Any) -> Any:
     """Histograms of the units, one row each; without histograms their means and standard deviations."""
     ax = axes(ax)
     rows = list(range(len(probe.units) + 1))
@@ -91,7 +85,7 @@ def plot_moments(probe: "MomentsProbe", ax: Any) -> Any:
     return ax
 
 
-def plot_eigenvalues(probe: "Eigenvalues", ax: Any) -> Any:
+def plot_eigenvalues(probe: Any, ax: Any) -> Any:
     """Eigenvalues in order, with their residuals as error bars."""
     ax = axes(ax)
     index = list(range(1, len(probe.values) + 1))
@@ -100,7 +94,7 @@ def plot_eigenvalues(probe: "Eigenvalues", ax: Any) -> Any:
     return ax
 
 
-def plot_curvature(probe: "DirectionalCurvature", ax: Any) -> Any:
+def plot_curvature(probe: Any, ax: Any) -> Any:
     """Both measures as bars."""
     ax = axes(ax)
     ax.bar(["gᵀHg / gᵀg", "‖Hg‖ / ‖g‖"], finite([probe.rayleigh, probe.stretch]))
@@ -108,7 +102,7 @@ def plot_curvature(probe: "DirectionalCurvature", ax: Any) -> Any:
     return ax
 
 
-def plot_density(probe: "SpectralDensity", ax: Any) -> Any:
+def plot_density(probe: Any, ax: Any) -> Any:
     """The density over the eigenvalue, logarithmic."""
     ax = axes(ax)
     ax.semilogy(probe.grid.tolist(), finite(probe.density.tolist()))
@@ -129,7 +123,7 @@ def plot_estimate(value: float, error: float, label: str, ax: Any, single: Itera
     return ax
 
 
-def plot_over_batches(found: "OverBatches[Any]", ax: Any) -> Any:
+def plot_over_batches(found: Any, ax: Any) -> Any:
     """Each number of the summary with its spread over the batches."""
     ax = axes(ax)
     names = list(found.mean)
