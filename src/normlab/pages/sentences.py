@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from normlab.analysis.rules import load_claims
 from normlab.figures.bands import NON_FINITE, non_finite_note
 from normlab.figures.statements import STATEMENTS
 from normlab.figures.style import label, number, order
 from normlab.pages.pictures import Html, bullets
 from normlab.pages.results import Results
-
-FEW_SEEDS = {"vgg": 5, "resnet": 5, "dln": 10, "reparametrization": 5}
 
 
 def about(results: Results, study: str, frame: pd.DataFrame) -> Html:
@@ -42,11 +41,17 @@ def data_sentence(results: Results) -> str:
     )
 
 
+def least_seeds(study: str) -> int:
+    """With how many seeds a verdict on a study is possible: the least that any rule of its group asks for."""
+    group = "deep linear" if study == "dln" else "empirical"
+    return min(claim.min_seeds for claim in load_claims() if claim.group == group)
+
+
 def caveats(results: Results, study: str, frame: pd.DataFrame, *further: str) -> Html:
     """The limits of what this page can say, found from the runs themselves, then those of the method."""
     if frame.empty:
         return bullets(*further)
-    few = FEW_SEEDS.get(study, 5)
+    few = least_seeds(study)
     seeds = int(frame.groupby(["norm_layer", "learning_rate"], observed=True)["seed"].nunique().min())
     planned = {"vgg": 15000, "resnet": 15000, "dln": 10000}.get(study)
     last = int(frame["step"].max())
