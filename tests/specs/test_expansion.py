@@ -1,11 +1,15 @@
 """What DVC iterates over: runs.yaml and the folders of parts."""
 
 import dataclasses
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from normlab.specs.data import DataSpec
 from normlab.specs.expansion import check, expand, write
 from normlab.specs.grid import Block, plan
 from normlab.specs.strict import InputError
@@ -85,6 +89,14 @@ def test_a_part_of_an_installed_package_is_a_version(root: Path) -> None:
     check(expansion, root)
 
 
+def test_a_data_set_of_one_s_own_has_its_files(root: Path) -> None:
+    (root / "my_images.py").write_text("import my_sizes\n\n\ndef load():\n    raise NotImplementedError\n")
+    study = dataclasses.replace(_study(), data=DataSpec("my_images:load"))
+    write(expand(study, root), root)
+    linked = {path.resolve() for path in (root / "parts/data/my_images.load").iterdir()}
+    assert linked == {root / "my_images.py", root / "my_sizes.py"}
+
+
 def test_writing_again_changes_nothing_and_what_is_not_used_any_more_goes(root: Path) -> None:
     expansion = expand(_study(_own()), root)
     assert "parts/normalizer/my_layers.rms" in write(expansion, root)
@@ -116,3 +128,34 @@ def test_what_does_not_agree_is_refused_with_what_to_do(root: Path) -> None:
 def test_a_part_that_does_not_exist_is_refused(root: Path) -> None:
     with pytest.raises(InputError, match="'my_layers:RMS': my_layers has no 'RMS'; it has: half, rms"):
         expand(_study(_own("my_layers:RMS")), root)
+
+
+DVC = """
+vars: [runs.yaml]
+stages:
+  train:
+    foreach: ${runs}
+    do:
+      cmd: echo ${item.train} > ${key}.txt
+      deps: ["${item.network}", "${item.normalizer}"]
+      outs: ["${key}.txt"]
+"""
+
+
+@pytest.mark.pipeline
+def test_dvc_looks_through_the_links_and_finds_the_runs_of_an_edited_file(root: Path) -> None:
+    def dvc(*arguments: str) -> str:
+        command = [sys.executable, "-m", "dvc", *arguments]
+        return subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    study = _study()
+    two = dataclasses.replace(study.grid[0], norm_layer=("none", "batch"), seed=(0,))
+    write(expand(dataclasses.replace(study, grid=(two, _own())), root), root)
+    (root / "params.yaml").touch()
+    (root / "dvc.yaml").write_text(DVC)
+    dvc("init", "--no-scm", "--quiet")
+    dvc("repro", "--quiet")
+    assert json.loads(dvc("status", "--json")) == {}
+    (root / "my_sizes.py").write_text("half = 0.25\n")
+    changes = [{"changed deps": {"parts/normalizer/my_layers.rms": "modified"}}]
+    assert json.loads(dvc("status", "--json")) == {"train@vgg11-my_layers.rms-0.1-0": changes}

@@ -3,7 +3,7 @@
 DVC cannot multiply the blocks of the grid, and takes no list of dependencies from a variable. So `runs.yaml` has an
 entry a run, with one path for its network and one for its normalizer: folders such as `parts/normalizer/l1/`, which
 hold links to the files of the working tree that the part consists of (DVC looks through them), or `requirement.txt`
-for a part of an installed package.
+for a part of an installed package. A data set of one's own has its folder in `parts/data/`.
 """
 
 import os
@@ -59,6 +59,8 @@ def expand(study: StudySpec, root: Path) -> Expansion:
         for name, kind in _parts_of(run):
             if _folder(name, kind) not in parts:
                 parts[_folder(name, kind)] = sources(name, kind, root if ":" in name else REPOSITORY)
+    if ":" in study.data.source:
+        parts[_folder(study.data.source, "data")] = sources(study.data.source, "data", root)
     looked_at = {
         "assumption_runs": (study.compared(study.assumptions.norm_layer), study.assumptions.steps),
         "reparametrization_runs": (study.compared(study.reparametrization.norm_layer), study.reparametrization.steps),
