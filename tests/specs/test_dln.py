@@ -39,11 +39,40 @@ def test_a_section_of_the_file_becomes_the_spec():
 
 def test_grid_in_the_order_of_the_matrix():
     grid = DlnGridSpec(("none", "l1"), (1e-6, 1e-7))
-    assert grid.cells == [("none", 1e-6), ("none", 1e-7), ("l1", 1e-6), ("l1", 1e-7)]
+    assert [cell.name for cell in grid.cells] == ["none-1e-06", "none-1e-07", "l1-1e-06", "l1-1e-07"]
     with pytest.raises(InputError, match=r"dln_grid.norm_layer: accepted: batch, l1, l2, linf, none, got 'layer'"):
         DlnGridSpec(("layer",), (1e-6,))
     with pytest.raises(InputError, match=r"dln_grid.learning_rate: expected at least one entry"):
         DlnGridSpec(("none",), ())
+
+
+def test_variants_are_cells_of_their_own_but_for_the_plain_network():
+    grid = DlnGridSpec(("none", "l1"), (1e-6,), ("", "affine=false,last_layer=true"))
+    assert [cell.name for cell in grid.cells] == ["none-1e-06", "l1-1e-06", "l1-1e-06-affine=false-last_layer=true"]
+    assert grid.cells[-1].arguments == "--norm-layer l1 --learning-rate 1e-06 --variant affine=false,last_layer=true"
+    varied = SPEC.varied("affine=false,last_layer=true")
+    assert varied == dataclasses.replace(SPEC, affine=False, last_layer=True)
+    assert SPEC.varied("") == SPEC
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        (("", ""), r"dln_grid.variant: expected at least one entry, each once"),
+        (("affine=false",), r'dln_grid.variant: one entry must be ""'),
+        (("", "depth=3"), r"dln_grid.variant: accepted settings: affine, last_layer, got 'depth'"),
+        (("", "affine=0"), r"dln_grid.variant: affine: expected true or false, got 0"),
+        (("", "last_layer=true,affine=false"), r"must be written 'affine=false,last_layer=true', got 'last_layer=true"),
+    ],
+)
+def test_variants_that_are_none_are_refused(variant, message):
+    with pytest.raises(InputError, match=message):
+        DlnGridSpec(("l1",), (1e-6,), variant)
+
+
+def test_a_variant_differs_from_the_section():
+    with pytest.raises(InputError, match=r"variant: affine=true is what section `dln` says, so it is no variant"):
+        SPEC.varied("affine=true")
 
 
 def test_scan_and_points():

@@ -39,6 +39,12 @@ def test_a_cell_writes_both_tables_and_the_same_bytes_again(params, tmp_path):
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["batch-0.002"]
 
 
+def test_a_variant_is_in_the_rows(params, tmp_path):
+    variant = ["--norm-layer", "batch", "--learning-rate", "0.002", "--variant", "last_layer=true"]
+    dln.main(["--params", str(params), *variant, "--out", str(tmp_path / "cell")])
+    assert set(pd.read_parquet(tmp_path / "cell" / "measurements.parquet")["variant"]) == {"last_layer=true"}
+
+
 def test_scan_writes_every_normalizer_and_rate(params, tmp_path):
     dln_scan.main(["--params", str(params), "--out", str(tmp_path / "scan")])
     frame = pd.read_parquet(tmp_path / "scan" / "measurements.parquet")

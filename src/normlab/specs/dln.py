@@ -1,12 +1,19 @@
 """The settings of the deep linear study: sections `dln_grid`, `dln` and `dln_scan` of `params.yaml`."""
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from normlab.specs import variant
 from normlab.specs.parts import names
-from normlab.specs.strict import require
+from normlab.specs.strict import InputError, convert, require
+from normlab.specs.yaml12 import load_scalar
+
+OVERRIDES = {"affine": bool, "last_layer": bool}
+"""Settings of section `dln` that may differ from cell to cell, and their types."""
 
 
 def check_point(norm_layer: str, learning_rate: float, where: str) -> None:
@@ -22,22 +29,79 @@ def check_point(norm_layer: str, learning_rate: float, where: str) -> None:
 
 
 @dataclass(frozen=True)
+class DlnCell:
+    """A cell of the deep linear study.
+
+    Attributes:
+        variant: how its settings differ from section `dln`, such as "affine=false"; "" where they do not.
+    """
+
+    norm_layer: str
+    learning_rate: float
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """`<norm_layer>-<learning rate>` and the variant: the key of the cell in runs.yaml, and its folder's name."""
+        return f"{self.norm_layer}-{self.learning_rate}{variant.suffix(self.variant)}"
+
+    @property
+    def keys(self) -> dict[str, object]:
+        """What its seeds share of `normlab.tables.rows.KEYS`."""
+        point = {"study": "dln", "network": "dln", "norm_layer": self.norm_layer}
+        return {**point, "learning_rate": self.learning_rate, "variant": self.variant}
+
+    @property
+    def arguments(self) -> str:
+        """The options of stage `dln` that name the cell."""
+        options = f"--norm-layer {self.norm_layer} --learning-rate {self.learning_rate}"
+        return options + (f" --variant {self.variant}" if self.variant else "")
+
+
+@dataclass(frozen=True)
 class DlnGridSpec:
-    """Section `dln_grid`: the cells, normalizers × learning rates. No stage that runs a cell depends on it."""
+    """Section `dln_grid`: the cells, normalizers × learning rates × variants. No stage that runs a cell depends on it.
+
+    Attributes:
+        norm_layer: normalizers.
+        learning_rate: rates.
+        variant: settings that differ from section `dln`, each a text such as "last_layer=true" or
+            "affine=false,last_layer=true" (in the order of the alphabet); "" for the section as it is. The plain
+            network, in which there is nothing to vary, has that one alone.
+    """
 
     norm_layer: tuple[str, ...]
     learning_rate: tuple[float, ...]
+    variant: tuple[str, ...] = ("",)
 
     def __post_init__(self) -> None:
-        for norm_layer, learning_rate in self.cells:
-            check_point(norm_layer, learning_rate, "dln_grid")
-        for key in ("norm_layer", "learning_rate"):
+        for key in ("norm_layer", "learning_rate", "variant"):
             _require_distinct(f"dln_grid.{key}", getattr(self, key))
+        for norm_layer, learning_rate in itertools.product(self.norm_layer, self.learning_rate):
+            check_point(norm_layer, learning_rate, "dln_grid")
+        require("" in self.variant, "dln_grid.variant", 'one entry must be ""', list(self.variant))
+        for text in self.variant:
+            canonical = variant.write(read_variant(text, "dln_grid.variant"))
+            require(text == canonical, "dln_grid.variant", f"must be written {canonical!r}", text)
 
     @property
-    def cells(self) -> list[tuple[str, float]]:
-        """(norm_layer, learning_rate) in the order of the DVC matrix."""
-        return list(itertools.product(self.norm_layer, self.learning_rate))
+    def cells(self) -> list[DlnCell]:
+        """All of them, the variant varying slowest."""
+        points = itertools.product(self.variant, self.norm_layer, self.learning_rate)
+        return [DlnCell(kind, rate, text) for text, kind, rate in points if kind != "none" or not text]
+
+
+def read_variant(text: str, where: str) -> dict[str, Any]:
+    """The settings that a variant names and their values.
+
+    Raises:
+        InputError: a setting that may not differ, or a value that it cannot have.
+    """
+    found = {}
+    for key, value in variant.read(text).items():
+        require(key in OVERRIDES, where, f"accepted settings: {', '.join(OVERRIDES)}", key)
+        found[key] = convert(load_scalar(value), OVERRIDES[key], f"{where}: {key}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -115,6 +179,18 @@ class DlnSpec:
         for key, last in (("shift_layers", self.depth), ("activation_layers", self.depth - 1)):
             for layer in getattr(self, key):
                 require(1 <= layer <= last, f"dln.{key}", f"each must be in 1 … {last}", layer)
+
+    def varied(self, text: str, where: str = "variant") -> "DlnSpec":
+        """These settings with the differences that a variant names, such as "affine=false".
+
+        Raises:
+            InputError: a setting that may not differ, a value that it cannot have, or no difference.
+        """
+        changes = read_variant(text, where)
+        for key, value in changes.items():
+            if getattr(self, key) == value:
+                raise InputError(f"{where}: {key}={str(value).lower()} is what section `dln` says, so it is no variant")
+        return dataclasses.replace(self, **changes)
 
 
 @dataclass(frozen=True)

@@ -80,10 +80,7 @@ def expand(study: StudySpec, root: Path) -> Expansion:
         "runs": runs,
         "measured_runs": measured,
         **{name: _entries(some, parts) for name, (some, _) in looked_at.items()},
-        "dln_cells": {
-            f"{norm_layer}-{rate}": {"train": f"--norm-layer {norm_layer} --learning-rate {rate}"}
-            for norm_layer, rate in study.dln_grid.cells
-        },
+        "dln_cells": {cell.name: {"train": cell.arguments} for cell in study.dln_grid.cells},
         "pages": list(study.report.notebooks),
     }
     return Expansion(entries, parts)

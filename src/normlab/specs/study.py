@@ -54,6 +54,8 @@ class StudySpec:
         ):
             for run in runs:
                 check_steps(steps, run, where)
+        for cell in self.dln_grid.cells:
+            self.dln.varied(cell.variant, "dln_grid.variant")
         _check_images(self)
 
     @cached_property

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from normlab.runs.resume import INTERVAL_SECONDS, ResumePoints, circumstances
 from normlab.seeding import set_deterministic
-from normlab.specs.dln import DlnSpec, check_point
+from normlab.specs.dln import DlnCell, DlnSpec, check_point
 from normlab.specs.strict import load_section
 from normlab.stages import command
 from normlab.studies.deep_linear.study import run_cell
@@ -21,25 +21,24 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--norm-layer", required=True)
     parser.add_argument("--learning-rate", type=float, required=True)
+    parser.add_argument("--variant", default="", help="settings that differ, such as affine=false")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--resume-every", type=float, default=INTERVAL_SECONDS, help="seconds between resume points")
     args = parser.parse_args(argv)
     spec = load_section(args.params, "dln", DlnSpec)
     check_point(args.norm_layer, args.learning_rate, "dln_grid")
+    cell = DlnCell(args.norm_layer, args.learning_rate, args.variant)
     set_deterministic()
-    settings = {**dataclasses.asdict(spec), "norm_layer": args.norm_layer, "learning_rate": args.learning_rate}
+    settings = {**dataclasses.asdict(spec.varied(cell.variant, "--variant")), **dataclasses.asdict(cell)}
     now = circumstances(
-        "normlab.stages.dln", settings, "drawn from the seeds", torch.device("cpu"), scale=args.norm_layer
+        "normlab.stages.dln", settings, "drawn from the seeds", torch.device("cpu"), scale=cell.norm_layer
     )
-    name = f"dln {args.norm_layer}-{args.learning_rate}"
     with (
         command.new_folder(args.out) as folder,
-        tqdm(total=spec.steps + 1, desc=name, unit="step", mininterval=5) as bar,
+        tqdm(total=spec.steps + 1, desc=f"dln {cell.name}", unit="step", mininterval=5) as bar,
     ):
         resume = ResumePoints(args.out, folder, now, interval=args.resume_every)
-        measurements, histograms = run_cell(
-            spec, args.norm_layer, args.learning_rate, lambda step: bar.update(step + 1 - bar.n), resume
-        )
+        measurements, histograms = run_cell(spec, cell, lambda step: bar.update(step + 1 - bar.n), resume)
         measurements.to_parquet(folder / "measurements.parquet", index=False)
         histograms.to_parquet(folder / "histograms.parquet", index=False)
     resume.remove()

@@ -83,7 +83,7 @@ def assemble(spec: AnalyzeSpec, params: Path, sources: Sources) -> Tables:
         found = read_deep_linear_study(cells, sources.study("dln"))
         measurements += found[0]
         histograms += found[1]
-        notes += _stray_notes(sources.study("dln"), [f"{norm}-{rate}" for norm, rate in cells], "dln_grid")
+        notes += _stray_notes(sources.study("dln"), [cell.name for cell in cells], "dln_grid")
     if "dln_scan" in spec.studies:
         measurements.append(read_learning_rate_scan(sources.study("dln_scan")))
     if "reparametrization" in spec.studies:

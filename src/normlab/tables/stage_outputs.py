@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from normlab.specs.dln import DlnCell
 from normlab.specs.strict import InputError
 from normlab.specs.training import RunSpec
 from normlab.tables.frames import HISTOGRAM_COLUMNS, as_categories, read_parquet
@@ -50,24 +51,20 @@ def read_training_study(
     return measurements, histograms
 
 
-def read_deep_linear_study(
-    cells: Iterable[tuple[str, float]], folder: Path
-) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
-    """Measurements and histograms of the cells (norm_layer, learning_rate) of the deep linear study.
+def read_deep_linear_study(cells: Iterable[DlnCell], folder: Path) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """Measurements and histograms of the cells of the deep linear study.
 
     Raises:
         InputError: a file is missing or belongs to another cell.
     """
     measurements: list[pd.DataFrame] = []
     histograms: list[pd.DataFrame] = []
-    for norm_layer, learning_rate in cells:
-        cell = folder / f"{norm_layer}-{learning_rate}"
-        keys = {"study": "dln", "norm_layer": norm_layer, "learning_rate": learning_rate}
+    for cell in cells:
         for name, columns, target in (
             ("measurements", COLUMNS, measurements),
             ("histograms", HISTOGRAM_COLUMNS, histograms),
         ):
-            target.append(as_categories(_read_of(keys, cell / f"{name}.parquet", columns)))
+            target.append(as_categories(_read_of(cell.keys, folder / cell.name / f"{name}.parquet", columns)))
     return measurements, histograms
 
 

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from normlab.specs.dln import DlnGridSpec
 from normlab.specs.grid import planned_runs
 from normlab.specs.strict import build, load_params
 from normlab.specs.training import TrainSpec
@@ -163,22 +164,20 @@ def _trainings(root: Path, params: dict[str, Any]) -> Iterator[TrackedRun]:
 
 
 def _deep_linear(root: Path, params: dict[str, Any]) -> Iterator[TrackedRun]:
-    grid = params.get("dln_grid") or {"norm_layer": [], "learning_rate": []}
-    for norm_layer in grid["norm_layer"]:
-        for learning_rate in grid["learning_rate"]:
-            cell = f"{norm_layer}-{learning_rate}"
-            path = root / "data/studies/dln" / cell / "measurements.parquet"
-            if path.exists():
-                yield from _deep_linear_cell(path, cell, params)
+    cells = build(DlnGridSpec, params["dln_grid"], "dln_grid").cells if "dln_grid" in params else []
+    for cell in cells:
+        path = root / "data/studies/dln" / cell.name / "measurements.parquet"
+        if path.exists():
+            yield from _deep_linear_cell(path, cell.name, params)
 
 
 def _deep_linear_cell(path: Path, cell: str, params: dict[str, Any]) -> Iterator[TrackedRun]:
     import pyarrow.parquet as parquet
 
-    keys = parquet.read_table(path, columns=["norm_layer", "learning_rate", "seed"]).group_by(
-        ["norm_layer", "learning_rate", "seed"]
-    )
-    for point in sorted(keys.aggregate([]).to_pylist(), key=lambda row: row["seed"]):
+    columns = ["norm_layer", "learning_rate", "variant", "seed"]
+    keys = parquet.read_table(path, columns=columns).group_by(columns)
+    for row in sorted(keys.aggregate([]).to_pylist(), key=lambda row: row["seed"]):
+        point = {key: value for key, value in row.items() if value != ""}  # no variant, no tag
         settings = {"network": "dln", **point} | flatten({"dln": params["dln"]})
         tags = {key: str(value) for key, value in {"network": "dln", **point}.items()}
         tags |= {"dvc_stage": f"dln@{cell}", "spec_digest": digest_of(settings)}

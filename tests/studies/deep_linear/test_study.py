@@ -12,7 +12,7 @@ from tests.studies.deep_linear.conftest import build_instance
 from tests.studies.deep_linear.twin import build_twin, half_squared_error
 
 from normlab.runs.resume import ResumePoints
-from normlab.specs.dln import DlnScanSpec, DlnSpec
+from normlab.specs.dln import DlnCell, DlnScanSpec, DlnSpec
 from normlab.specs.parts import names
 from normlab.studies.deep_linear.problem import draw_data, draw_weights
 from normlab.studies.deep_linear.scan import scan_rates
@@ -49,7 +49,7 @@ def series(frame: pd.DataFrame, seed: int, probe: str, quantity: str, layer: str
 
 @pytest.mark.parametrize("norm_layer", names("scale"))
 def test_losses_are_those_of_plain_gradient_descent(norm_layer):
-    frame, _ = run_cell(SPEC, norm_layer, RATE)
+    frame, _ = run_cell(SPEC, DlnCell(norm_layer, RATE))
     x, teacher = draw_data((7,), 3, 20)
     network = build_instance(norm_layer, depth=3).network
     model = build_twin(network, network.pack(draw_weights((7,), 3, 3))[0])
@@ -68,7 +68,7 @@ def test_losses_are_those_of_plain_gradient_descent(norm_layer):
 
 
 def test_every_measurement_is_there_when_it_is_due():
-    frame, histograms = run_cell(SPEC, "l1", RATE)
+    frame, histograms = run_cell(SPEC, DlnCell("l1", RATE))
     assert tuple(frame.columns) == COLUMNS
     assert not frame.duplicated(list(COLUMNS[:-1])).any()
     steps = {
@@ -100,7 +100,7 @@ def test_every_measurement_is_there_when_it_is_due():
 
 
 def test_the_summary_is_over_the_papers_grid_alone():
-    frame, _ = run_cell(SPEC, "batch", RATE)
+    frame, _ = run_cell(SPEC, DlnCell("batch", RATE))
     betas = frame[(frame["probe"] == "landscape") & (frame["quantity"] == "beta") & (frame["seed"] == 0)]
     on_grid = betas[betas["step_size"] > 0.09 * RATE].groupby("step")["value"].max()
     assert series(frame, 0, "landscape", "effective_beta").equals(on_grid.rename("value"))
@@ -109,7 +109,7 @@ def test_the_summary_is_over_the_papers_grid_alone():
 def test_the_gradient_step_ties_the_probes_together():
     """At step size = learning rate the walk's end is the next step, and its stretch the limit of beta."""
     dense = dataclasses.replace(SPEC, probe_every=1, step_sizes=(1e-6, 1.0), extra_step_sizes=())
-    frame, _ = run_cell(dense, "l2", RATE)
+    frame, _ = run_cell(dense, DlnCell("l2", RATE))
     losses = series(frame, 7, "history", "loss")
     rows = frame[(frame["probe"] == "landscape") & (frame["seed"] == 7) & (frame["step_size"] == RATE)]
     ends = rows[rows["quantity"] == "loss"].set_index("step")["value"]
@@ -122,9 +122,10 @@ def test_the_gradient_step_ties_the_probes_together():
 
 
 def test_measuring_changes_nothing_and_a_seed_is_the_same_in_any_company():
-    often, _ = run_cell(SPEC, "linf", RATE)
-    seldom, _ = run_cell(dataclasses.replace(SPEC, probe_every=8, control_every=8, sharpness_every=8), "linf", RATE)
-    alone, _ = run_cell(dataclasses.replace(SPEC, seeds=(7,)), "linf", RATE)
+    often, _ = run_cell(SPEC, DlnCell("linf", RATE))
+    sparse = dataclasses.replace(SPEC, probe_every=8, control_every=8, sharpness_every=8)
+    seldom, _ = run_cell(sparse, DlnCell("linf", RATE))
+    alone, _ = run_cell(dataclasses.replace(SPEC, seeds=(7,)), DlnCell("linf", RATE))
     expected = series(often, 7, "history", "loss")
     assert series(seldom, 7, "history", "loss").equals(expected)
     # another batch size may choose another kernel: equal up to roundoff
@@ -132,7 +133,7 @@ def test_measuring_changes_nothing_and_a_seed_is_the_same_in_any_company():
 
 
 def test_a_cell_that_diverges_says_when_and_keeps_its_values():
-    frame, histograms = run_cell(SPEC, "none", 1e3)
+    frame, histograms = run_cell(SPEC, DlnCell("none", 1e3))
     losses = series(frame, 0, "history", "loss")
     ended = series(frame, 0, "summary", "diverged_at")[8]
     assert np.isfinite(losses[losses.index < ended]).all()
@@ -153,7 +154,7 @@ def test_scan_runs_are_those_of_the_study():
     frame = scan_rates(SPEC, scan, "batch")
     assert set(frame["study"]) == {"dln_scan"}
     for rate in (RATE, 1e-4):
-        cell, _ = run_cell(SPEC, "batch", rate)
+        cell, _ = run_cell(SPEC, DlnCell("batch", rate))
         rows = frame[(frame["learning_rate"] == rate) & (frame["quantity"] == "loss") & (frame["seed"] == 7)]
         assert rows["step"].tolist() == [0, 3, 6, 8]
         # another number of runs in the batch
@@ -170,7 +171,7 @@ def test_a_cell_stopped_at_any_step_goes_on_to_the_same_end(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "half"
     folder.mkdir()
-    whole = run_cell(SPEC, "l1", RATE)
+    whole = run_cell(SPEC, DlnCell("l1", RATE))
 
     def stop_at(last):
         def on_step(step):
@@ -183,9 +184,21 @@ def test_a_cell_stopped_at_any_step_goes_on_to_the_same_end(tmp_path, monkeypatc
         said = []
         first, second = (ResumePoints(Path("out"), folder, {}, interval=0.0, say=said.append) for _ in range(2))
         with pytest.raises(Stopped):
-            run_cell(SPEC, "l1", RATE, stop_at(last), first)
-        again = run_cell(SPEC, "l1", RATE, resume=second)
+            run_cell(SPEC, DlnCell("l1", RATE), stop_at(last), first)
+        again = run_cell(SPEC, DlnCell("l1", RATE), resume=second)
         second.remove()
         assert said == [f"out: goes on from step {last}, where it was stopped"]
         for found, expected in zip(again, whole, strict=True):
             pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+@pytest.mark.parametrize("text", ["affine=false", "last_layer=true", "affine=false,last_layer=true"])
+def test_a_variant_is_the_study_with_other_settings(text):
+    affine, last_layer = "affine=false" not in text, "last_layer=true" in text
+    frame, histograms = run_cell(SPEC, DlnCell("batch", RATE, text))
+    settings = dataclasses.replace(SPEC, affine=affine, last_layer=last_layer)
+    expected, _ = run_cell(settings, DlnCell("batch", RATE))
+    assert set(frame["variant"]) == set(histograms["variant"]) == {text}
+    assert frame.drop(columns="variant").equals(expected.drop(columns="variant"))
+    shared, _ = run_cell(SPEC, DlnCell("batch", RATE))
+    assert not series(frame, 7, "history", "loss").equals(series(shared, 7, "history", "loss"))

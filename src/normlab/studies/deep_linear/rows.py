@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from normlab.specs.dln import DlnCell
 from normlab.tables.rows import Rows
 
 
@@ -14,15 +15,13 @@ class CellRows:
     """Measurements of all seeds of one cell.
 
     Args:
-        norm_layer: the cell's normalizer.
-        learning_rate: the cell's learning rate.
+        cell: the cell.
         seeds: the S seeds, in the order of the tensors' first axis.
         study: the name of the study.
     """
 
-    def __init__(self, norm_layer: str, learning_rate: float, seeds: Sequence[int], study: str = "dln") -> None:
-        cell = {"study": study, "network": "dln", "norm_layer": norm_layer, "learning_rate": learning_rate}
-        self.runs = [Rows({**cell, "seed": seed}) for seed in seeds]
+    def __init__(self, cell: DlnCell, seeds: Sequence[int], study: str = "dln") -> None:
+        self.runs = [Rows({**cell.keys, "study": study, "seed": seed}) for seed in seeds]
 
     def add(
         self, probe: str, step: int, values: Mapping[str, Tensor], *, layer: str = "", step_sizes: Tensor | None = None

@@ -3,7 +3,7 @@
 import pandas as pd
 import torch
 
-from normlab.specs.dln import DlnScanSpec, DlnSpec
+from normlab.specs.dln import DlnCell, DlnScanSpec, DlnSpec
 from normlab.studies.deep_linear.network import build_network
 from normlab.studies.deep_linear.problem import draw_problem, draw_weights
 from normlab.studies.deep_linear.rows import CellRows
@@ -27,7 +27,7 @@ def scan_rates(spec: DlnSpec, scan: DlnScanSpec, norm_layer: str) -> pd.DataFram
     steps = [*range(0, scan.steps, scan.loss_every), scan.steps]
     frames = []
     for index, rate in enumerate(scan.learning_rate):
-        rows = CellRows(norm_layer, rate, spec.seeds, study="dln_scan")
+        rows = CellRows(DlnCell(norm_layer, rate), spec.seeds, study="dln_scan")
         for step in steps:
             rows.add("history", step, {"loss": losses[step, :, index]})
         ones = torch.ones(len(spec.seeds), dtype=torch.float64)

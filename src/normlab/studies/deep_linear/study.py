@@ -25,7 +25,7 @@ from torch import Tensor
 
 from normlab import seeding
 from normlab.runs.resume import ResumePoints
-from normlab.specs.dln import DlnSpec
+from normlab.specs.dln import DlnCell, DlnSpec
 from normlab.studies.deep_linear.activations import DeepLinearTrack
 from normlab.studies.deep_linear.curvature import directional_curvature, hessian, top_eigenvalue
 from normlab.studies.deep_linear.landscape import random_directions, record_walk, relative_directions, walk
@@ -113,8 +113,7 @@ def descend(
 
 def run_cell(
     spec: DlnSpec,
-    norm_layer: str,
-    learning_rate: float,
+    cell: DlnCell,
     on_step: Callable[[int], None] = lambda step: None,
     resume: ResumePoints | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -122,8 +121,8 @@ def run_cell(
 
     Args:
         spec: section `dln`.
-        norm_layer: one of `normlab.specs.parts.names("scale")`.
-        learning_rate: of gradient descent on the loss summed over samples.
+        cell: the normalizer, the learning rate of gradient descent on the loss summed over samples, and how the
+            settings differ from `spec`.
         on_step: called after each step.
         resume: where the cell goes on if it was stopped, and leaves its state now and then.
 
@@ -131,9 +130,9 @@ def run_cell(
         The measurements and the histograms.
     """
     problem = draw_problem(spec.seeds, spec.features, spec.samples)
-    network = build_network(spec, norm_layer)
-    rows = CellRows(norm_layer, learning_rate, spec.seeds)
-    probes = Probes(spec, network, problem, learning_rate, rows)
+    network = build_network(spec.varied(cell.variant), cell.norm_layer)
+    rows = CellRows(cell, spec.seeds)
+    probes = Probes(spec, network, problem, cell.learning_rate, rows)
     descent = Descent(network.pack(draw_weights(spec.seeds, spec.depth, spec.features))[:, None], spec.steps)
     if resume is not None:
         resume.add(descent=descent, rows=rows, track=probes.track)
@@ -144,7 +143,7 @@ def run_cell(
             probes.measure(State(step, params[:, 0], loss[:, 0], gradient[:, 0]))
         on_step(step)
 
-    descend(network, problem, descent, torch.tensor([learning_rate], dtype=torch.float64), visit, resume)
+    descend(network, problem, descent, torch.tensor([cell.learning_rate], dtype=torch.float64), visit, resume)
     losses, norms = descent.losses[:, :, 0], descent.norms[:, :, 0]
     for step in range(spec.steps + 1):
         if step < FIRST_STEPS or step % spec.loss_every == 0 or step == spec.steps:
