@@ -94,6 +94,15 @@ def test_measurements_are_tidy_and_about_the_step_that_training_made(data: Path)
     assert (per_step.nunique(axis=1) == 1).all()  # every histogram of a layer counts the same number of values
 
 
+def test_a_probe_meets_the_noise_of_training_s_own_update(data: Path) -> None:
+    # with the noise of another step the loss differs in its first digits: 1e-5 is float32 on another path
+    run = _train(data, "models/runs/a", "noisy_batch")
+    frame = pd.read_parquet(_probe(data, run, "data/probes/a") / "probes.parquet")
+    base = frame[(frame.probe == "landscape") & (frame.quantity == "loss") & frame.step_size.isna()]
+    seen = pd.read_parquet(run / "history.parquet").set_index("step").loc[[0, 1, 2, 4], "loss"]
+    np.testing.assert_allclose(base.set_index("step")["value"].loc[seen.index], seen, rtol=1e-5)
+
+
 def test_a_diverged_run_is_a_result_and_can_be_probed(data: Path) -> None:
     run = _train(data, "models/runs/a", "none", "1e12")
     summary = json.loads((run / "summary.json").read_text())
