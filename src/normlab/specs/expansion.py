@@ -59,8 +59,6 @@ def expand(study: StudySpec, root: Path) -> Expansion:
         for name, kind in _parts_of(run):
             if _folder(name, kind) not in parts:
                 parts[_folder(name, kind)] = sources(name, kind, root if ":" in name else REPOSITORY)
-    if ":" in study.data.source:
-        parts[_folder(study.data.source, "data")] = sources(study.data.source, "data", root)
     looked_at = {
         "assumption_runs": (study.compared(study.assumptions.norm_layer), study.assumptions.steps),
         "reparametrization_runs": (study.compared(study.reparametrization.norm_layer), study.reparametrization.steps),
