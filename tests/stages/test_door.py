@@ -5,12 +5,15 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import yaml
 
-from normlab.specs.parts import slug
+from normlab.specs.parts import check, slug
 from normlab.specs.strict import InputError
 from normlab.stages import assumptions, data, probe, reparametrization, train
 
@@ -133,3 +136,21 @@ def test_what_cannot_be_trained_is_refused_in_one_line(network, norm_layer, mess
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not Path("models/runs", f"{slug(network)}-{slug(norm_layer)}-0.1-0").exists()
+
+
+@pytest.mark.usefixtures("study")
+def test_the_readme_s_lines_run(repository: Path) -> None:
+    section = (
+        (repository / "README.md").read_text(encoding="utf-8").split("## Your own normalizer")[1].split("\n## ")[0]
+    )
+    program = section.split("```python\n")[1].split("```")[0]
+    found: dict[str, Any] = {}
+    exec(program, found)
+    images = torch.randn(2, 3, 32, 32)
+    assert [found[name](images).shape for name in ("model", "vit", "resnet")] == [(2, 10)] * 3
+    params = yaml.safe_load(section.split("```yaml\n")[1].split("```")[0])
+    check(params["data"]["source"], "data")
+    for block in params["grid"]:
+        for kind, key in (("network", "network"), ("normalizer", "norm_layer")):
+            for name in block[key]:
+                check(name, kind)  # type: ignore[arg-type]
