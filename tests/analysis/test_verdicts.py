@@ -9,7 +9,7 @@ from normlab.analysis.estimates import NotRunError, PerSeed, exact
 from normlab.analysis.parts import judge_part
 from normlab.analysis.rules import Claim, PaperSource, Part, Region
 from normlab.analysis.statistics import Interval
-from normlab.analysis.verdicts import entry, judge_all, magnitude, tally
+from normlab.analysis.verdicts import entry, judge_all, magnitude, same_sign, tally
 
 PRIMARY = Part("a ratio", holds=Region(at_least=1.5), fails=Region(at_most=1.1), direction=Region(above=1.0))
 CHECK = Part("the same at equal steps", holds=Region(above=1.0), fails=Region(at_most=1.0), check=True)
@@ -147,6 +147,15 @@ def test_every_entry_says_what_it_was_measured_on() -> None:
         "random numbers in float64, and trained networks",
         "not run",
     ]
+
+
+def test_another_record_has_the_same_sign_or_not_or_no_number() -> None:
+    ours = judged(YES)
+    old = {"id": "C1", "parts": [{"name": "main", "estimate": 1.2}]}  # scored under the first rules
+    assert same_sign(ours, [old]) is True
+    assert same_sign(ours, [{**old, "parts": [{"name": "main", "estimate": 0.9}]}]) is False
+    assert same_sign(ours, [{**old, "parts": [{"name": "main", "estimate": None}]}]) is None
+    assert same_sign(ours, [{**old, "id": "C2"}]) is None
 
 
 def test_each_group_has_its_own_tally() -> None:

@@ -49,10 +49,17 @@ def matched_ratio(top: Cell, bottom: Cell, rows: tuple[pd.DataFrame, pd.DataFram
     both = matched_means(top, bottom, rows, axis)
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(both["top"] / both["bottom"]).groupby(level="seed").mean()
-    return exact_ratio(np.exp(logs))
+    return exact_ratio(_of_whole_runs(np.exp(logs), top, bottom))
 
 
 def matched_difference(top: Cell, bottom: Cell, rows: tuple[pd.DataFrame, pd.DataFrame], axis: str) -> PerSeed:
     """top − bottom, mean over the bins that both pass through."""
     both = matched_means(top, bottom, rows, axis)
-    return exact((both["top"] - both["bottom"]).groupby(level="seed").mean())
+    gaps = (both["top"] - both["bottom"]).groupby(level="seed").mean()
+    return exact(_of_whole_runs(gaps, top, bottom))
+
+
+def _of_whole_runs(values: pd.Series, top: Cell, bottom: Cell) -> pd.Series:
+    """Unknown for seeds of which either run diverged: what it passed through before says little about its landscape."""
+    gone = top.diverged.reindex(values.index) | bottom.diverged.reindex(values.index)
+    return values.where(~gone.astype(bool))

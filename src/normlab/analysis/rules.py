@@ -75,16 +75,16 @@ class Region:
         """Whether the whole interval lies in the region (never, if an end is NaN)."""
         low, high = interval.low, interval.high
         if self.within is not None:
-            return low >= self.within[0] and high <= self.within[1]
+            return bool(low >= self.within[0] and high <= self.within[1])
         if self.beyond is not None:
-            return high <= self.beyond[0] or low >= self.beyond[1]
+            return bool(high <= self.beyond[0] or low >= self.beyond[1])
         checks = (
             (self.at_least, lambda x: low >= x),
             (self.at_most, lambda x: high <= x),
             (self.above, lambda x: low > x),
             (self.below, lambda x: high < x),
         )
-        return next(check(limit) for limit, check in checks if limit is not None)
+        return bool(next(check(limit) for limit, check in checks if limit is not None))
 
     def __str__(self) -> str:
         ((key, value),) = self.as_dict().items()

@@ -24,9 +24,10 @@ from normlab.analysis.rules import (
     UNDECIDED,
     YES,
     Claim,
+    Region,
 )
 from normlab.analysis.statistics import Interval
-from normlab.specs.strict import InputError
+from normlab.specs.strict import InputError, build
 
 SAME_SIZE = 2.0  # two effects are of one size if neither is more than twice the other
 
@@ -162,6 +163,29 @@ def scope(claim: Claim, cells: Cells) -> str:
     found = [cell for (name, _, _), cell in cells.all.items() if name == network]
     steps = max((int(cell.horizons.max()) for cell in found), default=0)
     return f"{network}, rate {rate:g}, {steps:,} updates" if steps else "not run"
+
+
+def same_sign(entry: Mapping[str, Any], other: Sequence[Mapping[str, Any]]) -> bool | None:
+    """Whether the deciding number of another record has the claimed direction, too.
+
+    Args:
+        entry: a claim of claims.json.
+        other: all entries of the other record, perhaps scored under earlier rules: the part of the same name counts.
+
+    Returns:
+        None where the other record has no number for it, or the claim has no direction.
+    """
+    primary = entry["rule"]["primary"]
+    regions = entry["rule"]["parts"][primary]
+    region = build(Region, regions.get("direction", regions["holds"]), "a region")
+    numbers = [
+        part["estimate"]
+        for claim in other
+        if claim["id"] == entry["id"]
+        for part in claim["parts"]
+        if part["name"] == primary and part["estimate"] is not None
+    ]
+    return region.holds(Interval(numbers[0], numbers[0], numbers[0])) if numbers else None
 
 
 def tally(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:

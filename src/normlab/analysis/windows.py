@@ -98,7 +98,7 @@ def layer_folds(
     Raises:
         NotRunError: the cells have no layer, no seed or no probed step of the window in common.
     """
-    a, b = _layer_means(top, bottom, probe, quantity, window, layers)
+    a, b = _layer_means(top, bottom, probe, quantity, window, layers, worst=np.inf)
     with np.errstate(divide="ignore", invalid="ignore"):
         return a / b
 
@@ -106,20 +106,29 @@ def layer_folds(
 def layer_gaps(
     top: Cell, bottom: Cell, probe: str, quantity: str, window: Window, layers: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Seed by seed and layer by layer, the difference of the two cells' means over the window."""
-    a, b = _layer_means(top, bottom, probe, quantity, window, layers)
+    """Seed by seed and layer by layer, the difference of the two cells' mean cosines over the window."""
+    a, b = _layer_means(top, bottom, probe, quantity, window, layers, worst=-1.0)
     return a - b
 
 
 def _layer_means(
-    top: Cell, bottom: Cell, probe: str, quantity: str, window: Window, layers: Sequence[str] | None
+    top: Cell, bottom: Cell, probe: str, quantity: str, window: Window, layers: Sequence[str] | None, worst: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Means of both cells over the part of the window that both were trained for: a row a seed, a column a layer."""
+    """Means of both cells over the part of the window that both were trained for: a row a seed, a column a layer.
+
+    A seed that had diverged by its end has `worst` in every layer, whatever it showed before.
+    """
     chosen = common_layers([top, bottom], probe, quantity) if layers is None else list(layers)
     if not chosen:
         raise NotRunError(f"{top.name} and {bottom.name} have no layer of {probe} in common")
     first, last = shortened((top, bottom), window)
-    means = [_weighted_means(cell, probe, quantity, chosen, first, last) for cell in (top, bottom)]
+    means = []
+    for cell in (top, bottom):
+        gone = gone_by(cell, last)
+        found = _weighted_means(cell, probe, quantity, chosen, first, last)
+        found = found.reindex(found.index.union(gone[gone].index))
+        found.loc[gone[gone].index] = worst
+        means.append(found)
     seeds = means[0].index.intersection(means[1].index)
     if not len(seeds):
         raise NotRunError(f"{top.name} and {bottom.name} have no seed with a probed step in {first} … {last}")

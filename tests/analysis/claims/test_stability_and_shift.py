@@ -23,9 +23,19 @@ def test_c3_by_its_deciding_part(move: float, expected: str) -> None:
 
 
 def test_c3_with_a_diverged_seed_does_not_call_it_stable() -> None:
-    gone = Kind(move_conv=1.0, diverged_at=50, diverged_seed=1)  # no probed step of the window: unknown
+    gone = Kind(move_conv=1.0, diverged_at=700, diverged_seed=1)
     entry = verdict("C3", study({PLAIN: Kind(move_conv=1.0), BATCH: gone}))
-    assert entry["parts"][0]["n_seeds"] == 4
+    assert entry["parts"][0]["per_seed"]["1"] == 0.0  # 1/∞
+    assert entry["parts"][0]["verdict"] == "undecided"
+
+
+def test_c7_knows_nothing_of_a_diverged_seed_at_equal_loss_and_calls_it_shifted_at_equal_steps() -> None:
+    gone = Kind(shift=0.1, diverged_at=4000, diverged_seed=1)
+    entry = verdict("C7", study({PLAIN: Kind(), BATCH: gone}))
+    assert part(entry, "l2")["per_seed"]["1"] is None
+    assert part(entry, "l2")["verdict"] == "undecided"
+    assert part(entry, "l2_equal_steps")["interval"][1] is None  # ∞: no reduction
+    assert part(entry, "cosine_equal_steps")["per_seed"]["1"] == pytest.approx(-1.5)
 
 
 @pytest.mark.parametrize(
