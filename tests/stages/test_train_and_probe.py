@@ -10,10 +10,11 @@ import pytest
 import torch
 from tests import tiny
 
+from normlab.runs import prepared
 from normlab.runs.checkpoint import Checkpoint, checkpoint_path, save_checkpoint
 from normlab.specs.grid import planned_runs
 from normlab.specs.strict import InputError, load_params
-from normlab.stages import command, new_run, probe, train
+from normlab.stages import command, probe, train
 from normlab.stages import data as prepare_data
 from normlab.tables.frames import HISTOGRAM_COLUMNS, combine, select
 from normlab.tables.rows import COLUMNS
@@ -159,7 +160,7 @@ def test_a_training_whose_checkpoints_vanish_does_not_pass_for_finished(data: Pa
             next(Path("models/runs").glob(".a.*.partial/checkpoints/step-000002.pt")).unlink()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(new_run, "save_checkpoint", lambda path, c: (save_checkpoint(path, c), lose_one(c)))
+        patch.setattr(prepared, "save_checkpoint", lambda path, c: (save_checkpoint(path, c), lose_one(c)))
         with pytest.raises(InputError, match=r"step-000002.pt: no such file; 4 of 5 checkpoints are there"):
             _train(data, "models/runs/a")
     assert list(Path("models/runs").iterdir()) == []

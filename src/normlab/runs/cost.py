@@ -1,10 +1,12 @@
-"""What a training run will cost, measured on its own first batch before it starts."""
+"""What training runs will cost: time, measured on a run's first batch before it starts, and disk, from the specs."""
 
 import math
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from normlab.data.images import Batches
 from normlab.runs.networks import build_network, build_optimizer
@@ -36,13 +38,17 @@ class Cost:
         return f"{self.parameters:,} parameters, about {time_left}, {self.checkpoints} checkpoints of {disk} in all"
 
 
-def predict_cost(run: RunSpec, batches: Batches, device: torch.device) -> Cost:
+def predict_cost(
+    run: RunSpec, batches: Batches, device: torch.device, kept: Collection[int], timed_steps: int = TIMED_STEPS
+) -> Cost:
     """Time a few training steps on a network of its own, so that nothing of the real run is touched.
 
     Args:
         run: the run to come.
         batches: its batches.
         device: where it will train.
+        kept: the steps whose checkpoints are written.
+        timed_steps: how many steps are timed.
     """
     model = build_network(run, len(batches.split.classes), device).train()
     optimizer = build_optimizer(model, run)
@@ -50,13 +56,35 @@ def predict_cost(run: RunSpec, batches: Batches, device: torch.device) -> Cost:
     precision = run.train.precision
     train_step(model, optimizer, run, batch, 0, precision)  # the first step also allocates and chooses algorithms
     start = time.perf_counter()
-    for _ in range(TIMED_STEPS):
+    for _ in range(timed_steps):
         values = train_step(model, optimizer, run, batch, 0, precision)
     values.tolist()  # waits for the device
-    seconds = (time.perf_counter() - start) / TIMED_STEPS
-    state = [*model.state_dict().values()]
-    momentum = sum(p.numel() * p.element_size() for p in model.parameters()) if run.train.momentum else 0
-    per_checkpoint = sum(tensor.numel() * tensor.element_size() for tensor in state) + momentum
-    checkpoints = len(run.train.checkpoint_steps)
+    seconds = (time.perf_counter() - start) / timed_steps
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Cost(math.ceil(run.train.steps * seconds), per_checkpoint * checkpoints, checkpoints, parameters)
+    return Cost(math.ceil(run.train.steps * seconds), _state_bytes(model, run) * len(kept), len(kept), parameters)
+
+
+def predict_disk(kept: Mapping[RunSpec, Collection[int]], num_classes: int) -> int:
+    """Bytes of all checkpoints of some runs, from the specs alone: nothing is computed or drawn.
+
+    DVC keeps an output in its cache and, where the file system has no reflinks, a second time in the working tree.
+
+    Args:
+        kept: the steps whose checkpoints a run writes, run by run.
+        num_classes: of the data set.
+    """
+    one: dict[tuple[object, ...], int] = {}
+    total = 0
+    for run, steps in kept.items():
+        alike = (run.network, run.norm_layer, run.train)
+        if alike not in one:
+            with torch.device("meta"):
+                one[alike] = _state_bytes(build_network(run, num_classes, "meta"), run)
+        total += one[alike] * len(steps)
+    return total
+
+
+def _state_bytes(model: nn.Module, run: RunSpec) -> int:
+    """What a checkpoint holds: parameters, buffers, and a buffer a parameter where there is momentum."""
+    momentum = [*model.parameters()] if run.train.momentum else []
+    return sum(tensor.numel() * tensor.element_size() for tensor in [*model.state_dict().values(), *momentum])

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -198,7 +198,7 @@ class RunSpec:
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def check_steps(steps: Sequence[int], run: RunSpec, where: str) -> None:
+def check_steps(steps: Iterable[int], run: RunSpec, where: str) -> None:
     """Refuse steps of which a run keeps no checkpoint.
 
     Args:

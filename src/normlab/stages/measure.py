@@ -4,10 +4,10 @@ import dataclasses
 from pathlib import Path
 
 from normlab.runs.checkpoint import portable
+from normlab.runs.progress import StepLog
 from normlab.runs.resume import ResumePoints
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.strict import load_section
-from normlab.specs.training import check_steps
 from normlab.stages import command, new_run
 from normlab.studies.checkpoints.run import RunProbes
 
@@ -23,16 +23,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--keep", type=int, nargs="*", default=[], help="steps whose checkpoints other stages read")
     args = parser.parse_args(argv)
     spec = load_section(args.params, "probe", ProbeSpec)
-    run = new_run.load(args)
-    check_steps(args.keep, run.spec, "--keep")
-    train = run.spec.train
-    kept = train.checkpoint_steps if train.checkpoints == "all" else tuple(sorted({*args.keep, train.steps}))
+    run, cost = new_run.load(args, args.keep)
     probes = RunProbes(run.spec, spec, run.batches, len(run.test.classes))
-    now = run.circumstances("normlab.stages.measure", probe=dataclasses.asdict(spec), kept=kept)
-    with command.new_folder(args.out) as folder, command.new_folder(args.probes) as measured:
+    now = run.circumstances("normlab.stages.measure", probe=dataclasses.asdict(spec))
+    with (
+        command.new_folder(args.out) as folder,
+        command.new_folder(args.probes) as measured,
+        StepLog(run.spec, cost) as log,
+    ):
         resume = ResumePoints(args.out, folder, now, interval=args.resume_every)
         resume.add(probes=probes)
-        run.train_into(folder, resume, kept=kept, on_checkpoint=lambda checkpoint: probes.measure(portable(checkpoint)))
+        run.train_into(folder, resume, lambda checkpoint: probes.measure(portable(checkpoint)), log)
         probes.write(measured)
     resume.remove()
 

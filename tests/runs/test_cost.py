@@ -1,0 +1,27 @@
+"""Predicted disk space is what the files take."""
+
+from pathlib import Path
+
+import pytest
+from tests import tiny
+
+from normlab.runs.checkpoint import checkpoint_path, save_checkpoint
+from normlab.runs.cost import predict_disk
+from normlab.runs.training import fit
+
+ARCHIVE = 200  # bytes at most that a checkpoint file takes for each tensor: its name, place and alignment
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_disk_is_predicted_from_the_spec(tmp_path: Path, momentum: float) -> None:
+    run = tiny.run_spec("batch", momentum=momentum)
+    batches, test = tiny.load(tiny.write_data(tmp_path / "data"))
+    fit(run, batches, test, on_checkpoint=lambda c: save_checkpoint(checkpoint_path(tmp_path, c.step), c))
+    taken = checkpoint_path(tmp_path, run.train.steps).stat().st_size
+    predicted = predict_disk({run: (0, 2, 6)}, 3)
+    assert predicted % 3 == 0
+    tensors = 8 * 7 + 2 + (8 * 3 + 2) * bool(momentum)  # eight blocks: kernel and bias, gamma, beta and three buffers
+    assert 0 < taken - predicted / 3 < tensors * 2 * ARCHIVE + 4000
+    other = tiny.run_spec("none", seed=1, momentum=momentum)
+    assert predict_disk({run: (0, 2, 6), other: (6,)}, 3) == predicted + predict_disk({other: (6,)}, 3)
+    assert predict_disk({}, 3) == 0

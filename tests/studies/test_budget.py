@@ -1,0 +1,43 @@
+"""A time is spent on the runs that are worth most, is never overdrawn, and what is finished is whole."""
+
+import time
+from pathlib import Path
+
+import pytest
+from tests import tiny
+
+from normlab.specs.probe import ProbeSpec
+from normlab.specs.training import RunSpec
+from normlab.studies.budget import Account, Outcome, by_value, measure
+
+PROBE = ProbeSpec(step_sizes=(1.0,), random_directions=False, units=2)
+
+
+def test_one_seed_of_everything_comes_before_a_second_one() -> None:
+    def run(norm_layer: str, seed: int, rate: float = 0.1) -> RunSpec:
+        return tiny.run_spec(norm_layer, rate, seed)
+
+    named = [run("none", 3), run("none", 1), run("batch", 3), run("batch", 1), run("batch", 0, 0.5), run("l1", 3)]
+    expected = [run("none", 3), run("batch", 3), run("batch", 0, 0.5), run("l1", 3), run("none", 1), run("batch", 1)]
+    assert by_value(named) == expected
+
+
+def test_the_account_learns_what_runs_cost_beside_their_updates() -> None:
+    account = Account(0.0)
+    assert account.factor == 1.0
+    for seconds, predicted in ((30.0, 10.0), (None, 5.0), (20.0, 10.0), (1.0, 10.0)):
+        account.outcomes.append(Outcome(tiny.run_spec(), seconds, predicted))
+    assert account.factor == 3.0
+
+
+@pytest.mark.parametrize(("left", "factor", "steps"), [(-1.0, 1.0, 6), (60.0, 1e9, 6), (4.0, 0.0, 10**5)])
+def test_a_run_that_does_not_fit_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: float, factor: float, steps: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = tiny.write_data(tmp_path / "data")
+    run = tiny.run_spec("batch", steps=steps, checkpoint_every=10**6, test_every=10**6, checkpoints="few")
+    start = time.time()
+    assert measure(run, PROBE, data, tmp_path / "work", lambda prepared: 1.0, start + left, factor).seconds is None
+    assert time.time() - start < 60  # the last one was stopped in the middle of some hours
+    assert [path for path in (tmp_path / "work").rglob("*") if path.is_file()] == []
