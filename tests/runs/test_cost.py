@@ -8,7 +8,9 @@ from tests import tiny
 from normlab.runs.checkpoint import checkpoint_path, save_checkpoint
 from normlab.runs.cost import predict_disk
 from normlab.runs.training import fit
+from normlab.specs.study import read_study
 
+ROOT = Path(__file__).resolve().parents[2]
 ARCHIVE = 200  # bytes at most that a checkpoint file takes for each tensor: its name, place and alignment
 
 
@@ -25,3 +27,11 @@ def test_disk_is_predicted_from_the_spec(tmp_path: Path, momentum: float) -> Non
     other = tiny.run_spec("none", seed=1, momentum=momentum)
     assert predict_disk({run: (0, 2, 6), other: (6,)}, 3) == predicted + predict_disk({other: (6,)}, 3)
     assert predict_disk({}, 3) == 0
+
+
+def test_the_preset_paper_fits_on_sixty_gigabytes() -> None:
+    study = read_study(ROOT / "presets/paper.yaml")
+    kept = {run: study.kept(run) for run in study.runs}
+    twice = 2 * predict_disk(kept, 10)  # DVC's cache and the working tree
+    assert 10e9 < twice < 60e9
+    assert twice < 0.1 * predict_disk({run: run.train.checkpoint_steps for run in kept}, 10)

@@ -32,6 +32,10 @@ def test_runs_of_all_blocks_with_their_stages_the_seed_fastest() -> None:
         "train@resnet20-group-0.1-3",
     ]
     assert planned_runs(_params()) == []
+    few = {**_params(other), "train": {**TRAIN, "checkpoints": "few"}}
+    assert [planned_runs(few)[0].stage(program) for program in ("train", "probe")] == [
+        "measure@resnet20-group-0.1-3"
+    ] * 2
 
 
 def test_overrides_make_variants_and_the_shared_value_makes_none() -> None:

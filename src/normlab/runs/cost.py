@@ -1,15 +1,15 @@
 """What training runs will cost: time, measured on a run's first batch before it starts, and disk, from the specs."""
 
+import dataclasses
 import math
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from normlab.data.images import Batches
-from normlab.runs.networks import build_network, build_optimizer
+from normlab.runs.networks import build_network, build_optimizer, checkpoint_bytes
 from normlab.runs.training import train_step
 from normlab.specs.training import RunSpec
 
@@ -61,7 +61,12 @@ def predict_cost(
     values.tolist()  # waits for the device
     seconds = (time.perf_counter() - start) / timed_steps
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Cost(math.ceil(run.train.steps * seconds), _state_bytes(model, run) * len(kept), len(kept), parameters)
+    return Cost(
+        math.ceil(run.train.steps * seconds),
+        checkpoint_bytes(run, len(batches.split.classes)) * len(kept),
+        len(kept),
+        parameters,
+    )
 
 
 def predict_disk(kept: Mapping[RunSpec, Collection[int]], num_classes: int) -> int:
@@ -73,18 +78,5 @@ def predict_disk(kept: Mapping[RunSpec, Collection[int]], num_classes: int) -> i
         kept: the steps whose checkpoints a run writes, run by run.
         num_classes: of the data set.
     """
-    one: dict[tuple[object, ...], int] = {}
-    total = 0
-    for run, steps in kept.items():
-        alike = (run.network, run.norm_layer, run.train)
-        if alike not in one:
-            with torch.device("meta"):
-                one[alike] = _state_bytes(build_network(run, num_classes, "meta"), run)
-        total += one[alike] * len(steps)
-    return total
-
-
-def _state_bytes(model: nn.Module, run: RunSpec) -> int:
-    """What a checkpoint holds: parameters, buffers, and a buffer a parameter where there is momentum."""
-    momentum = [*model.parameters()] if run.train.momentum else []
-    return sum(tensor.numel() * tensor.element_size() for tensor in [*model.state_dict().values(), *momentum])
+    alike = {run: dataclasses.replace(run, learning_rate=1.0, seed=0) for run in kept}
+    return sum(checkpoint_bytes(alike[run], num_classes) * len(steps) for run, steps in kept.items())

@@ -1,6 +1,7 @@
 """From a run's spec to its network, the same initial weights for every normalizer of a seed."""
 
 import traceback
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -54,6 +55,15 @@ def build_network(run: RunSpec, num_classes: int, device: torch.device | str = "
 def count_parameters(run: RunSpec, num_classes: int) -> int:
     """How many numbers the network of `run` learns."""
     return sum(parameter.numel() for parameter in build_network(run, num_classes).parameters())
+
+
+@cache
+def checkpoint_bytes(run: RunSpec, num_classes: int) -> int:
+    """What a checkpoint of `run` holds: parameters, buffers, and a buffer a parameter where there is momentum."""
+    with torch.device("meta"):  # shapes without numbers
+        model = build_network(run, num_classes, "meta")
+    momentum = [*model.parameters()] if run.train.momentum else []
+    return sum(tensor.numel() * tensor.element_size() for tensor in [*model.state_dict().values(), *momentum])
 
 
 def check_network(run: RunSpec, num_classes: int, inputs: Tensor) -> Structure:

@@ -63,6 +63,17 @@ class StudySpec:
         """Every run of the grid."""
         return [planned.spec for planned in plan(self.grid, self.train)]
 
+    def looked_at(self, run: RunSpec) -> tuple[int, ...]:
+        """The steps whose checkpoints of a run other stages than the probe read."""
+        readers = (self.assumptions, self.reparametrization)
+        found = {step for spec in readers if run in self.compared(spec.norm_layer) for step in spec.steps}
+        return tuple(sorted(found))
+
+    def kept(self, run: RunSpec) -> tuple[int, ...]:
+        """The steps whose checkpoints a run keeps: its schedule, or of `checkpoints: few` those read, and the last."""
+        few = tuple(sorted({*self.looked_at(run), run.train.steps}))
+        return run.train.checkpoint_steps if run.train.checkpoints == "all" else few
+
     def compared(self, norm_layers: Collection[str]) -> list[RunSpec]:
         """The runs that `normlab.specs.grid.compared` selects."""
         return compared(self.runs, norm_layers, self.analyze.network, self.analyze.learning_rate)

@@ -8,12 +8,9 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
-import torch
-
-from normlab.runs.networks import build_network
+from normlab.runs.networks import checkpoint_bytes
 from normlab.specs.strict import InputError
 from normlab.specs.study import CLASSES, StudySpec
 from normlab.specs.training import RunSpec
@@ -34,7 +31,7 @@ def check_limits(study: StudySpec, root: Path) -> None:
         if needed > memory:
             raise InputError(f"{where}: {value} needs at least {_gigabytes(needed)} of memory of {_gigabytes(memory)}")
     disk = shutil.disk_usage(root).total
-    needed = sum(_checkpoint_bytes(run) for run in study.runs)
+    needed = sum(_checkpoint_bytes(run, len(study.kept(run))) for run in study.runs)
     if needed > disk:
         raise InputError(
             f"train.checkpoint_every: the checkpoints of {len(study.runs)} runs need {_gigabytes(needed)} of disk of "
@@ -59,19 +56,10 @@ def _memory(study: StudySpec) -> Iterator[tuple[str, int, int]]:
     yield "theory.samples", max(theory.samples), max(theory.samples) ** 2 * 8
 
 
-def _checkpoint_bytes(run: RunSpec) -> int:
-    """Of all checkpoints of a run; a network of one's own, which may not be built without its numbers, counts as 0."""
-    if ":" in run.network or ":" in run.norm_layer:
-        return 0
-    checkpoints = run.train.steps // run.train.checkpoint_every + 1 if run.train.checkpoints == "all" else 1
-    return checkpoints * _state_bytes(replace(run, learning_rate=1.0, seed=0))
-
-
-@cache
-def _state_bytes(run: RunSpec) -> int:
-    with torch.device("meta"):  # shapes without numbers
-        state = build_network(run, 10, "meta").state_dict()
-    return sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+def _checkpoint_bytes(run: RunSpec, kept: int) -> int:
+    """Of the checkpoints that a run keeps; a network of one's own, which may not be built for this, counts as 0."""
+    own = ":" in run.network or ":" in run.norm_layer
+    return 0 if own else kept * checkpoint_bytes(replace(run, learning_rate=1.0, seed=0), 10)
 
 
 def _gigabytes(count: int) -> str:
