@@ -159,8 +159,7 @@ def temporary_folder(prefix: str, within: Path | None = None) -> Iterator[Path]:
 
     place = within or Path(tempfile.gettempdir())
     for entry in place.glob(f"{prefix}*"):
-        if time.time() - entry.lstat().st_mtime > ABANDONED_AFTER_SECONDS:
-            _remove_abandoned(entry)
+        _remove_abandoned(entry)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=place) as name:
         descriptor = os.open(name, os.O_RDONLY)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -180,7 +179,8 @@ def _remove_abandoned(folder: Path) -> None:
     except BlockingIOError:
         return  # its process lives
     else:
-        if os.fstat(descriptor).st_uid == os.getuid():
+        found = os.fstat(descriptor)
+        if found.st_uid == os.getuid() and time.time() - found.st_mtime > ABANDONED_AFTER_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(descriptor)
