@@ -16,7 +16,7 @@ from normlab.tables.stage_outputs import read_training_study
 pytestmark = pytest.mark.pipeline
 PARAMS = """
 data: {source: textures, seed: 3, train_per_class: 4, test_per_class: 2}
-grid: {network: [vgg11], norm_layer: [none, batch], learning_rate: [1.0e-1], seed: [0]}
+grid: [{network: [vgg11], norm_layer: [none, batch], learning_rate: [1.0e-1], seed: [0]}]
 train: {width: 0.0625, batch_size: 16, steps: 4, test_every: 2, checkpoint_every: 2}
 probe: {step_sizes: [0.5, 1.0], units: 4}
 """
