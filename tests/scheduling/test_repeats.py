@@ -26,7 +26,7 @@ stages:
 def root(tmp_path: Path) -> Path:
     """A repository with two runs, of which one was made."""
     (tmp_path / "dvc.yaml").write_text(PIPELINE)
-    (tmp_path / "runs.yaml").write_text("measured_runs: {a: {keep: ''}, b: {keep: ''}}\n")
+    (tmp_path / "runs.yaml").write_text("measured_runs: {a: {}, b: {}}\n")
     (tmp_path / "params.yaml").write_text("probe: {units: 4}\n")
     (tmp_path / "layers.py").write_text("one = 1\n")
     for arguments in (["init", "--no-scm", "--quiet"], ["repro", "--quiet", "measure@a"]):
@@ -44,7 +44,7 @@ def test_what_changed_and_which_runs_train_again(root: Path) -> None:
 
 
 def test_where_nothing_was_made_nothing_is_repeated(tmp_path: Path) -> None:
-    (tmp_path / "runs.yaml").write_text("measured_runs: {a: {keep: ''}}\n")
+    (tmp_path / "runs.yaml").write_text("measured_runs: {a: {}}\n")
     assert repeated_trainings(tmp_path) == ""
     (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages: {train@a: {cmd: x}}\n")
     assert repeated_trainings(tmp_path) == ""
