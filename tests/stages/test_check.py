@@ -52,8 +52,8 @@ def test_its_output_says_nothing_about_the_settings(root: Path, capsys: pytest.C
     ("changes", "message"),
     [
         (
-            [("steps: 200\n  test", "steps: 1000000000\n  test")],
-            r"train\.steps \(vgg11-.*\): 1000000000 needs at least",
+            [("steps: 200\n  test", "steps: 1000000000000\n  test")],
+            r"train\.steps \(vgg11-.*\): 1000000000000 needs at least",
         ),
         (
             [("train_per_class: 500", "train_per_class: 1000000000")],

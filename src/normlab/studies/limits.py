@@ -16,8 +16,8 @@ from normlab.specs.study import CLASSES, StudySpec
 from normlab.specs.training import RunSpec
 
 IMAGE_BYTES = 32 * 32 * 3
-HISTORY_BYTES = 4 * 4 + 5 * 8
-"""A training step: four float32 while it trains, then a row of five 8-byte numbers."""
+HISTORY_BYTES = 4 * 4 + 5 * 8 + 32
+"""A training step: four float32 while it trains, then a row of five 8-byte numbers, and its time as Python's float."""
 
 
 def check_limits(study: StudySpec, root: Path) -> None:
