@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from tests.architecture.test_layers import ROOMS
+from tests.pages.study import claim
 
 from normlab.pages.paper_figures import PAPER_FIGURES
-from normlab.pages.readme import figures_table, generated, put, results_table, shown_record
+from normlab.pages.readme import figures_table, generated, put, results_block, shown_record
 from normlab.pages.sources import path_of
 from normlab.paper.curves import FILES
 from normlab.specs.parts import stems
@@ -120,23 +121,63 @@ def test_the_table_says_what_it_was_measured_on(tmp_path: Path) -> None:
     assert (
         "Colors, 6,000 training images; vgg11 at 0.25 of its width, batch 16, 1,500 updates, learning rate 0.1, 0.5, "
         "2 seeds; deep linear: 300 updates, 1 seeds."
-    ) in results_table(record, tmp_path)
+    ) in results_block(record, tmp_path)
     settings["grid"] += [
         {"network": ["vgg11"], "norm_layer": ["none", "batch"], "learning_rate": [1.0, 2.0]},
         {"network": ["resnet20"], "norm_layer": ["batch"], "learning_rate": [0.3]},
     ]
     record.with_name("settings.json").write_text(json.dumps(settings))
-    assert "2 seeds (none, batch also at 1, 2); deep linear" in results_table(record, tmp_path)
+    assert "2 seeds (none, batch also at 1, 2); deep linear" in results_block(record, tmp_path)
 
 
-def test_the_level_of_the_intervals_is_the_record_s(tmp_path: Path) -> None:
+def test_claims_come_in_groups_below_the_answer_with_the_columns_that_say_something(tmp_path: Path) -> None:
+    entries = [
+        claim(1, "01-training", "reproduced"),
+        claim(2, "01-training", "undecided", before=[]),
+        claim(18, "07-theory", "erratum", group="theory", statement="Theorem | 4.1"),
+        claim(22, "07-theory", "no", group="own"),
+    ]
     record = tmp_path / "claims.json"
-    record.write_text("[]")
-    assert "[interval]" in results_table(record, tmp_path)
-    sections = {"data": {"title": "Colors", "counts": {"train": 6, "test": 3}}}
-    sections["grid"] = [{"network": ["vgg11"], "learning_rate": [0.1], "seed": [0]}]
-    sections["train"] = {"width": 0.25, "batch_size": 16, "steps": 15}
-    record.with_name("settings.json").write_text(
-        json.dumps({**sections, "dln": {"steps": 3, "seeds": [0]}, "analyze": {"confidence": 0.9}})
-    )
-    assert "[90 % interval]" in results_table(record, tmp_path)
+    record.write_text(json.dumps(entries))
+    lines = results_block(record, tmp_path).splitlines()
+    assert lines[0].startswith("1. **Does BatchNorm train faster, test better and bear larger learning rates?** ")
+    assert "Reproduced: C1 (ratio of steps: the paper's curve 2.06, passes; here 1.52 [1.4, –], n = 3)." in lines[0]
+    titles = [line for line in lines if line.startswith("**")]
+    assert titles == [
+        "**VGG on CIFAR-10**: 1 reproduced, 1 undecided.",
+        "**The paper's statements**: 1 erratum.",
+        "**This project's own questions**: 1 no.",
+    ]
+    (first,) = [line for line in lines if line.startswith("| [C1]")]
+    cells = [cell.strip() for cell in first.split("|")[1:-1]]
+    assert cells[0] == "[C1](reports/html/01-training.html#C1)"
+    assert cells[3:] == [
+        "2.06, passes",
+        "1.52 [1.4, –], n = 3",
+        "2 of 3",
+        "0.74 ×",
+        "0 of 1 hold",
+        "**reproduced**",
+        "refuted",
+    ]
+    (theory,) = [line for line in lines if line.startswith("| [C18]")]
+    assert "Theorem \\| 4.1" in theory
+    assert len(theory.replace("\\|", "").split("|")) == 7
+    assert "n = 3" not in theory  # counterexamples are no rates
+
+
+def test_an_old_record_keeps_its_verdicts_beside_what_can_still_be_said(repository: Path, readme: str) -> None:
+    block = readme.partition("<!-- results of")[2].partition("<!-- results: end")[0]
+    rows = {found[0]: found[1] for found in re.findall(r"^\| \[(C\d+)\](.*)$", block, flags=re.M)}
+    assert len(rows) == 24
+    old = {entry["id"]: entry for entry in json.loads(_record(repository, readme).read_text())}
+    if any("group" in entry for entry in old.values()):
+        pytest.skip("the record that is shown was scored under the present rules")
+    assert all(rows[name].rstrip(" |").endswith(entry["verdict"]) for name, entry in old.items())
+    assert "**contradicted by the paper's own data**" in rows["C10"]
+    assert "**erratum**" in rows["C18"]
+    assert "**not scored anew**" in rows["C1"]
+
+
+def _record(repository: Path, readme: str) -> Path:
+    return repository / "reports" / "published" / shown_record(readme, repository) / "claims.json"

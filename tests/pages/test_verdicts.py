@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from tests.pages.study import CLAIMS, claim
 
@@ -79,3 +81,24 @@ def test_the_level_of_the_intervals_is_the_one_that_is_given() -> None:
     for markup in (verdicts.claims_table(CLAIMS, "90 %"), verdicts.cards(CLAIMS, "90 %")._repr_html_()):
         assert "90 % interval" in markup
         assert "95 %" not in markup
+
+
+def test_the_table_has_a_heading_a_group_and_the_verdict_before() -> None:
+    old = {**claim(7, "07-theory", "refuted"), "group": None, "before": []}
+    markup = verdicts.claims_tables([*CLAIMS[:1], claim(22, "07-theory", "no", group="own"), old], "90 %")
+    headings = re.findall(r"<h2>(.*?)</h2>", markup)
+    assert headings == ["VGG on CIFAR-10", "This project&#x27;s own questions", "Scored under the first rules"]
+    assert markup.count("before: refuted") == 2
+    assert markup.count("<table") == 3
+
+
+def test_parts_say_what_they_are_for_and_what_the_paper_has() -> None:
+    parts = [
+        {**CLAIMS[0]["parts"][0], "role": role, "paper": paper}
+        for role, paper in (("primary", 2.06), ("check", None), ("control", 0.5))
+    ]
+    markup = verdicts.cards([{**CLAIMS[0], "parts": parts}], "90 %")._repr_html_()
+    places = [markup.index(f"({words})") for words in ("decides", "check for an artefact", "control")]
+    assert places == sorted(places)
+    assert "<td>2.06</td>" in markup
+    assert "<td>–</td>" in markup

@@ -1,5 +1,4 @@
 import json
-import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -133,12 +132,14 @@ def test_the_readme_table_is_written_checked_and_found_stale(analyzed: tuple[Pat
     text = page.read_text()
     assert text.startswith("# Title\n")
     assert text.endswith("rest | of it\n")
-    rows = [line for line in text.splitlines() if line.startswith("| C")]
+    rows = [line for line in text.splitlines() if line.startswith("| [C")]
     assert len(rows) == 24
+    head = [line for line in text.splitlines() if line.startswith("| | ")]
     columns = {len(row.replace("\\|", "").split("|")) for row in rows}
-    assert columns == {8}  # no cell breaks the table
-    assert max(len(row.split("|")[5]) for row in rows) < 250  # reasons are cut, the page has all of them
-    assert math.isclose(float(rows[8].split("|")[4].split()[0]), 3.0)
+    assert columns <= {len(line.split("|")) for line in head}  # no cell breaks its table
+    (ninth,) = [row for row in rows if row.startswith("| [C9]")]
+    assert "6.2, passes" in ninth
+    assert "1. **Does BatchNorm train faster" in text
 
 
 @pytest.mark.pipeline

@@ -77,14 +77,15 @@ def _card(claim: dict[str, Any], level: str) -> str:
     paper = claim.get("paper", {})
     parts = "".join(
         f'<tr><th scope="row">{html.escape(str(part.get("quantity", part.get("name", ""))))}'
-        f"{'' if _decides(part) else ' <small>(shown, does not decide)</small>'}</th>"
+        f"{_role(part)}</th><td>{html.escape(number(part.get('paper')))}</td>"
         f"<td>{html.escape(measured(part))}</td><td>{badge(part['verdict'])}</td>"
         f"<td>{html.escape(part.get('reason', ''))}</td></tr>"
         for part in claim.get("parts", [])
     )
     details = (
         f"<details><summary>all measured parts ({len(claim['parts'])})</summary><div class='scroll'><table><thead><tr>"
-        f"<th>quantity</th><th>median over seeds, {level} interval</th><th>verdict</th><th>reason</th></tr></thead>"
+        f"<th>quantity</th><th>paper's curve</th><th>median over seeds, {level} interval</th><th>verdict</th>"
+        "<th>reason</th></tr></thead>"
         f"<tbody>{parts}</tbody></table></div></details>"
         if parts
         else ""
@@ -103,12 +104,27 @@ def _card(claim: dict[str, Any], level: str) -> str:
     )
 
 
-def _decides(part: dict[str, Any]) -> bool:
-    return bool(part.get("decides", part.get("role", "primary") == "primary"))
+ROLES = {"primary": "decides", "check": "check for an artefact", "control": "control"}
+
+
+def _role(part: dict[str, Any]) -> str:
+    """What the part is for: the first decides, checks for artefacts and controls stand beside it."""
+    role = part.get("role") or ("primary" if part.get("decides", True) else "control")
+    return f" <small>({ROLES[role]})</small>"
+
+
+def claims_tables(claims: Sequence[dict[str, Any]], level: str) -> str:
+    """The claims in groups, a heading and a table each; those of the first rules, which have no group, last."""
+    tables = []
+    for group, title in [*GROUPS.items(), (None, "scored under the first rules")]:
+        mine = [claim for claim in claims if claim.get("group") == group]
+        if mine:
+            tables.append(f"<h2>{html.escape(title[0].upper() + title[1:])}</h2>\n{claims_table(mine, level)}")
+    return "\n".join(tables)
 
 
 def claims_table(claims: Sequence[dict[str, Any]], level: str) -> str:
-    """The table of all claims: claim · paper says · we measure · verdict · link. None is left out."""
+    """One table: claim · paper says · we measure · verdict, and the one before · link. None is left out."""
     rows = []
     for claim in claims:
         page = str(claim.get("page", ""))
@@ -121,8 +137,8 @@ def claims_table(claims: Sequence[dict[str, Any]], level: str) -> str:
             f'<td data-label="claim">{html.escape(claim["statement"])}</td>'
             f'<td data-label="paper says">{html.escape(str(paper.get("value", "–")))}</td>'
             f'<td data-label="we measure">{html.escape(measured(claim))}<br>'
-            f"<small>{html.escape(claim.get('quantity', ''))}</small></td>"
-            f'<td data-label="verdict">{badge(claim["verdict"])}'
+            f"<small>{html.escape(claim.get('quantity', ''))}<br>{html.escape(beside(claim))}</small></td>"
+            f'<td data-label="verdict">{badge(claim["verdict"])}{_before(claim)}'
             f"<br><small>{_folded(claim.get('reason', ''))}</small>{_measured_by(claim)}</td>"
             f'<td data-label="shown on">{link if page else "–"}</td></tr>'
         )
@@ -132,6 +148,12 @@ def claims_table(claims: Sequence[dict[str, Any]], level: str) -> str:
         "</thead>"
         "<tbody>\n" + "\n".join(rows) + "\n</tbody></table>"
     )
+
+
+def _before(claim: dict[str, Any]) -> str:
+    """The verdict of the rule before, beside the present one."""
+    old = claim.get("before", [])
+    return f" <small>before: {html.escape(old[0]['verdict'])}</small>" if old else ""
 
 
 def _measured_by(claim: dict[str, Any]) -> str:

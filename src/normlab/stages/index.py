@@ -7,13 +7,15 @@ from pathlib import Path
 from normlab.analysis.rules import VERDICTS
 from normlab.figures.bands import BAND
 from normlab.figures.landscape import figure_4
+from normlab.pages.answer import answer
 from normlab.pages.comparisons import level
 from normlab.pages.paper_figures import definitions
 from normlab.pages.pictures import Picture
 from normlab.pages.results import Results
 from normlab.pages.sentences import data_sentence, finite_caption
 from normlab.pages.shell import PAGES, page, write_page
-from normlab.pages.verdicts import badge, claims_table, tally
+from normlab.pages.standings import standings
+from normlab.pages.verdicts import badge, claims_tables, tally
 from normlab.specs.report import ReportSpec
 from normlab.specs.strict import load_section
 from normlab.stages import command
@@ -36,11 +38,16 @@ def body(results: Results, spec: ReportSpec) -> str:
         for name in shown
     )
     legend = "".join(f"<li>{badge(verdict)} {html.escape(meaning)}</li>" for verdict, meaning in VERDICTS.items())
+    found = standings(results.claims, [], None)
+    answers = "\n".join(
+        f"<li><strong>{html.escape(question)}</strong> {html.escape(said)}</li>" for question, said in answer(found)
+    )
     return (
         "<h1>How does Batch Normalization help optimization? The paper, measured</h1>\n"
+        f"<ol>\n{answers}\n</ol>\n"
         f"<p>{html.escape(tally(results.claims))} Preset <code>{html.escape(spec.preset)}</code>. "
         f"{html.escape(data_sentence(results))}</p>\n"
-        f"{claims_table(results.claims, level(results.spec))}\n"
+        f"{claims_tables(results.claims, level(results.spec))}\n"
         f"<details><summary>what the verdicts mean</summary><ul>{legend}</ul></details>\n"
         f"<h2>The picture</h2>\n{picture._repr_html_()}\n<h2>Pages</h2>\n<ul>\n{pages}\n</ul>"
     )

@@ -1,0 +1,99 @@
+"""Where claims stand: of entries under the present rules, and of a record that was scored under the first ones."""
+
+import pytest
+from tests.analysis.synthetic import SPEC
+from tests.pages.study import claim
+
+from normlab.analysis.rules import load_claims
+from normlab.pages import standings as module
+from normlab.pages.answer import QUESTIONS, answer
+from normlab.pages.standings import earlier_standing, standing, standings, tally
+
+CLAIMS = {found.id: found for found in load_claims()}
+
+
+def old(name: str, verdict: str, **parts: str) -> dict:
+    """An entry of a record under the first rules, with verdicts of its parts."""
+    numbers = {"estimate": 3.5, "interval": [3.4, 3.75], "n_seeds": 5, "note": ""}
+    described = [{"name": part, "quantity": part, "verdict": word, **numbers} for part, word in parts.items()]
+    return {"id": name, "rules": "first rules", "verdict": verdict, "parts": described, **numbers}
+
+
+def test_an_entry_in_few_words() -> None:
+    one = standing(claim(1, "01-training", "reproduced"))
+    assert (one.paper, one.here, one.direction) == ("2.06, passes", "1.52 [1.4, –], n = 3", "2 of 3")
+    assert (one.size, one.checks, one.verdict, one.before) == ("0.74 ×", "0 of 1 hold", "reproduced", "refuted")
+
+
+def test_what_was_not_measured_is_a_dash() -> None:
+    nothing = {"estimate": None, "interval": [None, None], "n_seeds": 0, "note": ""}
+    entry = claim(
+        6,
+        "01-training",
+        "not run",
+        **nothing,
+        paper={"where": "", "value": "", "number": None, "passes": None},
+        direction={"claimed": 0, "seeds": 0, "holds": None},
+        magnitude={"ours_over_paper": None, "within_2": None},
+        artefacts={},
+        before=[],
+    )
+    one = standing(entry)
+    assert {one.paper, one.here, one.direction, one.size, one.checks, one.before} == {"–"}
+
+
+def test_the_paper_s_number_of_another_part_is_named() -> None:
+    part = {"name": "tap", "quantity": "after the normalizer"}
+    entry = claim(3, "04-activations", "undecided")
+    entry["parts"].append(part)
+    entry["paper"] = {"number": 97.4, "passes": False, "part": "tap"}
+    assert standing(entry).paper == "97.4, fails (after the normalizer)"
+
+
+def test_an_old_verdict_stands_beside_what_the_paper_s_curve_says() -> None:
+    contradicted = earlier_standing(old("C10", "refuted", gradient="refuted"), CLAIMS["C10"], SPEC)
+    assert contradicted.verdict == "contradicted by the paper's own data"
+    assert contradicted.paper == "2.51, fails"
+    assert contradicted.before == "refuted"
+    assert contradicted.here == "3.5 [3.4, 3.75], n = 5: gradient"  # as it was defined then
+    open_ = earlier_standing(old("C1", "inconclusive", speed="supported"), CLAIMS["C1"], SPEC)
+    assert (open_.verdict, open_.before) == ("not scored anew", "inconclusive")
+
+
+@pytest.mark.parametrize(
+    ("parts", "verdict"),
+    [
+        ({"printed": "refuted", "corrected": "supported", "corrected_error": "supported"}, "erratum"),
+        ({"printed": "refuted", "corrected": "refuted", "corrected_error": "supported"}, "not scored anew"),
+        ({"printed": "refuted"}, "not scored anew"),
+        ({"printed": "supported", "corrected": "supported", "corrected_error": "supported"}, "not scored anew"),
+    ],
+)
+def test_a_statement_is_an_erratum_if_its_corrected_form_was_verified(parts: dict, verdict: str) -> None:
+    assert earlier_standing(old("C18", "refuted", **parts), CLAIMS["C18"], SPEC).verdict == verdict
+
+
+def test_entries_of_both_kinds_keep_their_order() -> None:
+    entries = [claim(4, "01-training", "undecided"), old("C18", "refuted", printed="refuted")]
+    found = standings(entries, list(CLAIMS.values()), SPEC)
+    assert [one.id for one in found] == ["C4", "C18"]
+    assert tally(found) == "1 undecided, 1 not scored anew"
+    assert [one.id for one in standings(entries, [], None)] == ["C4"]
+
+
+def test_the_questions_name_claims_that_exist() -> None:
+    named = [name for _, names in QUESTIONS for name in names]
+    assert len(QUESTIONS) == 5
+    assert set(named) <= set(CLAIMS)
+    assert len(set(named)) == len(named)
+
+
+def test_the_answer_follows_the_verdicts() -> None:
+    entries = [claim(9, "02-landscape", "direction only"), claim(10, "02-landscape", "undecided")]
+    ((question, said),) = answer([standing(entry) for entry in entries])
+    assert question == "Is it because the loss is smoother along the gradient?"
+    assert said.index("Direction only: C9 (ratio of steps: ") < said.index("Undecided: C10 (")
+    assert answer([]) == []
+    theory = standing(claim(18, "07-theory", "erratum", group="theory"))
+    assert answer([theory]) == [("Are the theorems true as printed?", "Erratum: C18.")]
+    assert module.NOT_SCORED not in said
