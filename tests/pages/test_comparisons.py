@@ -28,7 +28,9 @@ def test_ratios_are_paired_by_seed() -> None:
 
 def test_a_median_near_one_is_about_equal_only_if_its_interval_is() -> None:
     wide = said(Kind(reach=[1501, 3101, 4801, 6001, 7901]), Kind(reach=[4801, 5001, 5001, 5001, 5001]))
-    assert "= 0.96 [0.313 – 1.58], undecided: the 95 % interval [0.37, 1.78] does not exclude 1" in wide
+    assert (
+        "= 0.96 [0.313 – 1.58], undecided: the t-interval of logarithms [0.37, 1.78], coverage 95 %, does not" in wide
+    )
     assert "about equal" not in wide
     narrow = said(Kind(reach=[4801, 4901, 5001, 5101, 5201]), Kind(reach=5001))
     assert narrow.endswith("about equal.")
@@ -37,7 +39,7 @@ def test_a_median_near_one_is_about_equal_only_if_its_interval_is() -> None:
 def test_a_median_far_from_one_says_nothing_where_its_interval_reaches_across() -> None:
     text = said(Kind(reach=[2001, 6001, 6201, 6401, 6601]), Kind(reach=3001))
     assert "undecided" in text
-    assert "(larger in 4 of 5 seeds)" in text
+    assert "(larger for none (plain) in 4 of 5 seeds)" in text
     less = said(Kind(reach=[2001, 2101, 2201, 2301, 2401]), Kind(reach=3001))
     assert "smaller for none (plain) in 5 of 5 seeds." in less
 
@@ -65,7 +67,12 @@ def test_signed_values_are_compared_by_difference() -> None:
 
 def test_the_level_is_that_of_the_analysis() -> None:
     cells = pair(Kind(reach=[2001, 2501, 6201, 6401, 6601]), Kind(reach=3001))
-    assert "the 80 % interval" in sentence(STEPS, cells, replace(SPEC, confidence=0.8))
+    assert "coverage 99 %" in sentence(STEPS, cells, replace(SPEC, confidence=0.99))
+
+
+def test_two_seeds_are_counted_and_decide_nothing() -> None:
+    text = said(Kind(reach=[6001, 6101]), Kind(reach=2001), seeds=2)
+    assert text.endswith("larger for none (plain) in 2 of 2 seeds, too few to decide.")
 
 
 def test_tables_have_a_column_a_normalizer_with_units_and_rules() -> None:

@@ -103,19 +103,26 @@ def reading(found: PerSeed, spec: AnalyzeSpec, over: str, signed: bool, even: fl
     near = (1 - even, even - 1) if signed else (1 / even, even)
     up, down = ("higher", "lower") if signed else ("larger", "smaller")
     values = found.values["value"]
-    above, below = int((values > neutral).sum()), int((values < neutral).sum())
+    counts = {up: int((values > neutral).sum()), down: int((values < neutral).sum())}
+
+    def side(word: str) -> str:
+        return f"{word} for {over} in {counts[word]} of {found.seeds} seeds"
+
+    more = up if counts[up] >= counts[down] else down
     if found.seeds == 1:
-        return f"{up if above else down if below else 'equal'} for {over} in the one seed that was run"
+        return f"{more if counts[more] else 'equal'} for {over} in the one seed that was run"
     interval = found.interval(spec)
+    if not interval.decides:
+        return f"{side(more)}, too few to decide"
     if near[0] <= interval.low and interval.high <= near[1]:
         return "about equal"
     if interval.low > neutral:
-        return f"{up} for {over} in {above} of {found.seeds} seeds"
+        return side(up)
     if interval.high < neutral:
-        return f"{down} for {over} in {below} of {found.seeds} seeds"
+        return side(down)
     ends = f"[{short(interval.low)}, {short(interval.high)}]"
-    seeds = f"{up} in {above} of {found.seeds} seeds"
-    return f"undecided: the {level(spec)} interval {ends} does not exclude {neutral:g} ({seeds})"
+    what = f"{interval.method} {ends}, coverage {100 * interval.coverage:.3g} %,"
+    return f"undecided: the {what} does not exclude {neutral:g} ({side(up)})"
 
 
 def level(spec: AnalyzeSpec) -> str:
