@@ -39,6 +39,7 @@ help:
 	@echo 'make lint                                   style, types and workflow files'
 	@echo 'make rerun [CANARY=vgg11-batch-0.1-0]       repeat one run in a clean clone and compare its numbers'
 	@echo 'make audit                                  known vulnerabilities and licences of what is installed'
+	@echo 'make plan | deps                            what make repro would run; what each stage depends on, into dvc.yaml'
 	@echo 'make bench | lock | test-lowest | clean     measure the probes; renew the pins; oldest torch; remove caches'
 
 # --- set-up ---------------------------------------------------------------------------------------------------------
