@@ -59,16 +59,12 @@ def expand(study: StudySpec, root: Path) -> Expansion:
         for name, kind in _parts_of(run):
             if _folder(name, kind) not in parts:
                 parts[_folder(name, kind)] = sources(name, kind, root if ":" in name else REPOSITORY)
-    looked_at = {
-        "assumption_runs": (study.compared(study.assumptions.norm_layer), study.assumptions.steps),
-        "reparametrization_runs": (study.compared(study.reparametrization.norm_layer), study.reparametrization.steps),
-    }
     runs, measured = _entries(study.runs, parts), {}
     if study.train.checkpoints == "few":  # train and probe in one process, which keeps what other stages look at
         for run in study.runs:
             entry = runs.pop(run.name)
-            kept = sorted({step for some, steps in looked_at.values() if run in some for step in steps})
-            keep = f" --keep {' '.join(map(str, kept))}" if kept else ""
+            looked_at = study.looked_at(run)
+            keep = f" --keep {' '.join(map(str, looked_at))}" if looked_at else ""
             measured[run.name] = {**entry, "train": entry["train"] + keep}
     source = study.data.source
     data = f"{PARTS}/data/{slug(source)}"
@@ -77,7 +73,8 @@ def expand(study: StudySpec, root: Path) -> Expansion:
         "data_source": data,
         "runs": runs,
         "measured_runs": measured,
-        **{name: _entries(some, parts) for name, (some, _) in looked_at.items()},
+        "assumption_runs": _entries(study.compared(study.assumptions.norm_layer), parts),
+        "reparametrization_runs": _entries(study.compared(study.reparametrization.norm_layer), parts),
         "dln_cells": {cell.name: {"train": cell.arguments} for cell in study.dln_grid.cells},
         "pages": list(study.report.notebooks),
     }
