@@ -26,13 +26,18 @@ def readme(repository: Path) -> str:
     return (repository / "README.md").read_text(encoding="utf-8")
 
 
-def test_library_example_runs_literally(readme: str, tmp_path: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-    assert len(blocks) == 1
-    command = [sys.executable, "-W", "error", "-c", blocks[0]]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"loss \S+ in \S+ … \S+, effective beta \S+\ncosine .*: \S+\n", done.stdout)
+def test_the_examples_run_literally(readme: str, tmp_path: Path, repository: Path) -> None:
+    library, door = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+
+    def printed(program: str, folder: Path) -> str:
+        command = [sys.executable, "-W", "error", "-c", program]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    expected = r"loss \S+ in \S+ … \S+, effective beta \S+\ncosine .*: \S+\n"
+    assert re.fullmatch(expected, printed(library, tmp_path))
+    assert printed(f"{door}\nprint(type(resnet).__name__)", repository) == "ResNet\n"
 
 
 def test_the_record_that_is_shown_is_named(tmp_path: Path) -> None:
