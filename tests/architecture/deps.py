@@ -1,7 +1,14 @@
-"""The files that can change a stage's numbers, as its `deps` in dvc.yaml; `make deps` writes them there."""
+"""The files that can change a stage's numbers, as its `deps` in dvc.yaml; `make deps` writes them there.
+
+What all stages that build a run's network need is one dependency of them, a folder of links (DVC looks through them):
+dvc.lock has an entry for each dependency of each run, and is written anew at every stage.
+"""
 
 import io
+import os
 import re
+import shutil
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +27,7 @@ WITHOUT_NUMBERS = {"normlab", "normlab.stages", "normlab.specs.errors"}
 FOLDERS = ("data", "probes", "theory", "tables", "runs", "paper", "analysis", "figures", "pages")
 FOLDERS += tuple(f"studies/{name}" for name in ("checkpoints", "deep_linear", "statements"))
 CHECK = "normlab.stages.check"
+SHARED = "parts/run"
 DATA = (".yaml", ".csv", ".css", ".html", ".j2", ".json")
 
 
@@ -68,9 +76,31 @@ def _needed(name: str, notebooks: bool) -> frozenset[Path]:
     return frozenset(files | data)
 
 
-def dependencies(stage: dict[str, Any]) -> list[str]:
-    """The `deps` below src/ that the stage has to have, sorted: files, and folders for several files of one room."""
+def builds_network(stage: dict[str, Any]) -> bool:
+    """Whether the stage builds the network of a run."""
+    return "${item.network}" in settings(stage).get("deps", [])
+
+
+def shared(stages: Iterable[dict[str, Any]]) -> set[Path]:
+    """The files that every stage needs which builds the network of a run."""
+    return set.intersection(*(needed(stage) for stage in stages if builds_network(stage)))
+
+
+def links(files: Iterable[Path]) -> dict[str, Path]:
+    """The links of `parts/run` by name."""
+    return {path.relative_to(ROOT).as_posix().replace("/", "."): path for path in files}
+
+
+def dependencies(stage: dict[str, Any], linked: set[Path]) -> list[str]:
+    """The `deps` on sources that the stage has to have, sorted: files, and folders for several files of one room.
+
+    Args:
+        stage: the stage.
+        linked: the files in `parts/run`.
+    """
     found, files = set(), needed(stage)
+    if builds_network(stage):
+        found, files = {SHARED}, files - linked
     # the check takes two seconds and its output is always the same: it may depend on all sections
     for folder in (*FOLDERS, "specs") if program(stage) == CHECK else FOLDERS:
         inside = {path for path in files if SOURCE / "normlab" / folder in path.parents}
@@ -85,10 +115,11 @@ def rewritten(text: str) -> str:
     yaml = YAML()
     yaml.width, yaml.preserve_quotes = 120, True
     document = yaml.load(text)
+    linked = shared(document["stages"].values())
     for stage in document["stages"].values():
         own = stage.get("do", stage)
-        others = [dep for dep in own.get("deps", []) if not str(dep).startswith("src/")]
-        own["deps"] = CommentedSeq([*others, *dependencies(stage)])
+        others = [dep for dep in own.get("deps", []) if not str(dep).startswith(("src/", SHARED))]
+        own["deps"] = CommentedSeq([*others, *dependencies(stage, linked)])
         own["deps"].fa.set_flow_style()
     out = io.StringIO()
     yaml.dump(document, out)
@@ -97,3 +128,7 @@ def rewritten(text: str) -> str:
 
 if __name__ == "__main__":
     DVC_YAML.write_text(rewritten(DVC_YAML.read_text(encoding="utf-8")), encoding="utf-8")
+    shutil.rmtree(ROOT / SHARED, ignore_errors=True)
+    (ROOT / SHARED).mkdir(parents=True)
+    for link, path in links(shared(YAML().load(DVC_YAML)["stages"].values())).items():
+        (ROOT / SHARED / link).symlink_to(os.path.relpath(path, ROOT / SHARED))

@@ -10,13 +10,15 @@ from tests.architecture.deps import (
     CHECK,
     DVC_YAML,
     ROOT,
+    SHARED,
     WITHOUT_NUMBERS,
-    dependencies,
+    links,
     needed,
     observers,
     program,
     rewritten,
     settings,
+    shared,
 )
 from tests.architecture.imports import SOURCE, modules, name_of
 
@@ -48,11 +50,14 @@ def _upstream(stage: str) -> set[str]:
 def test_dependencies_are_those_that_make_deps_writes() -> None:
     text = DVC_YAML.read_text(encoding="utf-8")
     assert rewritten(text) == text, "run `make deps`"
+    linked = {path.name: path.resolve() for path in (ROOT / SHARED).iterdir()}
+    assert linked == links(shared(STAGES.values())), "run `make deps`"
 
 
 @pytest.mark.parametrize("name", sorted(STAGES))
 def test_every_file_behind_a_stage_is_a_dependency(name: str) -> None:
     listed = [ROOT / dep for dep in _deps(name)]
+    listed += [link.resolve() for dep in listed if dep == ROOT / SHARED for link in dep.iterdir()]
     for path in needed(STAGES[name]):
         assert any(dep == path or dep in path.parents for dep in listed), f"{name}: {path}"
 
@@ -151,5 +156,5 @@ def test_no_part_of_a_command_is_empty() -> None:
 
 def test_the_check_sees_all_sections_and_parts() -> None:
     assert program(STAGES["check"]) == CHECK
-    assert "src/normlab/specs" in dependencies(STAGES["check"])
+    assert "src/normlab/specs" in _deps("check")
     assert {"params.yaml", "runs.yaml", "parts"} <= set(_deps("check"))

@@ -1,0 +1,1 @@
+../../src/normlab/data/images.py

@@ -1,0 +1,1 @@
+../../src/normlab/nn/registry.py

@@ -1,0 +1,1 @@
+../../src/normlab/runs/checkpoint.py

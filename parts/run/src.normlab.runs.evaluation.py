@@ -1,0 +1,1 @@
+../../src/normlab/runs/evaluation.py

@@ -1,0 +1,1 @@
+../../src/normlab/runs/networks.py

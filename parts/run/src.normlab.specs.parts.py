@@ -1,0 +1,1 @@
+../../src/normlab/specs/parts.py

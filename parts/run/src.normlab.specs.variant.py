@@ -1,0 +1,1 @@
+../../src/normlab/specs/variant.py

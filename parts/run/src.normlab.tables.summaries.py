@@ -1,0 +1,1 @@
+../../src/normlab/tables/summaries.py
