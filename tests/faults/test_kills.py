@@ -1,0 +1,170 @@
+"""A pipeline that is killed at random moments ends with the bytes of one that never was, without repair by hand.
+
+The short part, one kill over the first two stages, runs with all tests; `make faults` runs the whole: as many kills as
+NORMLAB_FAULTS says (50), damaged files, a full disk, two at once.
+"""
+
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
+WHOLE = "NORMLAB_FAULTS" in os.environ
+KILLS = int(os.environ.get("NORMLAB_FAULTS", "1"))
+whole = pytest.mark.skipif(not WHOLE, reason="minutes: make faults")
+PARAMS = """
+data: {source: textures, seed: 0, train_per_class: 20, test_per_class: 5}
+train: {width: 0.0625, batch_size: 16, steps: 30, test_every: 10, checkpoint_every: 5}
+probe: {step_sizes: [0.5, 1.0], distances: [0.1], units: 4}
+theory: {cases: 2, samples: [4, 16], seeds: [0, 1]}
+"""
+# the programs of the study as its dvc.yaml calls them, without the dependencies on source files that lie elsewhere
+DVC = """
+stages:
+  data: {cmd: python -m normlab.stages.data --out data/prepared, params: [data], outs: [data/prepared]}
+  train:
+    cmd: >-
+      python -m normlab.stages.train --network vgg11 --norm-layer noisy_batch --learning-rate 0.1 --seed 0
+      --out models/runs/a
+    params: [train]
+    deps: [data/prepared]
+    outs: [models/runs/a]
+"""
+LATER = """
+  probe:
+    cmd: python -m normlab.stages.probe --run models/runs/a --out data/probes/a
+    params: [probe]
+    deps: [data/prepared, models/runs/a]
+    outs: [data/probes/a]
+  theory: {cmd: python -m normlab.stages.theory --out data/theory, params: [theory], outs: [data/theory]}
+"""
+OUTPUTS = ("data/prepared", "models/runs/a", *(("data/probes/a", "data/theory") if WHOLE else ()))
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+
+
+def _repository(root: Path) -> Path:
+    root.mkdir()
+    (root / "params.yaml").write_text(PARAMS)
+    (root / "dvc.yaml").write_text(DVC + (LATER if WHOLE else ""))
+    for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
+        subprocess.run(command, cwd=root, check=True)
+    return root
+
+
+def _repro(root: Path, limit: Callable[[], None] | None = None) -> subprocess.Popen:
+    """What `make repro` starts with, as a group of processes of its own."""
+    subprocess.run([sys.executable, "-m", "normlab.stages.mend"], cwd=root, env=_environment(), check=True)
+    with (root / "said").open("a") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "dvc", "repro"], cwd=root, env=_environment(), start_new_session=True,
+            preexec_fn=limit, stdout=subprocess.DEVNULL, stderr=said,
+        )  # fmt: skip
+
+
+def _contents(root: Path) -> dict[str, bytes]:
+    files = [path for out in OUTPUTS for path in sorted((root / out).rglob("*")) if path.is_file()]
+    return {str(path.relative_to(root)): path.read_bytes() for path in [root / "dvc.lock", *files]}
+
+
+def _group(number: int) -> Callable[[subprocess.Popen], None]:
+    return lambda process: os.killpg(process.pid, number)
+
+
+MODES: dict[str, Callable[[subprocess.Popen], None]] = {
+    "the group, KILL": _group(signal.SIGKILL),
+    "dvc alone, KILL": lambda process: process.kill(),  # what it has started goes on as an orphan
+    "the group, INT": _group(signal.SIGINT),
+    "the group, TERM": _group(signal.SIGTERM),
+}
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], float]:
+    """The outputs of a run that nothing disturbs, and how long it took."""
+    root = _repository(tmp_path_factory.mktemp("reference") / "repository")
+    begun = time.monotonic()
+    assert _repro(root).wait(timeout=900) == 0, (root / "said").read_text()
+    return _contents(root), time.monotonic() - begun
+
+
+def _ends_as(root: Path, expected: dict[str, bytes]) -> None:
+    assert _repro(root).wait(timeout=900) == 0, (root / "said").read_text()[-3000:]
+    found = _contents(root)
+    assert sorted(found) == sorted(expected)
+    assert [name for name in expected if found[name] != expected[name]] == []
+
+
+def test_kills_at_random_moments_change_nothing(reference: tuple[dict[str, bytes], float], tmp_path: Path) -> None:
+    expected, seconds = reference
+    draws = random.Random(int(os.environ.get("NORMLAB_FAULTS_SEED", "0")))
+    root = _repository(tmp_path / "repository")
+    for number in range(KILLS):
+        mode = list(MODES)[number % len(MODES)]
+        process = _repro(root)
+        try:
+            process.wait(timeout=draws.uniform(0.05, 0.6) * seconds)
+        except subprocess.TimeoutExpired:
+            MODES[mode](process)
+            process.wait(timeout=60)
+        if number % 10 == 9:  # else most kills would find everything done
+            shutil.rmtree(root)
+            root = _repository(root)
+    _ends_as(root, expected)
+
+
+def _little_space() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+
+def _full_disk(root: Path) -> None:
+    (root / "data").mkdir(exist_ok=True)
+    shutil.rmtree(root / "data/prepared")
+    shutil.rmtree(root / ".dvc/cache")
+    assert _repro(root, _little_space).wait(timeout=300) != 0
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "dvc.lock is cut": lambda root: (root / "dvc.lock").write_bytes((root / "dvc.lock").read_bytes()[:-25]),
+    "rwlock is cut": lambda root: (root / ".dvc/tmp/rwlock").write_text('{"wri'),
+    "a checkpoint is cut": lambda root: _cut(root / "models/runs/a/checkpoints/step-000010.pt"),
+    "an output is gone": lambda root: shutil.rmtree(root / "data/probes/a"),
+    "the disk is full": _full_disk,
+}  # fmt: skip
+
+
+def _cut(path: Path) -> None:
+    content = path.read_bytes()[:1000]
+    path.unlink()  # it may be a link into the cache
+    path.write_bytes(content)
+
+
+@whole
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_damaged_is_put_right(damage: str, tmp_path: Path, reference: tuple[dict[str, bytes], float]) -> None:
+    root = _repository(tmp_path / "repository")
+    assert _repro(root).wait(timeout=900) == 0
+    DAMAGES[damage](root)
+    _ends_as(root, reference[0])
+
+
+@whole
+def test_two_at_once(reference: tuple[dict[str, bytes], float], tmp_path: Path) -> None:
+    root = _repository(tmp_path / "repository")
+    first = _repro(root)
+    time.sleep(0.3 * reference[1])
+    second = _repro(root)
+    assert first.wait(timeout=900) == 0 or second.wait(timeout=900) == 0, (root / "said").read_text()[-3000:]
+    second.wait(timeout=900)
+    _ends_as(root, reference[0])
