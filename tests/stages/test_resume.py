@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from tests import tiny
 from tests.studies.deep_linear.test_study import SPEC
 
@@ -88,8 +89,8 @@ def test_a_deep_linear_cell_killed_five_times_ends_with_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    section = {**dataclasses.asdict(SPEC), "steps": 40}
-    (tmp_path / "params.yaml").write_text(json.dumps({"dln": section}))
+    section = json.loads(json.dumps({**dataclasses.asdict(SPEC), "steps": 40}))  # tuples as lists
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"dln": section}))
     cell = ["--norm-layer", "batch", "--learning-rate", "0.002"]
     printed = run_whole_and_killed("dln", cell, ["--out", "dln/whole"], ["--out", "dln/killed"])
     assert printed.count("dln/killed: goes on from step") == KILLS
