@@ -26,6 +26,13 @@ def test_caveats_are_found_in_the_runs(results: Results) -> None:
     assert "Non-finite" in sentences.caveats(results, "vgg", broken).plain
 
 
+def test_networks_that_show_too_little_are_named() -> None:
+    rows = [("vgg11", "mean_abs_change"), ("my:net", "normalized_layers"), ("my:vit", "not_applicable")]
+    frame = pd.DataFrame(rows, columns=["network", "quantity"])
+    assert sentences.unmeasured(frame).startswith("Not measured on my:net, my:vit: no normalized layers seen there")
+    assert sentences.unmeasured(frame[:1]) == ""
+
+
 def test_the_smoothing_is_named() -> None:
     assert "last 20 steps" in sentences.smoothing(20)
     assert "raw" in sentences.smoothing(20)

@@ -69,6 +69,18 @@ def caveats(results: Results, study: str, frame: pd.DataFrame, *further: str) ->
     )
 
 
+def unmeasured(frame: pd.DataFrame) -> str:
+    """Which networks a measurement was not made on, because they do not show what it needs; empty if there are none.
+
+    Args:
+        frame: rows of all networks; those that say so are `normalized_layers` (0) and `not_applicable` (1).
+    """
+    networks = sorted(set(frame[frame["quantity"].isin(["normalized_layers", "not_applicable"])]["network"]))
+    if not networks:
+        return ""
+    return f"Not measured on {', '.join(networks)}: no normalized layers seen there, or none for BatchNorm."
+
+
 def theory_sentences(found: pd.DataFrame) -> list[str]:
     """One sentence a statement: how many counterexamples the random cases hold to it as printed and as corrected.
 
