@@ -11,6 +11,10 @@ any of these numbers.
                     relative residual of 1e-5 (so the reference is our own; its products are in the column "floor"), the
                     worst of the start vectors tried. "stops at" are the products after which tol=1e-3 is satisfied: it
                     bounds the residual, and the value, whose error is quadratic in it, is there earlier
+    paired walk     the whole walk against K + 1 passes and one forward (which sees that the base point kept its loss),
+                    timed right before and right after it: the median of the ratios, turn by turn
+    state keeping   remembering a model of 100 layers, rewinding it before each evaluation and putting it back, against
+                    a forward pass of it
     memory          growth of the resident set over 1,000 probes of a small network, after a warm-up
 """
 
@@ -28,6 +32,7 @@ from torch.nn import functional as F
 
 from normlab.nn import vgg
 from normlab.probes import covariate_shift, directional_curvature, landscape, top_eigenvalues
+from normlab.probes.preservation import ModelState
 
 STEP_SIZES = [0.05, 0.1, 0.2, 0.4]
 Row = tuple[str, str, str, str, str]
@@ -91,6 +96,52 @@ def measure_walks(width: float, batch_size: int, repeats: int) -> list[Row]:
     ]  # fmt: skip
 
 
+def measure_paired_walk(width: float, batch_size: int, repeats: int) -> Row:
+    """A walk against its passes and one forward, in pairs."""
+    model, batch = build(width, batch_size)
+    parameters = list(model.parameters())
+
+    def passes() -> None:
+        for _ in range(len(STEP_SIZES) + 1):
+            torch.autograd.grad(loss_fn(model, batch), parameters)
+        loss_fn(model, batch)
+
+    pieces = {"before": passes, "walk": lambda: landscape(model, loss_fn, batch, STEP_SIZES), "after": passes}
+    seconds = cpu_seconds(pieces, repeats)
+    turns = list(zip(seconds["before"], seconds["walk"], seconds["after"], strict=True))
+    ratio = statistics.median(2 * walk / (before + after) for before, walk, after in turns)
+    floor = statistics.median((before + after) / 2 for before, _, after in turns)
+    what = f"paired walk, VGG-11 × {width:g}, batch {batch_size}, K = {len(STEP_SIZES)}"
+    return (what, f"{floor:.3f} s", f"{statistics.median(seconds['walk']):.3f} s", f"{ratio:.3f}", "1.1")
+
+
+def measure_state_keeping(repeats: int) -> list[Row]:
+    """Remembering, rewinding and putting back a model of 100 convolutions, against its forward pass."""
+    torch.manual_seed(0)
+    layers = [layer for _ in range(100) for layer in (nn.Conv2d(16, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU())]
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * 256, 10))
+    batch = (torch.randn(64, 16, 16, 16), torch.randint(0, 10, (64,)))
+    state = ModelState(model, batch, [loss_fn])
+    state.remember("train")
+
+    def forward() -> None:
+        with torch.no_grad():
+            loss_fn(model, batch)
+
+    pieces = {
+        "forward": forward,
+        "remember": lambda: ModelState(model, batch, [loss_fn]).remember("train"),
+        "rewind": state.rewind,
+        "put back": state.restore,
+    }
+    seconds = {name: statistics.median(values) for name, values in cpu_seconds(pieces, repeats).items()}
+    floor = seconds.pop("forward")
+    return [
+        (f"state keeping, 100 layers: {name}", f"{floor:.4f} s", f"{time:.4f} s", f"{time / floor:.3f}", "0.05")
+        for name, time in seconds.items()
+    ]
+
+
 def measure_eigenvalue(width: float, batch_size: int, seeds: int, steps: int) -> list[Row]:
     """Error of the top eigenvalue after 20 products, after `steps` steps of training, in train mode."""
     rows = []
@@ -145,6 +196,8 @@ def main() -> None:
     given = arguments.parse_args()
     rows: list[Row] = [("", "floor", "measured", "ratio", "limit")]
     rows += measure_walks(given.width, given.batch_size, given.repeats)
+    rows.append(measure_paired_walk(0.25, 128, 2 * given.repeats + 1))
+    rows += measure_state_keeping(given.repeats)
     for steps in (0, 20):
         rows += measure_eigenvalue(given.width / 2, given.batch_size // 2, 2, steps)
     rows.append(measure_memory(1000))
