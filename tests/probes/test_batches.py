@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -88,3 +89,40 @@ def test_a_read_only_batch_is_not_written_to(tmp_path: Any) -> None:
     with pytest.warns(UserWarning, match="not writable"):
         x = torch.from_numpy(mapped)  # writing to it would end the process
     assert_function_of_the_weights(nn.Linear(4, 3, **D), loss_fn, (x, Y), twin=False)
+
+
+def test_a_data_frame() -> None:
+    frame = pd.DataFrame({name: X[:, index].numpy() for index, name in enumerate("abcd")})
+    before = frame.copy()
+
+    def loss(model: nn.Module, b: pd.DataFrame) -> Tensor:
+        b.loc[:, "a"] *= 2
+        b["e"] = b.pop("d")
+        return F.cross_entropy(model(torch.tensor(b[list("abce")].to_numpy())), Y)
+
+    torch.manual_seed(0)
+    assert_function_of_the_weights(nn.Linear(4, 3, **D), loss, frame)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+ODD: dict[str, Callable[[], tuple[Any, Callable[[Any], Tensor]]]] = {
+    "nested": lambda: (torch.nested.nested_tensor([X[:2], X[2:]]), lambda b: torch.cat(b.unbind())),
+    "jagged": lambda: (torch.nested.nested_tensor([X[:2], X[2:]], layout=torch.jagged), lambda b: b.values()),
+    "compressed rows": lambda: (X.to_sparse_csr(), lambda b: b.to_dense()),
+    "coordinates": lambda: (X.to_sparse(), lambda b: b.mul_(2).to_dense()),
+    "packed": lambda: (nn.utils.rnn.pack_sequence([X[:3], X[3:]]), lambda b: b.data),
+    "conjugate": lambda: (torch.view_as_complex(X.view(-1, 2)).conj(), lambda b: b.real.repeat(1, 4).view(-1, 4)[:6]),
+    "masked": lambda: (torch.masked.masked_tensor(X, X > 0), lambda b: b.get_data()),
+    "overlapping": lambda: (torch.arange(9.0, **D).unfold(0, 4, 1), lambda b: b),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of", "ignore:Sparse CSR tensor support")
+@pytest.mark.parametrize("name", ODD)
+def test_batches_that_are_no_plain_tensors(name: str) -> None:
+    batch, dense = ODD[name]()
+    before = dense(batch).clone() if name != "coordinates" else X
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3, **D)
+    assert_function_of_the_weights(model, lambda m, b: F.cross_entropy(m(dense(b)), Y), batch, twin=False)
+    assert torch.equal(dense(batch) if name != "coordinates" else batch.to_dense(), before)

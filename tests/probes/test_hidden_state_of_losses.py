@@ -160,3 +160,23 @@ def test_modules_can_be_named_with_also() -> None:
     assert torch.equal(REGISTRY[0].running_mean, mean)
     with pytest.raises(TypeError, match="also must be a list"):
         landscape(model, loss, vectors(), [0.1], also=["d"])
+
+
+def test_a_loss_that_trains_a_discriminator() -> None:
+    torch.manual_seed(0)
+    model, discriminator = nn.Linear(4, 3, **D), nn.Linear(3, 1, **D)
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=0.1)
+
+    def loss(m: nn.Module, b: Any) -> Tensor:
+        out = m(b[0])
+        optimizer.zero_grad()
+        discriminator(out.detach()).square().mean().backward()
+        optimizer.step()
+        return discriminator(out).square().mean()
+
+    weight = discriminator.weight.detach().clone()
+    for _ in range(2):  # Adam's state too is as before: none at first
+        assert_function_of_the_weights(model, loss, twin=False)
+        assert torch.equal(discriminator.weight, weight)
+        assert discriminator.weight.grad is None
+        assert not optimizer.state

@@ -13,7 +13,7 @@ _MACHINERY_PACKAGES = frozenset(
     "accelerate asyncio concurrent importlib lightning lightning_fabric logging mlflow multiprocessing "  # noqa: SIM905
     "pytorch_lightning queue socket tensorboard threading tqdm unittest wandb weakref".split()
 )
-_PRIVATE = ("torch._", "torch.autograd", "torch.cuda", "torch.distributed", "torch.fx", "torch.jit", "torch.optim")
+_PRIVATE = ("torch._", "torch.autograd", "torch.cuda", "torch.distributed", "torch.fx", "torch.jit")
 _DATA = ("torch.utils.data", "torch.utils.tensorboard")
 ATOMS: set[type] = {
     *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), slice, range, type),

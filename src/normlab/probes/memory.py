@@ -81,7 +81,7 @@ class Memory:
         for tensor in tensors:
             if _is_dense(tensor):
                 dense.append(tensor)
-            elif not tensor.is_meta and not tensor.is_inference():
+            elif not tensor.is_meta and not tensor.is_inference() and not _wraps_others(tensor):
                 self._odd.append((tensor, tensor.detach().clone()))
         self._tensors: list[Tensor] = dense
         with torch._C.DisableTorchFunctionSubclass():
@@ -212,12 +212,19 @@ def _geometry(tensors: list[Tensor]) -> tuple[list[Any], ...]:
 
 def _is_dense(tensor: Tensor) -> bool:
     """Whether the tensor is memory with a geometry: not sparse, not a wrapper around others, not without values."""
-    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_inference() or tensor.is_quantized:
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
+        return False
+    if tensor.is_meta or tensor.is_inference() or _wraps_others(tensor):
         return False
     try:
         return bool(tensor.data_ptr()) or not tensor.numel()
     except RuntimeError:  # a wrapper subclass
         return False
+
+
+def _wraps_others(tensor: Tensor) -> bool:
+    """Whether a class of its own computes for this tensor: what it holds are other tensors, which are reached too."""
+    return type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__
 
 
 def _writable(data: Tensor) -> Tensor:
@@ -253,7 +260,7 @@ def _equal(a: Tensor, b: Tensor) -> bool:
         if a.layout != torch.strided:
             a, b = a.detach().to_dense(), b.to_dense()
         return torch.equal(a, b)
-    except (RuntimeError, NotImplementedError):
+    except (RuntimeError, NotImplementedError):  # for want of a comparison: it is written
         return False
 
 

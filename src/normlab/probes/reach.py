@@ -195,6 +195,9 @@ class Reach:
     def _stream(self, found: Any, loose: bool) -> None:
         self.streams.append(found)
 
+    def _frame(self, found: Any, loose: bool) -> None:
+        self.containers.add_frame(found)
+
     def _method(self, found: types.MethodType, loose: bool) -> None:
         self._enqueue([found.__self__, found.__func__], loose)
 
@@ -248,7 +251,7 @@ def _visit_of(kind: type) -> Visit:
     for accepted, visit in _CONTAINERS:
         if issubclass(kind, accepted):
             return visit
-    return Reach._object
+    return Reach._frame if any(base.__name__ == "NDFrame" for base in kind.__mro__) else Reach._object
 
 
 def _holds_state(value: Any, depth: int = 3) -> bool:
