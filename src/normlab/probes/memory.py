@@ -84,10 +84,9 @@ class Memory:
             elif not tensor.is_meta and not tensor.is_inference() and not _wraps_others(tensor):
                 self._odd.append((tensor, tensor.detach().clone()))
         self._tensors: list[Tensor] = dense
-        with torch._C.DisableTorchFunctionSubclass():
-            self._data = [t.data for t in dense]
-            self.aliases = [d if d.is_contiguous() else _writable(d) for d in self._data]
-            self.values = [alias.clone() for alias in self.aliases]
+        self._data = [t.data for t in dense]
+        self.aliases = [d if d.is_contiguous() else _writable(d) for d in self._data]
+        self.values = [alias.clone() for alias in self.aliases]
         self._geometry = _geometry(self._data)
         leaves = [t for t in dense if t.is_leaf]
         self._leaves, self._flags = leaves, list(map(_GRADIENT_FLAG, leaves))
