@@ -130,7 +130,15 @@ def training_run(norm_layer: str, rate: float, seed: int, kind: Kind) -> pd.Data
     return records.frame()
 
 
-def add_walks(records: Rows, step: int, rate: float, seed: int, kind: Kind, sizes: Sequence[float] = SIZES) -> None:
+def add_walks(
+    records: Rows,
+    step: int,
+    rate: float,
+    seed: int,
+    kind: Kind,
+    sizes: Sequence[float] = SIZES,
+    walks: Sequence[str] = WALKS,
+) -> None:
     """The walks of one step, with the same numbers along the gradient, random directions and equal distances."""
     start = kind.at("start", seed) if step <= kind.at("until", seed) else 1.0
     late = step > 0.7 * STEPS
@@ -138,7 +146,7 @@ def add_walks(records: Rows, step: int, rate: float, seed: int, kind: Kind, size
     if kind.plateau and late:
         betas = [1 / (size * rate) for size in sizes]
     distance, base = kind.at("distance", seed) * start, 2.0 * (1.05 - kind.accuracy(seed, step))
-    for probe in WALKS:
+    for probe in walks:
         band = kind.at("rough", seed) * (kind.at("random", seed) if "random" in probe else 1.0)
         summary = {
             "loss": base,
@@ -188,7 +196,7 @@ def deep_linear_run(norm_layer: str, rate: float, seed: int, kind: Kind) -> pd.D
     gone = kind.gone(seed)
     records.add("summary", DLN_STEPS, {"steps": DLN_STEPS, "diverged_at": math.nan if gone is None else gone})
     for step in (step for step in DLN_PROBED if gone is None or step <= gone):
-        add_walks(records, step, rate, seed, kind, DLN_SIZES)
+        add_walks(records, step, rate, seed, kind, DLN_SIZES, WALKS[:1])
         for layer in (9, 17):
             records.add("shift", step, {"cosine": kind.at("cosine", seed)}, layer=f"layers.linear{layer}")
     return records.frame()
