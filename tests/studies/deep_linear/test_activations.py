@@ -8,6 +8,7 @@ from scipy.stats import wasserstein_distance
 from tests.studies.deep_linear.conftest import SEEDS, Instance, build_instance
 from tests.studies.deep_linear.twin import build_twin
 
+from normlab.specs.dln import DlnCell
 from normlab.studies.deep_linear.activations import HISTOGRAM_BINS, DeepLinearTrack, moments
 from normlab.studies.deep_linear.rows import CellRows
 
@@ -40,7 +41,7 @@ def test_moments_of_the_maps_are_those_of_the_samples(instance: Instance):
 
 def test_recorded_changes_are_those_of_the_samples(instance: Instance):
     track = DeepLinearTrack(instance.problem, (2, 3), 3)
-    rows = CellRows(instance.network.norm_layer, 0.1, SEEDS)
+    rows = CellRows(DlnCell(instance.network.norm_layer, 0.1), SEEDS)
     points = [instance.params, instance.params * 1.1 + 0.02, instance.params * 0.8 - 0.03]
     with torch.no_grad():
         maps = [instance.network.layer_maps(instance.problem, params) for params in points]
@@ -76,7 +77,7 @@ def test_recorded_changes_are_those_of_the_samples(instance: Instance):
 def test_histograms_hold_every_sample_of_the_example_unit():
     instance = build_instance("l2")
     track = DeepLinearTrack(instance.problem, (1, 3), 3)
-    rows = CellRows("l2", 0.1, SEEDS)
+    rows = CellRows(DlnCell("l2", 0.1), SEEDS)
     with torch.no_grad():
         maps = instance.network.layer_maps(instance.problem, instance.params)
     maps[1] = torch.nan  # the second seed diverged: it has no histogram
