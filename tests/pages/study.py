@@ -45,7 +45,15 @@ def claim(number: int, page: str, verdict: str, **further: object) -> dict:
         "direction": {"claimed": 2, "seeds": 3, "holds": False},
         "magnitude": {"ours_over_paper": 0.74, "within_2": True},
         "artefacts": {"own_rates": "fails"},
-        "before": [{"until": "2026-11-26", "verdict": "refuted"}],
+        "before": [
+            {
+                "until": "2026-11-26",
+                "verdict": "refuted",
+                "what": "one part decides",
+                "reason": "four had to agree",
+                "decided_on": "Figure 1",
+            }
+        ],
         "rule": {},
         "verdict": verdict,
         "reason": "3 of 5 seeds",

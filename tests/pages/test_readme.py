@@ -146,7 +146,7 @@ def test_claims_come_in_groups_below_the_answer_with_the_columns_that_say_someth
     record.write_text(json.dumps(entries))
     lines = results_block(record, tmp_path).splitlines()
     assert lines[0].startswith("1. **Does BatchNorm train faster, test better and bear larger learning rates?** ")
-    assert "Reproduced: C1 (ratio of steps: the paper's curve 2.06, passes; here 1.52 [1.4, –], n = 3)." in lines[0]
+    assert "Reproduced: C1 (ratio of steps: the paper's curve 2.06, passes; here 1.52 [1.4, ∞], n = 3)." in lines[0]
     titles = [line for line in lines if line.startswith("**")]
     assert titles == [
         "**VGG on CIFAR-10**: 1 reproduced, 1 undecided.",
@@ -158,7 +158,7 @@ def test_claims_come_in_groups_below_the_answer_with_the_columns_that_say_someth
     assert cells[0] == "[C1](reports/html/01-training.html#C1)"
     assert cells[3:] == [
         "2.06, passes",
-        "1.52 [1.4, –], n = 3",
+        "1.52 [1.4, ∞], n = 3",
         "2 of 3",
         "0.74 ×",
         "0 of 1 hold",

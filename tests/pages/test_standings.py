@@ -21,7 +21,7 @@ def old(name: str, verdict: str, **parts: str) -> dict:
 
 def test_an_entry_in_few_words() -> None:
     one = standing(claim(1, "01-training", "reproduced"))
-    assert (one.paper, one.here, one.direction) == ("2.06, passes", "1.52 [1.4, –], n = 3", "2 of 3")
+    assert (one.paper, one.here, one.direction) == ("2.06, passes", "1.52 [1.4, ∞], n = 3", "2 of 3")
     assert (one.size, one.checks, one.verdict, one.before) == ("0.74 ×", "0 of 1 hold", "reproduced", "refuted")
 
 

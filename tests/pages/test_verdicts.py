@@ -66,7 +66,7 @@ def test_the_tally_counts_every_verdict() -> None:
 def test_a_card_shows_the_papers_own_curve_direction_size_checks_and_the_verdict_before() -> None:
     assert verdicts.beside(CLAIMS[0]) == (
         "the paper's own curve: 2.06, passes; claimed direction: 2 of 3 seeds; size: 0.74 × the paper's; "
-        "checks: own rates fails; under the rule until 2026-11-26: refuted"
+        "checks: own rates fails"
     )
     assert verdicts.beside({"id": "C1"}) == ""
 
@@ -102,3 +102,10 @@ def test_parts_say_what_they_are_for_and_what_the_paper_has() -> None:
     assert places == sorted(places)
     assert "<td>2.06</td>" in markup
     assert "<td>–</td>" in markup
+
+
+def test_a_card_has_the_rule_before_with_its_verdict_and_why_it_was_changed() -> None:
+    markup = verdicts.cards(CLAIMS[:1], "90 %")._repr_html_()
+    assert "before: refuted" in markup.partition("</h3>")[0]
+    assert "until 2026-11-26: refuted. one part decides, because four had to agree; decided on Figure 1" in markup
+    assert "Rule before" not in verdicts.cards([{**CLAIMS[0], "before": []}], "90 %")._repr_html_()

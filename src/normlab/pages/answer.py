@@ -39,5 +39,7 @@ def _claim(claim: Standing) -> str:
     if claim.group == "theory" or claim.verdict == NOT_RUN:
         return claim.id
     numbers = [f"the paper's curve {claim.paper}"] if claim.paper != "–" else []
-    numbers += [f"here {claim.here}"] if ": " not in claim.here else []  # of an earlier rule, another quantity
+    numbers += (
+        [f"here {claim.here}"] if claim.here != "–" and ": " not in claim.here else []
+    )  # of an earlier rule, another quantity
     return f"{claim.id} ({claim.quantity}{': ' if numbers else ''}{'; '.join(numbers)})"

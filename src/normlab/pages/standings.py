@@ -141,6 +141,18 @@ def _other_part(entry: Mapping[str, Any]) -> str:
 def _here(entry: Mapping[str, Any]) -> str:
     if not entry["n_seeds"] or (entry["estimate"] is None and not entry["note"]):
         return "–"
-    low, high = entry["interval"]
-    interval = f" [{number(low)}, {number(high)}]" if low is not None or high is not None else ""
-    return f"{number(entry['estimate'])}{interval}, n = {entry['n_seeds']}"
+    estimate, low, high = (
+        _end(value, name, entry["note"])
+        for value, name in zip(
+            (entry["estimate"], *entry["interval"]), ("estimate", "low end", "high end"), strict=True
+        )
+    )
+    interval = f" [{low}, {high}]" if {low, high} != {"–"} else ""
+    return f"{estimate}{interval}, n = {entry['n_seeds']}"
+
+
+def _end(value: float | None, name: str, note: str) -> str:
+    """A number, or what the note says of one that is not finite."""
+    if value is None and f"{name} is infinite" in note:
+        return "∞"
+    return "−∞" if value is None and f"{name} is minus infinity" in note else number(value)

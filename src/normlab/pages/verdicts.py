@@ -92,7 +92,7 @@ def _card(claim: dict[str, Any], level: str) -> str:
     )
     return (
         f'<section class="claim" id="{html.escape(claim["id"])}">'
-        f"<h3>{html.escape(claim['id'])} {badge(claim['verdict'])}</h3>"
+        f"<h3>{html.escape(claim['id'])} {badge(claim['verdict'])}{_before(claim)}</h3>"
         f"<p>{html.escape(claim['statement'])}</p>"
         "<dl>"
         f"<dt>Paper</dt><dd>{html.escape(str(paper.get('value', '–')))}"
@@ -100,7 +100,8 @@ def _card(claim: dict[str, Any], level: str) -> str:
         f"<dt>We measure</dt><dd>{html.escape(measured(claim))}"
         f"<br><small>{html.escape(claim.get('quantity', ''))}</small></dd>"
         f"<dt>Beside it</dt><dd>{html.escape(beside(claim) or '–')}</dd>"
-        f"<dt>Why</dt><dd>{html.escape(claim.get('reason', ''))}</dd></dl>{_measured_by(claim)}{details}</section>"
+        f"<dt>Why</dt><dd>{html.escape(claim.get('reason', ''))}</dd>{_changes(claim)}</dl>"
+        f"{_measured_by(claim)}{details}</section>"
     )
 
 
@@ -156,6 +157,16 @@ def _before(claim: dict[str, Any]) -> str:
     return f" <small>before: {html.escape(old[0]['verdict'])}</small>" if old else ""
 
 
+def _changes(claim: dict[str, Any]) -> str:
+    """Why the rule was changed, with the verdict that the earlier one gives on the same numbers."""
+    told = "<br>".join(
+        f"until {html.escape(old['until'])}: {html.escape(old['verdict'])}. {html.escape(old.get('what', ''))}, "
+        f"because {html.escape(old.get('reason', ''))}; decided on {html.escape(old.get('decided_on', ''))}"
+        for old in claim.get("before", [])
+    )
+    return f"<dt>Rule before</dt><dd>{told}</dd>" if told else ""
+
+
 def _measured_by(claim: dict[str, Any]) -> str:
     """Which function measures the claim; nothing for one that this version does not know."""
     return computed_by([FUNCTIONS[claim["id"]]]) if claim["id"] in FUNCTIONS else ""
@@ -182,7 +193,7 @@ def tally(claims: Sequence[dict[str, Any]]) -> str:
 
 
 def beside(claim: dict[str, Any]) -> str:
-    """What stands beside the number: the paper's own curve, direction, size, checks, and the verdict before."""
+    """What stands beside the number: the paper's own curve, direction, size, checks."""
     paper, direction = claim.get("paper", {}), claim.get("direction", {})
     parts = []
     if paper.get("number") is not None:
@@ -195,5 +206,4 @@ def beside(claim: dict[str, Any]) -> str:
     if claim.get("artefacts"):
         found = ", ".join(f"{name.replace('_', ' ')} {result}" for name, result in claim["artefacts"].items())
         parts.append(f"checks: {found}")
-    parts += [f"under the rule until {old['until']}: {old['verdict']}" for old in claim.get("before", [])]
     return "; ".join(parts)
