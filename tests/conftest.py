@@ -1,6 +1,7 @@
 """What every test shares: one torch thread a worker, no display, no network, nothing from the user's home."""
 
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -13,6 +14,9 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DO_NOT_TRACK"] = "true"
 for _variable in ("MLFLOW_TRACKING_URI", "NORMLAB_DATA", "GITHUB_STEP_SUMMARY", "PRESET", "CANARY"):
     os.environ.pop(_variable, None)
+# a shell starts what it puts in the background with Ctrl-C ignored, which programs inherit: tests of Ctrl-C need it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
