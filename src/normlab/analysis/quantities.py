@@ -143,12 +143,6 @@ def phase_median(cell: Cell, probe: str, quantity: str, phase: Phase, **conditio
     return median_over_steps(cell, in_phase(settled(cell, probe, quantity, **conditions), cell, phase))
 
 
-def phase_mean(cell: Cell, probe: str, quantity: str, phase: Phase, **conditions: object) -> PerSeed:
-    """Mean over the probed steps of a phase, a seed at a time."""
-    rows = in_phase(settled(cell, probe, quantity, **conditions), cell, phase)
-    return _over_steps(cell, rows, lambda v, w: float(np.average(v, weights=w)))
-
-
 def phase_peak(cell: Cell, probe: str, quantity: str, phase: Phase, **conditions: object) -> PerSeed:
     """Largest value over the probed steps of a phase, a seed at a time."""
     rows = in_phase(settled(cell, probe, quantity, **conditions), cell, phase)
