@@ -39,6 +39,7 @@ def batch_coupled_names(model: nn.Module) -> list[str]:
     """Names of the normalizers whose training output couples the samples of a batch (or that keep running
     statistics of it): every torch BatchNorm, InstanceNorm with running statistics, and any module with a true
     attribute `batch_coupled`, as normlab's own have."""
+    # private bases: the public classes are one a dimension, and other people's derive from the bases directly
     return [
         name
         for name, module in model.named_modules()

@@ -18,6 +18,7 @@ from normlab.probes.precision import ACCEPTED_DTYPES
 from normlab.probes.preservation import tensors_in
 
 BINS = 64
+# _NormBase, _ConvNd: the bases have no public name, and other people's layers derive from them directly
 _CHANNELS_FIRST = (_NormBase, nn.GroupNorm)
 _FEATURES_LAST = (nn.Linear, nn.Bilinear, nn.LayerNorm, nn.RMSNorm, nn.Embedding, nn.RNNBase, nn.MultiheadAttention)
 

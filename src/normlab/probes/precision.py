@@ -148,6 +148,7 @@ def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
     return v * (g / torch.linalg.vector_norm(v, dim=axes, keepdim=dim != -1))
 
 
+# private names, because a mode is given what runs: the C functions that the public ones end in
 _FORMULAS: dict[Callable[..., Any], Callable[..., Any]] = {
     torch._weight_norm: _weight_norm,
     nn.functional.hardsigmoid: _hardsigmoid,
@@ -157,6 +158,7 @@ _FORMULAS: dict[Callable[..., Any], Callable[..., Any]] = {
 
 @contextmanager
 def _float32_is_float32() -> Iterator[None]:
+    # private: what the nine attributes `fp32_precision` below torch.backends call, by key, so that one loop sets them all
     read, write = torch._C._get_fp32_precision_getter, torch._C._set_fp32_precision_setter
     saved: dict[tuple[str, str], str] = {}
     with closed_undisturbed() as stack:

@@ -17,6 +17,7 @@ from normlab.probes.next_step import NO_STEP, optimizer_step, plain_step, stands
 from normlab.probes.objective import Batch, LossFn, Objective, objective_at
 from normlab.probes.vectors import compare
 
+# torch's batch and instance normalizers have no public base, and other people's derive from this one directly
 _NORMALIZERS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
