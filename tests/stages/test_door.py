@@ -12,10 +12,13 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from tests.figures.drawn import named
 
+from normlab.figures.landscape import figure_4
 from normlab.specs.parts import check, slug
 from normlab.specs.strict import InputError
-from normlab.stages import assumptions, data, probe, reparametrization, train
+from normlab.stages import analyze, assumptions, data, probe, reparametrization, train
+from normlab.tables.frames import load_measurements, select
 
 RMS, VIT, RESNET = "examples.layers:RMSNorm2d", "examples.networks:small_vit", "torchvision.models:resnet18"
 PARAMS = """
@@ -24,6 +27,16 @@ train: {width: 0.0625, batch_size: 8, steps: 2, test_every: 2, checkpoint_every:
 probe: {step_sizes: [0.5, 1.0], units: 2}
 assumptions: {norm_layer: [batch], steps: [2], layers: 2, units: 1}
 reparametrization: {norm_layer: [none], steps: [2], step_sizes: [0.5]}
+grid: [{network: ["torchvision.models:resnet18"], norm_layer: [batch], learning_rate: [1.0e-1], seed: [0]}]
+analyze:
+  studies: [training]
+  network: "torchvision.models:resnet18"
+  learning_rate: 1.0e-1
+  dln_learning_rate: 1.0e-6
+  window: 1
+  confidence: 0.95
+  resamples: 100
+  seed: 0
 """
 
 
@@ -83,8 +96,11 @@ def test_a_part_of_ones_own_is_trained_and_probed(network, norm_layer, family, t
 @pytest.mark.slow
 @pytest.mark.usefixtures("study")
 def test_an_installed_network_goes_through_every_stage_of_a_run() -> None:
-    """torchvision's ResNet-18, with BatchNorm at its places and without: all studies of trained networks."""
+    """torchvision's ResNet-18, with BatchNorm at its places and without: all studies of trained networks, the claims,
+    and the page's picture of what was measured."""
     plain, normalized = _train(RESNET, "none"), _train(RESNET, "batch")
+    rows = _probe(normalized)
+    assert rows[rows["probe"] == "activations"]["layer"].nunique() == 20  # the stem, two in 8 blocks, 3 shortcuts
     out = Path("data/studies")
     assumptions.main(["--run", f"models/runs/{normalized}", "--out", str(out / "assumptions" / normalized)])
     found = pd.read_parquet(out / "assumptions" / normalized / "checkpoints.parquet")
@@ -94,6 +110,14 @@ def test_an_installed_network_goes_through_every_stage_of_a_run() -> None:
     table = pd.read_parquet(out / "reparametrization" / plain / "measurements.parquet")
     assert set(table["norm_layer"]) == {"none", "batch"}
     assert table[table["quantity"] == "function_gap"]["value"].max() < 1e-8
+    analyze.main([])
+    metrics = json.loads(Path("reports/metrics.json").read_text())
+    measured = load_measurements("reports/tables/measurements.parquet")
+    assert set(measured["study"]) == {"torchvision.models.resnet18"}
+    assert np.isfinite(metrics["cells"][f"{RESNET}-batch-0.1"]["final_loss"])
+    walks = select(measured, probe="landscape")
+    picture = figure_4(walks, 0.1, eta_min_factor=0.5)
+    assert named(picture.axes[0], "low-batch").get_xdata().tolist() == [0, 2]
 
 
 @pytest.mark.pipeline
