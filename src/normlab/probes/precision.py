@@ -158,7 +158,7 @@ _FORMULAS: dict[Callable[..., Any], Callable[..., Any]] = {
 
 @contextmanager
 def _float32_is_float32() -> Iterator[None]:
-    # private: what the nine attributes `fp32_precision` below torch.backends call, by key, so that one loop sets them all
+    # private: what the attributes `fp32_precision` below torch.backends call, by key, so that loops set all nine
     read, write = torch._C._get_fp32_precision_getter, torch._C._set_fp32_precision_setter
     saved: dict[tuple[str, str], str] = {}
     with closed_undisturbed() as stack:
