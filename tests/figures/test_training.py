@@ -63,7 +63,7 @@ def test_a_diverged_run_is_marked_in_the_panel(one_rate: pd.DataFrame) -> None:
     [(0.1, 15000, "vgg", True), (0.1, 200, "vgg", False), (0.2, 15000, "vgg", False), (1e-6, 10000, "dln", True)],
 )
 def test_comparable_means_the_same_rate_and_a_tenth_of_the_steps(rate, last, study, expected) -> None:
-    assert training.is_comparable(pd.DataFrame({"step": [0, last]}), rate, study) is expected
+    assert training.is_comparable(pd.DataFrame({"step": [0, last], "study": study}), rate) is expected
 
 
 def test_the_rate_of_the_analysis_comes_first_then_the_paper_s_second_one(vgg: pd.DataFrame) -> None:

@@ -7,6 +7,7 @@ from tests.figures import runs
 from tests.pages.study import CLAIMS
 
 from normlab.analysis.statistics import first_reached
+from normlab.figures.landscape import figure_4
 from normlab.pages.results import Results
 from normlab.specs.strict import InputError
 
@@ -28,6 +29,24 @@ def test_the_main_network_is_the_one_that_claims_are_decided_on(results: Results
     assert set(other.measurements("vgg")["network"]) == {"vgg11"}
     assert set(other.measurements("vgg", network="vgg16")["network"]) == {"vgg16"}
     assert set(other.measurements("vgg", network="*")["network"]) == {"vgg11", "vgg16"}
+
+
+def test_the_pages_show_the_network_that_claims_are_decided_on_whatever_its_family(
+    results: Results, tmp_path: Path
+) -> None:
+    params = results.params_path.read_text(encoding="utf-8").replace("network: vgg11", "network: resnet20")
+    (tmp_path / "params.yaml").write_text(params, encoding="utf-8")
+    (tmp_path / "tables").mkdir()
+    both = results.measurements("vgg", probe="landscape")
+    both = pd.concat([both, both.assign(study="resnet", network="resnet20", value=0.5)])
+    both.to_parquet(tmp_path / "tables/measurements.parquet", index=False)
+    other = Results(tmp_path / "tables", results.claims_path, tmp_path / "params.yaml", results.manifest_path)
+    assert (results.study, other.study) == ("vgg", "resnet")
+    shown = other.measurements(other.study, probe="landscape")
+    assert set(shown["network"]) == {"resnet20"}
+    picture = figure_4(shown, other.spec.learning_rate, eta_min_factor=0.5)
+    assert "loss along" in picture.axes[0].get_title()
+    assert picture.axes[3].get_title(), "the paper's VGG stands beside it, not on its axes"
 
 
 def test_settings_come_from_the_parameters(results: Results) -> None:

@@ -29,7 +29,7 @@ def figure_5b(frame: pd.DataFrame, learning_rate: float) -> Figure:
     frame, missing = shown(frame, KINDS, learning_rate)
     if missing:
         return empty_figure(missing)
-    overlay = is_comparable(frame, learning_rate, "dln") and bool(same(learning_rate, RATE))
+    overlay = is_comparable(frame, learning_rate) and bool(same(learning_rate, RATE))
     figure, axes = page_figure(1, 1 if overlay else 2)
     ax = plot_training(frame, axes[0, 0], "loss", log=True, paper_figure=5 if overlay else None)
     ax.set_title(f"learning rate {number(learning_rate)}")

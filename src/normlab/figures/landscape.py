@@ -160,7 +160,7 @@ def landscape_figure(
         return empty_figure(missing)
     study = str(frame["study"].iloc[0])
     rate, paper_rate = learning_rate, PAPER_RATE.get(study, PAPER_RATE["vgg"])
-    overlay = is_comparable(frame, rate, study) and bool(same(rate, paper_rate))
+    overlay = is_comparable(frame, rate) and bool(same(rate, paper_rate))
     figure, axes = page_figure(1 if overlay else 2, 3, height=3.0)
     over = paper_figure if overlay else None
     plot_edges(frame, axes[0, 0], "loss", paper_figure=over).set_title(f"loss along −g, learning rate {number(rate)}")

@@ -29,7 +29,7 @@ from normlab.figures.training import is_comparable
 
 PAPER_LAYERS = {"vgg": (5, 10), "dln": (9, 17)}
 PAPER_DEPTH = {"vgg": 13, "dln": 25}
-PAPER_RATES = {"vgg": (0.01, 0.1), "dln": (1e-6, 1e-7)}  # that its Figure 3 shows
+PAPER_SHIFT_RATES = {"vgg": (0.01, 0.1), "dln": (1e-6, 1e-7)}  # that its Figure 3 shows
 
 
 def plot_shift(frame: pd.DataFrame, ax: Axes, quantity: str, *, paper_layer: int | None = None) -> Axes:
@@ -84,8 +84,8 @@ def figure_3(
     network = str(frame["network"].iloc[0])
     layers = nearest_layers(frame["layer"].unique(), PAPER_LAYERS[study], PAPER_DEPTH[study])
     exact = [layer_number(layer) for layer in layers] == list(PAPER_LAYERS[study])
-    overlay = is_comparable(frame, learning_rate, study) and exact
-    drawn = [rate for rate in PAPER_RATES[study] if same(rate, learning_rate)]
+    overlay = is_comparable(frame, learning_rate) and exact
+    drawn = [rate for rate in PAPER_SHIFT_RATES[study] if same(rate, learning_rate)]
     paper_rate = drawn[0] if drawn else PAPER_RATE[study]
     figure, axes = page_figure(len(quantities), len(layers) + (0 if overlay else 2), height=2.6, width=12.0)
     for row, quantity in enumerate(quantities):

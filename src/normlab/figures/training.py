@@ -23,6 +23,7 @@ from normlab.figures.style import (
 )
 
 PAPER_LAST_STEP = {"vgg": 15000, "dln": 10000}
+PAPER_RATES = {"vgg": (0.01, 0.1, 0.5), "dln": (1e-7, 1e-6)}  # of all its curves
 PAPER_SECOND_RATE = 0.5  # of its Figure 1, where the plain network does not train
 
 
@@ -89,10 +90,13 @@ def shown_learning_rates(frame: pd.DataFrame, main: float, at_most: int = 2) -> 
     return sorted(rates[:at_most])
 
 
-def is_comparable(frame: pd.DataFrame, learning_rate: float, study: str = "vgg") -> bool:
-    """Whether the paper's curves can lie on our axes: its learning rate, and a tenth of its steps at least."""
-    paper_rates = {"vgg": (0.01, 0.1, 0.5), "dln": (1e-7, 1e-6)}[study]
-    return bool(same(learning_rate, paper_rates).any() and frame["step"].max() >= PAPER_LAST_STEP[study] / 10)
+def is_comparable(frame: pd.DataFrame, learning_rate: float) -> bool:
+    """Whether the paper's curves can lie on our axes: a network of its kind, its rate, a tenth of its steps."""
+    study = str(frame["study"].iloc[0]) if len(frame) else ""
+    if study not in PAPER_RATES:
+        return False
+    paper_rates, last_step = PAPER_RATES[study], PAPER_LAST_STEP[study]
+    return bool(same(learning_rate, paper_rates).any() and frame["step"].max() >= last_step / 10)
 
 
 def accuracy_figure(

@@ -13,10 +13,9 @@ import pyarrow.parquet as pq
 from normlab.analysis.catalog import Quantity, named
 from normlab.analysis.cells import Cells
 from normlab.specs.analyze import AnalyzeSpec
+from normlab.specs.parts import family
 from normlab.specs.strict import InputError, load_params, load_section
 from normlab.tables.frames import as_categories
-
-TEXT = ("study", "network", "norm_layer", "probe", "layer", "quantity")
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Results:
         """Rows of these studies (all if none is named) and probes; by default of the study's main network only.
 
         Args:
-            studies: `vgg`, `resnet`, `dln`, `reparametrization`.
+            studies: families of networks (`study` is that of the compared one), `dln`, `reparametrization`.
             probe: one probe or several; none means all but `summary`, which holds no measurements.
             network: a network, or "*" for all; None is `analyze.network`, where it has rows.
         """
@@ -100,6 +99,11 @@ class Results:
     def spec(self) -> AnalyzeSpec:
         """Section `analyze`: the network and rates that are compared, the window of means, the level of intervals."""
         return load_section(self.params_path, "analyze", AnalyzeSpec)
+
+    @property
+    def study(self) -> str:
+        """The study of the runs that are compared: the family of `analyze.network`, such as `vgg`."""
+        return family(self.spec.network)
 
     @cached_property
     def quantities(self) -> dict[str, Quantity]:

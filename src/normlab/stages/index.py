@@ -23,7 +23,7 @@ from normlab.stages import command
 
 def body(results: Results, spec: ReportSpec) -> str:
     """The content of the index page."""
-    landscape = results.measurements("vgg", probe="landscape")
+    landscape = results.measurements(results.study, probe="landscape")
     bands = landscape[landscape["norm_layer"].isin(["none", "batch"])]
     picture = Picture(
         figure_4(landscape, results.spec.learning_rate, eta_min_factor=min(results.grid("probe"))),
