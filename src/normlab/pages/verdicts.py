@@ -116,7 +116,7 @@ def _role(part: dict[str, Any]) -> str:
 
 def claims_tables(claims: Sequence[dict[str, Any]], level: str) -> str:
     """The claims in groups, a heading and a table each; those of the first rules have no group, and come last."""
-    titles: dict[str | None, str] = dict(GROUPS)
+    titles: dict[str | None, str] = {**GROUPS}
     for claim in claims:
         titles.setdefault(claim.get("group"), claim.get("group") or "scored under the first rules")
     tables = []
