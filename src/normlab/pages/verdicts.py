@@ -116,12 +116,13 @@ def _role(part: dict[str, Any]) -> str:
 
 def claims_tables(claims: Sequence[dict[str, Any]], level: str) -> str:
     """The claims in groups, a heading and a table each; those of the first rules have no group, and come last."""
-    titles: dict[str | None, str] = {**GROUPS}
-    for claim in claims:
-        titles.setdefault(claim.get("group"), claim.get("group") or "scored under the first rules")
+    groups = [claim.get("group") or "" for claim in claims]
+    titles = dict(GROUPS)
+    for group in groups:
+        titles.setdefault(group, group or "scored under the first rules")
     tables = []
     for group, title in titles.items():
-        mine = [claim for claim in claims if claim.get("group") == group]
+        mine = [claim for claim, its in zip(claims, groups, strict=True) if its == group]
         if mine:
             tables.append(f"<h2>{html.escape(title[0].upper() + title[1:])}</h2>\n{claims_table(mine, level)}")
     return "\n".join(tables)
