@@ -11,7 +11,7 @@ from normlab.figures.bands import (
     mark_non_finite,
     non_finite_note,
     over_seeds,
-    overlay_published,
+    overlay_paper_curve,
 )
 from normlab.paper.curves import paper_curve
 
@@ -120,7 +120,7 @@ def test_the_caption_says_how_many_runs_are_not_finite() -> None:
 
 def test_the_paper_is_thin_dashed_and_ends_with_our_range() -> None:
     ax = panel()
-    assert overlay_published(ax, 4, ["batch"], "effective_beta", learning_rate=0.1, last_step=1000)
+    assert overlay_paper_curve(ax, 4, ["batch"], "effective_beta", learning_rate=0.1, last_step=1000)
     line = named(ax, "paper-batch-effective_beta")
     curve = paper_curve(4, "batch", "effective_beta", 0.1)
     np.testing.assert_array_equal(line.get_ydata(), curve.loc[curve["step"] <= 1000, "value"])
@@ -130,7 +130,7 @@ def test_the_paper_is_thin_dashed_and_ends_with_our_range() -> None:
 
 def test_a_paper_curve_of_hardly_any_points_is_left_out() -> None:
     ax = panel()
-    assert not overlay_published(ax, 4, ["batch"], "effective_beta", learning_rate=0.1, last_step=300)
+    assert not overlay_paper_curve(ax, 4, ["batch"], "effective_beta", learning_rate=0.1, last_step=300)
     assert not names(ax)
 
 

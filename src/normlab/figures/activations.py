@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from normlab.figures.bands import (
     draw_normalizers,
-    overlay_published,
+    overlay_paper_curve,
 )
 from normlab.figures.style import (
     PAPER_RATE,
@@ -138,7 +138,7 @@ def plot_moments(
         return ax
     if paper_layer is not None:
         rate, last = float(rows["learning_rate"].iloc[0]), float(rows["step"].max())
-        overlay_published(ax, 8, kinds, quantity, learning_rate=rate, layer=paper_layer, last_step=last)
+        overlay_paper_curve(ax, 8, kinds, quantity, learning_rate=rate, layer=paper_layer, last_step=last)
     return ax
 
 
@@ -170,7 +170,7 @@ def figure_8(
             ax.set_title(f"{network}, {layer_label(layer)}")
         if not overlay:
             ax = axes[row, -1]
-            if overlay_published(ax, 8, list(norm_layers), quantity, learning_rate=PAPER_RATE["vgg"], layer=9):
+            if overlay_paper_curve(ax, 8, list(norm_layers), quantity, learning_rate=PAPER_RATE["vgg"], layer=9):
                 ax.set_yscale("log" if log else "linear")
                 ax.set_title("Paper, Figure 8, layer #9")
                 ax.set_xlabel("training step")

@@ -206,7 +206,7 @@ def non_finite_note(frame: pd.DataFrame) -> str:
     return f"{NON_FINITE}; here: {', '.join(parts)}."
 
 
-def overlay_published(
+def overlay_paper_curve(
     ax: Axes,
     figure: int,
     norm_layers: list[str],

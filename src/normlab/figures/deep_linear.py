@@ -14,7 +14,7 @@ from normlab.figures.style import (
     same,
     shown,
 )
-from normlab.figures.training import is_comparable, plot_published, plot_training
+from normlab.figures.training import is_comparable, plot_paper_curves, plot_training
 
 KINDS = ("none", "batch", "l1", "l2", "linf")
 RATE = PAPER_RATE["dln"]
@@ -35,7 +35,7 @@ def figure_5b(frame: pd.DataFrame, learning_rate: float) -> Figure:
     ax.set_title(f"learning rate {number(learning_rate)}")
     end_where_finite_runs_end(ax, frame[frame["quantity"] == "loss"])
     if not overlay:
-        plot_published(axes[0, 1], 5, "b", "loss", KINDS, (RATE,), log=True, study="dln")
+        plot_paper_curves(axes[0, 1], 5, "b", "loss", KINDS, (RATE,), log=True, study="dln")
     legend(figure, frame["norm_layer"], paper=True)
     return figure
 

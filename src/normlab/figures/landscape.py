@@ -13,7 +13,7 @@ from normlab.figures.bands import (
     guide,
     mark_non_finite,
     over_seeds,
-    overlay_published,
+    overlay_paper_curve,
     paper_title,
 )
 from normlab.figures.style import (
@@ -75,7 +75,7 @@ def plot_edges(
     if paper_figure is not None:
         rate, last = float(rows["learning_rate"].iloc[0]), float(rows["step"].max())
         for edge_name in (low_name, high_name):
-            overlay_published(ax, paper_figure, kinds, edge_name, learning_rate=rate, last_step=last)
+            overlay_paper_curve(ax, paper_figure, kinds, edge_name, learning_rate=rate, last_step=last)
     if log:
         ax.set_yscale("log", nonpositive="mask")
     return ax
@@ -92,7 +92,7 @@ def plot_effective_beta(
         return ax
     rate = float(rows["learning_rate"].iloc[0])
     if paper_figure is not None:
-        overlay_published(
+        overlay_paper_curve(
             ax, paper_figure, kinds, "effective_beta", learning_rate=rate, last_step=float(rows["step"].max())
         )
     if eta_min is None:
@@ -113,9 +113,7 @@ def plot_summary(frame: pd.DataFrame, ax: Axes, quantity: str, *, steps: Sequenc
     return ax
 
 
-def plot_published_edges(
-    ax: Axes, figure: int, panel: str, quantity: str, norm_layers: Sequence[str], rate: float
-) -> Axes:
+def plot_paper_edges(ax: Axes, figure: int, panel: str, quantity: str, norm_layers: Sequence[str], rate: float) -> Axes:
     """The paper's own band of one panel, filled lightly between its dashed edges."""
     table = load_figure(figure)
     low_name, high_name = EDGES[quantity]
@@ -126,7 +124,7 @@ def plot_published_edges(
             continue
         ax.fill_between(mine.index, mine[low_name], mine[high_name], color=color(kind), alpha=0.22, linewidth=0)
     for edge in (low_name, high_name):
-        overlay_published(ax, figure, order(norm_layers), edge, learning_rate=rate)
+        overlay_paper_curve(ax, figure, order(norm_layers), edge, learning_rate=rate)
     ax.set_xlabel("training step")
     ax.set_ylabel(axis_label(quantity, str(table["network"].iloc[0])))
     ax.set_yscale("log", nonpositive="mask")
@@ -169,10 +167,10 @@ def landscape_figure(
         frame, axes[0, 2], log=study == "dln", paper_figure=over, eta_min=eta_min_factor * rate
     ).set_title("effective β-smoothness")
     if not overlay:
-        plot_published_edges(axes[1, 0], paper_figure, panels[0], "loss", norm_layers, paper_rate)
-        plot_published_edges(axes[1, 1], paper_figure, panels[1], "gradient_distance", norm_layers, paper_rate)
+        plot_paper_edges(axes[1, 0], paper_figure, panels[0], "loss", norm_layers, paper_rate)
+        plot_paper_edges(axes[1, 1], paper_figure, panels[1], "gradient_distance", norm_layers, paper_rate)
         ax = axes[1, 2]
-        overlay_published(ax, paper_figure, list(norm_layers), "effective_beta", learning_rate=paper_rate)
+        overlay_paper_curve(ax, paper_figure, list(norm_layers), "effective_beta", learning_rate=paper_rate)
         guide(ax, 2 / paper_rate, "2/learning rate")
         ax.set_xlabel("training step")
         ax.set_ylabel(axis_label("effective_beta"))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from normlab.figures.bands import (
     draw_normalizers,
     guide,
-    overlay_published,
+    overlay_paper_curve,
 )
 from normlab.figures.style import (
     PAPER_RATE,
@@ -44,18 +44,18 @@ def plot_shift(frame: pd.DataFrame, ax: Axes, quantity: str, *, paper_layer: int
         return ax
     if paper_layer is not None:
         rate, last = float(rows["learning_rate"].iloc[0]), float(rows["step"].max())
-        overlay_published(ax, 3, kinds, quantity, learning_rate=rate, layer=paper_layer, last_step=last)
+        overlay_paper_curve(ax, 3, kinds, quantity, learning_rate=rate, layer=paper_layer, last_step=last)
     if quantity == "cosine":
         ax.set_ylim(-1.05, 1.05)
         guide(ax, 0.0, "uncorrelated")
     return ax
 
 
-def plot_published_shift(ax: Axes, quantity: str, layer: int, learning_rate: float) -> Axes:
+def plot_paper_shift(ax: Axes, quantity: str, layer: int, learning_rate: float) -> Axes:
     """The paper's own curves of one layer; the axis of layers 10 and 17 has no labels there, so only ratios count."""
     unlabeled = quantity == "l2" and layer in (10, 17)
     name = "ics_l2_relative" if unlabeled else quantity
-    overlay_published(ax, 3, ["none", "batch"], name, learning_rate=learning_rate, layer=layer)
+    overlay_paper_curve(ax, 3, ["none", "batch"], name, learning_rate=learning_rate, layer=layer)
     ax.set_xlabel("training step")
     ax.set_ylabel("shift, level not printed" if unlabeled else axis_label(quantity))
     ax.set_title(f"Paper, layer #{layer}, rate {number(learning_rate)}")
@@ -102,6 +102,6 @@ def figure_3(
             if quantity == "relative_l2":
                 say_nothing_to_draw(ax, "not in the paper")
             else:
-                plot_published_shift(ax, quantity, paper_layer, paper_rate)
+                plot_paper_shift(ax, quantity, paper_layer, paper_rate)
     legend(figure, frame["norm_layer"], paper=True)
     return figure

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from normlab.figures.bands import (
     draw_normalizers,
-    overlay_published,
+    overlay_paper_curve,
     paper_title,
 )
 from normlab.figures.style import (
@@ -53,11 +53,13 @@ def plot_training(
     if kinds and paper_figure is not None:
         rate = float(rows["learning_rate"].iloc[0])
         last = float(rows["step"].max())
-        overlay_published(ax, paper_figure, kinds, quantity, learning_rate=rate, last_step=last, factor=scale(quantity))
+        overlay_paper_curve(
+            ax, paper_figure, kinds, quantity, learning_rate=rate, last_step=last, factor=scale(quantity)
+        )
     return ax
 
 
-def plot_published(
+def plot_paper_curves(
     ax: Axes,
     figure: int,
     panel: str,
@@ -71,7 +73,7 @@ def plot_published(
     """A panel of the paper's own curves alone, for when our axes are not comparable; a second rate is drawn lighter."""
     for position, rate in enumerate(learning_rates):
         before = len(ax.lines)
-        overlay_published(ax, figure, list(norm_layers), quantity, learning_rate=rate, factor=scale(quantity))
+        overlay_paper_curve(ax, figure, list(norm_layers), quantity, learning_rate=rate, factor=scale(quantity))
         for line in ax.lines[before:]:
             line.set_alpha(0.9 if position == 0 else 0.4)
     ax.set_xlabel("training step")
@@ -128,7 +130,7 @@ def accuracy_figure(
             ax.set_title(f"learning rate {number(rate)}")
             ax.set_ylim(0, 102)
         if not overlay:
-            plot_published(axes[row, -1], paper[0], panel, quantity, norm_layers, paper_rates).set_ylim(0, 102)
+            plot_paper_curves(axes[row, -1], paper[0], panel, quantity, norm_layers, paper_rates).set_ylim(0, 102)
     legend(figure, frame["norm_layer"], paper=True)
     return figure
 
