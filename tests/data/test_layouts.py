@@ -116,10 +116,3 @@ def test_image_folders_whose_splits_differ_are_refused(tmp_path: Path):
         read_dataset([root], None)
     with pytest.raises(InputError, match="no images found; accepted: images as train/<class>"):
         read_dataset([write_folder(tmp_path / "python", PYTHON)], None)
-
-
-def test_images_of_one_class_are_refused(tmp_path: Path):
-    picture = next(iter(PICTURES.values()))
-    root = write_folder(tmp_path / "data", {"train/a/0.png": picture, "test/a/0.png": picture})
-    with pytest.raises(InputError, match="expected at least two classes, got a alone"):
-        read_dataset([root], None)

@@ -191,3 +191,9 @@ def test_the_result_depends_on_content_only(tmp_path: Path):
         contents.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
     assert contents[0] == contents[1]
     assert str(tmp_path) not in json.dumps(json.loads(contents[0]["manifest.json"]))
+
+
+def test_images_of_one_class_are_refused(out: Path, tmp_path: Path):
+    cats = {name: content for name, content in PICTURES.items() if "/cat/" in name}
+    with pytest.raises(InputError, match="expected at least two classes, got cat alone"):
+        prepared(DataSpec("folder", path=str(write_folder(tmp_path / "cats", cats))), out)

@@ -117,8 +117,6 @@ def _from_pictures(pictures: Pictures, where: str, family: Family | None) -> Dat
     train, test = pictures.classes("train"), pictures.classes("test")
     if train != test:
         raise InputError(f"{where}: train and test have different classes: {_differ(set(train), set(test))}")
-    if len(train) < 2:
-        raise InputError(f"{where}: expected at least two classes, got {', '.join(train)} alone: nothing to learn")
     arrays = {split: pictures.arrays(split, train) for split in SPLITS}
     return Dataset(arrays["train"], arrays["test"], train, "images", jpeg=pictures.jpeg, notes=pictures.notes)
 

@@ -87,6 +87,8 @@ def _read_local(path: Path, family: Family | None, sha256: str, resize: bool) ->
         if (found := file_digest(path, "sha256")) != sha256:
             raise InputError(f"data.sha256: {path} has wrong checksum {found}, expected {sha256}")
     dataset = read_dataset([path], family, resize)
+    if len(dataset.classes) < 2:  # a data set all the same, so reading it is no error
+        raise InputError(f"{path}: expected at least two classes, got {', '.join(dataset.classes)} alone")
     if family is not None and path.is_file() and has_checksum(path, tuple(family.archives.values())):
         dataset = replace(dataset, official=True)
     return dataset
