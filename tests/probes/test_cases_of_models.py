@@ -97,10 +97,15 @@ def test_case_20_memory_does_not_grow_over_a_thousand_probes() -> None:
         return alive, int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
     tensors, memory = run(100)
-    tensors_after, memory_after = run(1000)
-    assert tensors_after == tensors
-    # the allocator's own noise; a copy of the gradient and its graph a probe would be tens of megabytes
-    assert memory_after - memory < 4_000_000
+    growth = []
+    for _ in range(4):
+        after, now = run(250)
+        assert after == tensors
+        growth.append(now - memory)
+        memory = now
+    # a leak grows in every round (a gradient and its graph kept a probe: over 2.5 MB a round), whereas the allocator
+    # takes a larger piece of memory once: in a process that ran other tests before, up to 9 MB in one round
+    assert min(growth) < 1_000_000
 
 
 def test_case_21_the_cost_is_stated_and_kept() -> None:
