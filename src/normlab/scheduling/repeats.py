@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from normlab.scheduling.dvc_files import Loader
+from normlab.scheduling.lock_reader import Loader, read_lock
 
 SHOWN = 20  # names of runs in a line
 
@@ -21,8 +21,7 @@ def repeated_trainings(root: Path) -> str:
     Args:
         root: the repository, with runs.yaml and dvc.lock.
     """
-    lock = root / "dvc.lock"
-    recorded = yaml.load(lock.read_bytes(), Loader)["stages"] if lock.is_file() else {}
+    recorded = read_lock(root / "dvc.lock")
     measured = yaml.load((root / "runs.yaml").read_bytes(), Loader)["measured_runs"]
     finished = [run for run in measured if f"measure@{run}" in recorded]
     changed = changed_inputs(root, f"measure@{finished[0]}") if finished else []
