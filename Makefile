@@ -10,7 +10,7 @@ STAMP := .venv/.synced
 WITH_VENV := PATH="$$(pwd -P)/$(BIN):$$PATH"
 DVC := $(WITH_VENV) $(PY) -m dvc
 UV := $(BIN)/uv --quiet pip
-PRESETS := quick cifar-cpu paper paper-gpu
+PRESETS := quick cifar-cpu paper-cpu paper paper-gpu
 PORT ?= 5000
 BASE ?= HEAD~1
 WORKERS ?= 2
@@ -32,7 +32,7 @@ export LC_ALL := C.UTF-8
 endif
 
 help:
-	@echo 'make repro [PRESET=quick|cifar-cpu|paper|paper-gpu]   run the study; without PRESET, as params.yaml says'
+	@echo 'make repro [PRESET=quick|cifar-cpu|paper-cpu|…]         run the study; without PRESET, as params.yaml says'
 	@echo 'make test [ARGS="-k landscape"]             run the tests'
 	@echo 'make report                                 where the rendered pages are'
 	@echo 'make ui [PORT=5000]                         browse the runs in MLflow, on this machine only'

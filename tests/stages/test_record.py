@@ -66,3 +66,11 @@ def test_bad_names_and_missing_results_are_refused_and_keep_the_old_record(resul
     with pytest.raises(InputError, match=r"metrics\.json: no such file; run `make repro` first"):
         record.main(["tiny", "--root", str(results)])
     assert (results / "reports" / "published" / "tiny" / "metrics.json").is_file()
+
+
+def test_rules_are_frozen_once_before_the_first_run(tmp_path: Path) -> None:
+    record.main(["tiny", "--root", str(tmp_path), "--freeze"])
+    stored = (tmp_path / "reports" / "published" / "tiny" / "frozen.json").read_text()
+    assert json.loads(stored) == frozen(load_claims())
+    with pytest.raises(InputError, match=r"frozen\.json: is there already"):
+        record.main(["tiny", "--root", str(tmp_path), "--freeze"])
