@@ -220,7 +220,10 @@ def test_further_batches_and_sparser_controls(data: Path) -> None:
     assert len(both) == len(frame[(frame.batch == 0) & ~frame.quantity.str.startswith("batch_sharpness")])
     others = frame[frame.batch > 0]
     assert set(others.batch) == {1, 2}
-    assert set(others.probe) == {"landscape", "curvature"}
+    assert set(others.probe) == {"landscape", "curvature", "shift"}
+    shifts = others[(others.probe == "shift") & (others.quantity == "l2") & (others.layer == "features.conv8")]
+    assert sorted(shifts.step.unique()) == [0, 2, 6]
+    assert shifts.value.nunique() == len(shifts) == 6
     losses = others[(others.probe == "landscape") & (others.quantity == "loss") & others.step_size.isna()]
     assert sorted(losses.step.unique()) == [0, 1, 2, 4, 6]
     assert losses.value.nunique() == len(losses)  # each batch of each step is another one

@@ -21,10 +21,11 @@ class ProbeSpec:
         curvature: also gᵀHg/gᵀg and ‖Hg‖/‖g‖, the η → 0 limit of the effective β.
         eigenvalue_at: steps at which the largest Hessian eigenvalue is computed.
         units: how many units a layer are followed in the activation statistics.
-        batches: on how many minibatches a probed step is measured: training's own, and for the walk along the gradient
-            and the curvature further ones beside it.
+        batches: on how many minibatches a probed step is measured: training's own, and for the walk along the gradient,
+            the curvature and the covariate shift further ones beside it.
         control_every: every how many of the probed steps (from the first on, and at the last update) the dear controls
-            are made: random directions, equal distances, relative steps, penalty, curvature.
+            are made: random directions, equal distances, relative steps, penalty, curvature, and the covariate shift on
+            the further batches.
     """
 
     step_sizes: tuple[float, ...]

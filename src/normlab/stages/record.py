@@ -22,8 +22,8 @@ SETTINGS = ("grid", "train", "probe", "dln_grid", "dln", "analyze")  # what the 
 def main(argv: list[str] | None = None) -> None:
     """Write claims.json, metrics.json, settings.json and landscape.png into reports/published/NAME/.
 
-    With `--freeze` only `frozen.json`: the digests of the rules and of the analysis code, stored before a record's first
-    run, so that a reader sees whether they were changed after results were known.
+    With `--freeze` only `frozen.json`: the digests of the rules and of the analysis code, stored before a record's
+    first run, so that a reader sees whether they were changed after results were known.
     """
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("name", help="of the record, such as cifar-cpu")

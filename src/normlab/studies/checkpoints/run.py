@@ -85,13 +85,15 @@ class RunProbes:
             ValueError: the checkpoint was written under another spec.
         """
         restore(self.model, self.optimizer, checkpoint, self.run)
-        run, rows, model, step = self.run, self.rows, self.model, checkpoint.step
+        run, spec, rows, model, step = self.run, self.spec, self.rows, self.model, checkpoint.step
         batch = self.batches.at(step)
         seed_all(run.seed, "noise", step)  # the draws of training's update `step`; every probe puts them back
-        self._landscape(step, batch)
-        for layer, shift in covariate_shift(model, cross_entropy, batch, optimizer=self.optimizer).items():
-            values = {"l2": shift.l2, "relative_l2": shift.relative_l2, "cosine": shift.cosine}
-            rows.add("shift", step, values, layer=layer)
+        others = [self.batches.other(step, number) for number in range(1, spec.batches)]
+        controls = run.train.checkpoint_steps.index(step) % spec.control_every == 0 or step == run.train.steps
+        self._landscape(step, batch, others, controls)
+        # a gradient for every layer, so the further batches are among the dear controls
+        for number, on in enumerate([batch, *others] if controls else [batch]):
+            self._shift(step, on, number)
         for layer, values in weight_sizes(model, run.learning_rate).items():
             rows.add("weights", step, values, layer=layer)
         if not self.tracks[0].layers:
@@ -131,15 +133,20 @@ class RunProbes:
         for track, of_track in zip(self.tracks, state["tracks"], strict=True):
             track.load_state_dict(of_track)
 
-    def _landscape(self, step: int, batch: tuple[Tensor, Tensor]) -> None:
+    def _landscape(
+        self, step: int, batch: tuple[Tensor, Tensor], others: Sequence[tuple[Tensor, Tensor]], controls: bool
+    ) -> None:
         """Walks and curvature on training's batch of the step and on the further ones."""
         run, spec, rows, model = self.run, self.spec, self.rows, self.model
-        position = run.train.checkpoint_steps.index(step)
-        controls = position % spec.control_every == 0 or step == run.train.steps
         record_walks(rows, model, batch, run, spec, step, controls=controls)
-        others = [self.batches.other(step, number) for number in range(1, spec.batches)]
         for number, other in enumerate(others, start=1):
             record_gradient_walk(rows, model, other, run, spec, step, number)
         if controls:
             record_curvature(rows, model, [batch, *others], run, spec, step)
         record_eigenvalue(rows, model, batch, run, spec, step)
+
+    def _shift(self, step: int, batch: tuple[Tensor, Tensor], number: int) -> None:
+        """How far each layer's gradient moves when the layers before it are updated, on one minibatch."""
+        for layer, shift in covariate_shift(self.model, cross_entropy, batch, optimizer=self.optimizer).items():
+            values = {"l2": shift.l2, "relative_l2": shift.relative_l2, "cosine": shift.cosine}
+            self.rows.add("shift", step, values, layer=layer, batch=number)
