@@ -90,6 +90,37 @@ def test_every_probe_of_one_batch_has_the_argument() -> None:
     assert len(names) == 9
 
 
+CALLS: dict[str, dict[str, Any]] = {
+    "activation_moments": {"layers": ["0"]},
+    "covariate_shift": {"learning_rate": 0.1},
+    "directional_curvature": {},
+    "landscape": {"step_sizes": [0.1]},
+    "landscape_plane": {"xs": [0.0, 0.1], "ys": [0.0, 0.1]},
+    "spectral_density": {"vectors": 1, "steps": 3},
+    "top_eigenvalues": {"max_products": 5},
+    "trace": {"max_products": 6},
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_probe_takes_a_loader_and_gives_mean_spread_and_each_batch(name: str) -> None:
+    model, loss, batch = BY_NAME["batch_mlp"].make()
+    loader = DataLoader(TensorDataset(*batch), batch_size=3)
+    three_and_three = list(loader)  # beforehand: a loader draws a seed each time, and random vectors come after it
+    start = [model] if name == "activation_moments" else [model, loss]
+    probe: Any = getattr(probes, name)
+    found = probe(*start, batches=loader, **CALLS[name])
+    single = [probe(*start, batch=one, **CALLS[name]) for one in three_and_three]
+    key = "0" if isinstance(found, dict) else None
+    over, alone = (found, single) if key is None else (found[key], [one[key] for one in single])
+    assert isinstance(over, OverBatches)
+    assert len(over.per_batch) == 2
+    for quantity, mean in over.mean.items():
+        values = torch.tensor([one.scalars()[quantity] for one in alone], dtype=torch.float64)
+        assert mean == pytest.approx(values.mean().item(), nan_ok=True)
+        assert over.spread[quantity] == pytest.approx(values.std().item(), nan_ok=True)
+
+
 def test_spread_of_one_batch_is_undefined() -> None:
     model, loss, batch = BY_NAME["mlp"].make()
     call: Any = partial(landscape, model, loss, step_sizes=[0.1])

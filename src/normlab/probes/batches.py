@@ -45,6 +45,10 @@ class OverBatches(Generic[R]):
         return plot_over_batches(self, ax)
 
 
+class Together(tuple[Any, ...]):
+    """Several batches in the place of one: what is measured is the mean of their losses, each on its own batch."""
+
+
 class Probe(Protocol[P, R]):
     """A probe of one batch that takes `batches` in the place of `batch`."""
 
@@ -61,7 +65,8 @@ def takes_batches(probe: Callable[P, R]) -> Probe[P, R]:
     """Give a probe the keyword `batches`, an iterable of batches in the place of `batch`.
 
     The result is an `OverBatches`, a dict of them for probes that return a dict, a list of mean tensors for those that
-    return a list. Torch's global random state is as before, also after a `DataLoader` has drawn from it.
+    return a list. A probe that is called with `hessian="mean"` is given all batches, `Together`. Torch's global random
+    state is as before, also after a `DataLoader` has drawn from it.
     """
 
     @wraps(probe)
@@ -75,6 +80,10 @@ def takes_batches(probe: Callable[P, R]) -> Probe[P, R]:
         state = RandomState()
         results = []
         try:
+            if kwargs.get("hessian") == "mean":
+                together = Together(batches)
+                state.restore()
+                return probe(*args, batch=_some(together), **kwargs)
             for batch in batches:
                 loader = RandomState()  # the loader's own draws go on; every batch is probed with the same ones
                 state.restore()
@@ -82,14 +91,18 @@ def takes_batches(probe: Callable[P, R]) -> Probe[P, R]:
                 loader.restore()
         finally:
             state.restore()
-        if not results:
-            raise ValueError("batches is empty: give at least one batch")
-        return combine(results)
+        return combine(_some(results))
 
     signature = inspect.signature(probe)
     batches = inspect.Parameter("batches", inspect.Parameter.KEYWORD_ONLY, default=None)
     call.__signature__ = signature.replace(parameters=[*signature.parameters.values(), batches])  # type: ignore[attr-defined]
     return cast(Probe[P, R], call)
+
+
+def _some(found: Sequence[Any]) -> Any:
+    if not found:
+        raise ValueError("batches is empty: give at least one batch")
+    return found
 
 
 def combine(results: Sequence[Any]) -> Any:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.probes.batches import takes_batches
-from normlab.probes.hessian import chosen_parameters, hessian_of
+from normlab.probes.hessian import check_hessian, chosen_parameters, hessian_of
 from normlab.probes.lanczos import largest_eigenvalues
 from normlab.probes.objective import Batch, LossFn, objective_at
 from normlab.probes.vectors import check_vector, dot, flatten, l2_norm, real_size
@@ -194,6 +194,7 @@ def top_eigenvalues(
     max_products: int = 100,
     which: str = "largest",
     parameters: str | Sequence[str] | None = None,
+    hessian: str = "each",
     also: Sequence[nn.Module] = (),
 ) -> Eigenvalues:
     """The k largest (or smallest) eigenvalues of H = ∇²L(w); for k = 1 the sharpness.
@@ -219,6 +220,10 @@ def top_eigenvalues(
         max_products: limit on the Hessian-vector products; at least k.
         which: "largest" (algebraic), or "smallest": the most negative first.
         parameters: a pattern of names ("features.*") or several: eigenvalues of that diagonal block, all others held.
+        hessian: with `batches=`, "each" measures every batch's own Hessian (mean, spread, per batch); "mean" the one
+            Hessian H̄ = (1/B) Σ_b ∇²L_b, each batch with its own statistics: without normalizers that couple a batch,
+            and for batches of one size, that of the loss on all their samples. Each of its products costs one forward
+            and one backward pass a batch more, and the memory is that of one batch's graph.
         also: modules outside of the model whose state the loss changes, where `loss_fn` does not show them.
 
     Example:
@@ -239,6 +244,7 @@ def top_eigenvalues(
             raise TypeError(f"{name} must be an integer, got {value!r}")
     if which not in ("largest", "smallest"):
         raise ValueError(f"which must be 'largest' or 'smallest', got {which!r}")
+    check_hessian(hessian, batch)
     sign = 1 if which == "largest" else -1
     if not (tol >= 0 and math.isfinite(tol)):
         raise ValueError(f"tol must be a finite number of at least 0, got {tol!r}")
@@ -249,17 +255,17 @@ def top_eigenvalues(
             raise ValueError(f"k must be between 1 and {n}, the number of trainable parameters, got {k}")
         if max_products < k:
             raise ValueError(f"max_products must be at least k = {k}, got {max_products}")
-        with hessian_of(objective, block) as hessian:
-            draw = hessian.drawing(generator)
+        with hessian_of(objective, block) as operator:
+            draw = operator.drawing(generator)
             with torch.no_grad():
                 found = largest_eigenvalues(
-                    lambda v: hessian.times_flat(v).mul_(sign),
-                    hessian.start(draw()),
+                    lambda v: operator.times_flat(v).mul_(sign),
+                    operator.start(draw()),
                     draw,
                     k,
                     tol,
                     max_products,
-                    flatten(hessian.gradient),
+                    flatten(operator.gradient),
                 )
             objective.recheck()
         notes = (*found.notes, *objective.notes)

@@ -8,7 +8,9 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor
 
-from normlab.probes.objective import Objective
+from normlab.probes.accepted import batch_coupled_names
+from normlab.probes.batches import Together
+from normlab.probes.objective import Batch, Objective
 from normlab.probes.precision import twice_differentiable
 from normlab.probes.vectors import flatten, l2_norm, real_size, unflatten
 
@@ -70,11 +72,56 @@ class Hessian:
         return lambda: torch.randn(self.size, generator=draws, device=draws.device, dtype=dtype).to(device)
 
 
+class MeanHessian(Hessian):
+    """(1/B) Σ_b ∇²L_b over B batches, each with its own statistics: the Hessian of the mean of their losses.
+
+    Every product evaluates each batch anew, so that the memory is that of one batch's graph.
+    """
+
+    def __init__(self, objective: Objective, parameters: Sequence[Tensor] | None = None) -> None:
+        self.objective = objective
+        self.parameters = list(objective.parameters if parameters is None else parameters)
+        self.size = sum(map(real_size, self.parameters))
+        self.gradient = self._mean(lambda hessian: hessian.gradient)
+        if coupled := batch_coupled_names(objective.model):
+            objective.notes.append(
+                f"{coupled[0]!r} couples the samples of a batch: each batch has its own statistics, so this is the "
+                "Hessian of the mean of the batches' losses, not that of the loss on their union"
+            )
+
+    def times(self, vector: Sequence[Tensor]) -> list[Tensor]:
+        """Hv, one tensor a parameter."""
+        return self._mean(lambda hessian: hessian.times(vector))
+
+    def _mean(self, of: Callable[[Hessian], list[Tensor]]) -> list[Tensor]:
+        total = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
+        for index in range(self.objective.batches):
+            self.objective.turn_to(index)
+            with torch.enable_grad():
+                hessian = Hessian(self.objective, self.parameters)
+            torch._foreach_add_(total, of(hessian))
+        torch._foreach_div_(total, self.objective.batches)
+        return total
+
+
 @contextmanager
 def hessian_of(objective: Objective, parameters: Sequence[Tensor] | None = None) -> Iterator[Hessian]:
-    """The Hessian at the present weights, within the kernels that have a second derivative."""
+    """The Hessian at the present weights, within the kernels that have a second derivative; over several batches, the
+    mean."""
     with twice_differentiable(objective.model):
-        yield Hessian(objective, parameters)
+        yield (Hessian if objective.batches == 1 else MeanHessian)(objective, parameters)
+
+
+def check_hessian(kind: str, batch: Batch) -> None:
+    """The argument `hessian` of a probe of the spectrum.
+
+    Raises:
+        ValueError: neither "each" nor "mean", or the mean of one batch.
+    """
+    if kind not in ("each", "mean"):
+        raise ValueError(f"hessian must be 'each' or 'mean', got {kind!r}")
+    if kind == "mean" and not isinstance(batch, Together):
+        raise ValueError("hessian='mean' is over several batches: give batches=, a list or a DataLoader of them")
 
 
 def chosen_parameters(objective: Objective, patterns: str | Sequence[str] | None) -> list[Tensor]:

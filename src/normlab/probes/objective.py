@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.probes.accepted import batch_coupled_names, check_model, check_state, checked_modules, unwrapped
+from normlab.probes.batches import Together
 from normlab.probes.precision import full_precision, refuse_low_precision
 from normlab.probes.preservation import ModelState, preserved
 from normlab.probes.vectors import l2_distance, l2_norm
@@ -46,14 +47,24 @@ class Objective:
         self.weights = state.weights.values
         self.notes: list[str] = []
         self._loss_fn = loss_fn
-        self._batch = batch
+        self._batches = batch if isinstance(batch, Together) else (batch,)
+        self._turn = 0  # which batch the evaluations see
         self._slots = _slots(model, self.parameters)
         self._point: tuple[Sequence[Tensor], float] | Sequence[Tensor] = self.weights
         self._checked = False
         self._needs_graph = False
-        self._base: float | None = None
+        self._bases: dict[int, float] = {}  # the loss of each batch at the base point
         self._rechecked = False
         self._weight_norm: float | None = None
+
+    @property
+    def batches(self) -> int:
+        """How many batches there are: one, but for probes of the mean over several."""
+        return len(self._batches)
+
+    def turn_to(self, index: int) -> None:
+        """The next evaluations are on this batch."""
+        self._turn = index
 
     def loss(self) -> float:
         """L at the present weights, without a graph (unless the model differentiates inside); one forward pass."""
@@ -100,15 +111,16 @@ class Objective:
 
     def _compare_base(self, loss: float) -> None:
         """Take note of a loss at the base point; all of them should be equal."""
-        if self._base is None:
-            self._base = loss
+        base = self._bases.get(self._turn)
+        if base is None:
+            self._bases[self._turn] = loss
             return
         exact = all(p.device.type == "cpu" for p in self.parameters)
-        allowed = 0.0 if exact else 1e2 * torch.finfo(self.dtype).eps * abs(self._base)  # atomic sums of a GPU
-        same = loss == self._base or abs(loss - self._base) <= allowed or (math.isnan(loss) and math.isnan(self._base))
+        allowed = 0.0 if exact else 1e2 * torch.finfo(self.dtype).eps * abs(base)  # atomic sums of a GPU
+        same = loss == base or abs(loss - base) <= allowed or (math.isnan(loss) and math.isnan(base))
         if not same and not self._rechecked:
             self.notes.append(
-                f"the base point evaluated once more gives another loss ({loss!r} for {self._base!r}): loss_fn or the "
+                f"the base point evaluated once more gives another loss ({loss!r} for {base!r}): loss_fn or the "
                 "model changes a state that the probe does not see, or is not deterministic, so losses differ not by "
                 "the weights alone; name modules outside of the model with also=[…]"
             )
@@ -204,7 +216,7 @@ class Objective:
             raise
 
     def _evaluate(self, around: AbstractContextManager[object] | None = None) -> Tensor:
-        loss = self.run(lambda model: self._loss_fn(model, self._batch), around)
+        loss = self.run(lambda model: self._loss_fn(model, self._batches[self._turn]), around)
         if not isinstance(loss, Tensor):
             raise ValueError(f"loss_fn must return a scalar tensor, got {type(loss).__name__}")
         if loss.ndim:

@@ -124,8 +124,19 @@ def plot_estimate(value: float, error: float, label: str, ax: Any, single: Itera
 
 
 def plot_over_batches(found: Any, ax: Any) -> Any:
-    """Each number of the summary with its spread over the batches."""
+    """Each number of the summary with its spread over the batches; densities as one mean curve above theirs."""
     ax = axes(ax)
+    if all(hasattr(one, "density") for one in found.per_batch):
+        low, high = (
+            end(f(one.grid).item() for one in found.per_batch) for end, f in ((min, torch.min), (max, torch.max))
+        )
+        grid = torch.linspace(low, high, 1001, dtype=torch.float64)
+        densities = torch.stack([one.at(grid) for one in found.per_batch])
+        for one in densities:
+            ax.semilogy(grid.tolist(), finite(one.tolist()), color="0.8")
+        ax.semilogy(grid.tolist(), finite(densities.mean(0).tolist()))
+        ax.set(xlabel="eigenvalue of the Hessian", ylabel=f"density, mean of {len(found.per_batch)} batches")
+        return ax
     names = list(found.mean)
     spread = [value if math.isfinite(value) else 0.0 for value in found.spread.values()]
     ax.errorbar(range(len(names)), finite(found.mean.values()), yerr=spread, fmt="o", capsize=3)

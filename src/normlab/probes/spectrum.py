@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.probes.batches import takes_batches
-from normlab.probes.hessian import Hessian, chosen_parameters, hessian_of
+from normlab.probes.hessian import Hessian, check_hessian, chosen_parameters, hessian_of
 from normlab.probes.lanczos import quadrature
 from normlab.probes.objective import Batch, LossFn, objective_at
 
@@ -66,6 +66,10 @@ class SpectralDensity:
     products: int
     mode: str
     notes: tuple[str, ...] = ()
+
+    def at(self, values: Tensor) -> Tensor:
+        """The density at any eigenvalues (G,), so that those of several batches can be compared and averaged."""
+        return _smoothed(values, self.nodes, self.weights, self.width)
 
     def scalars(self) -> dict[str, float]:
         """The summary that `Monitor` logs: mean eigenvalue, smallest and largest node, share of negative ones."""
@@ -177,6 +181,7 @@ def spectral_density(
     mode: str = "train",
     generator: torch.Generator | None = None,
     parameters: str | Sequence[str] | None = None,
+    hessian: str = "each",
     also: Sequence[nn.Module] = (),
 ) -> SpectralDensity:
     """The density of the Hessian's eigenvalues, by stochastic Lanczos quadrature (Ghorbani et al. 2019).
@@ -199,6 +204,7 @@ def spectral_density(
         mode: "train" (batch statistics; default) or "eval".
         generator: source of the random vectors, by default torch's global CPU state, which is not consumed.
         parameters: a pattern of names ("features.*") or several: the density of that diagonal block.
+        hessian: with `batches=`, "each" or "mean", as in `top_eigenvalues`.
         also: modules outside of the model whose state the loss changes, where `loss_fn` does not show them.
 
     Example:
@@ -217,32 +223,36 @@ def spectral_density(
             raise ValueError(f"{name} must be an integer of at least {least}, got {number!r}")
     if width is not None and not (isinstance(width, int | float) and 0 < width < math.inf):
         raise ValueError(f"width must be a positive number, got {width!r}")
+    check_hessian(hessian, batch)
     with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
-        with hessian_of(objective, chosen_parameters(objective, parameters)) as hessian:
-            draw = hessian.drawing(generator)
+        with hessian_of(objective, chosen_parameters(objective, parameters)) as operator:
+            draw = operator.drawing(generator)
             with torch.no_grad():
-                found = [quadrature(hessian.times_flat, draw(), steps) for _ in range(vectors)]
+                found = [quadrature(operator.times_flat, draw(), steps) for _ in range(vectors)]
             objective.recheck()
         notes = list(objective.notes)
     nodes, weights = tuple(n for n, _ in found), tuple(w for _, w in found)
     if not all(bool(n.isfinite().all()) for n in nodes):
         notes.append("a Hessian-vector product is not finite: the density is undefined")
-    grid, density, width = _smoothed(nodes, weights, points, width)
-    return SpectralDensity(grid, density, nodes, weights, width, sum(map(len, nodes)), mode, tuple(notes))
+    grid, width = _grid(nodes, points, width)
+    return SpectralDensity(
+        grid, _smoothed(grid, nodes, weights, width), nodes, weights, width, sum(map(len, nodes)), mode, tuple(notes)
+    )
 
 
-def _smoothed(
-    nodes: Sequence[Tensor], weights: Sequence[Tensor], points: int, width: float | None
-) -> tuple[Tensor, Tensor, float]:
-    """Grid, density on it and the width of the smoothing."""
+def _grid(nodes: Sequence[Tensor], points: int, width: float | None) -> tuple[Tensor, float]:
+    """Grid over all nodes, and the width of the smoothing."""
     everything = torch.cat(list(nodes))
     low, high = everything.min().item(), everything.max().item()
     if width is None:
         width = 1e-2 * (high - low) or 1e-2 * max(abs(low), 1.0)
     margin = 6 * width  # what of a Gaussian lies farther out is below 1e-8
-    grid = torch.linspace(low - margin, high + margin, points, dtype=torch.float64, device="cpu")
+    return torch.linspace(low - margin, high + margin, points, dtype=torch.float64, device="cpu"), width
+
+
+def _smoothed(grid: Tensor, nodes: Sequence[Tensor], weights: Sequence[Tensor], width: float) -> Tensor:
     density = torch.zeros_like(grid)
     for node, weight in zip(nodes, weights, strict=True):
         bumps = torch.exp(-0.5 * ((grid[:, None] - node) / width).square()) / (width * math.sqrt(2 * math.pi))
         density += bumps @ weight / len(nodes)
-    return grid, density, width
+    return density
