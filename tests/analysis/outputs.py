@@ -62,7 +62,8 @@ def write_outputs(root: Path, params: str = PARAMS, kinds: dict[str, Kind] = KIN
 
 def write_run(root: Path, run: RunSpec, kind: Kind) -> None:
     """Outputs of the stages train and probe for one run."""
-    frame = training_run(run.norm_layer, run.learning_rate, run.seed, kind)
+    frame = training_run(run.norm_layer, run.learning_rate, run.seed, kind).assign(variant=run.variant)
+    frame = frame[frame["step"] <= run.train.steps]
     models, probes = root / "models/runs" / run.name, root / "data/probes" / run.name
     models.mkdir(parents=True)
     probes.mkdir(parents=True)

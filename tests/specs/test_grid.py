@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from normlab.specs.grid import compared, planned_runs
+from normlab.specs.grid import compared, of_other_length, planned_runs
 from normlab.specs.strict import InputError
 
 TRAIN = {"width": 1.0, "batch_size": 2, "steps": 4, "test_every": 1, "checkpoint_every": 1}
@@ -70,6 +70,14 @@ def test_claims_compare_runs_with_the_shared_settings_at_one_rate() -> None:
     runs = [planned.spec for planned in planned_runs(_params(*blocks))]
     assert [run.name for run in compared(runs, ["batch"], "vgg11", 0.1)] == ["vgg11-batch-0.1-0", "vgg11-batch-0.1-1"]
     assert compared(runs, [], "vgg11", 0.1) == []
+
+
+def test_a_normalizer_without_a_run_of_the_shared_length_is_compared_by_its_longest() -> None:
+    shared, shorter = _block(norm_layer=["none"]), _block(steps=[2, 3], seed=[0])
+    others = (_block(norm_layer=["l1"], steps=3, momentum=0.9), _block(norm_layer=["l2"], steps=3, learning_rate=[0.5]))
+    runs = [planned.spec for planned in planned_runs(_params(shared, shorter, *others))]
+    assert [run.name for run in of_other_length(runs, "vgg11", 0.1)] == ["vgg11-batch-0.1-0-steps=3"]
+    assert of_other_length(runs, "vgg13", 0.1) == []
 
 
 @pytest.mark.parametrize(

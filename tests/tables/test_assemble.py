@@ -30,6 +30,18 @@ def test_all_studies_come_together(tmp_path: Path) -> None:
     assert tables.notes == ()
 
 
+def test_runs_of_another_length_are_compared_where_a_normalizer_has_no_others(tmp_path: Path) -> None:
+    point = "network: [vgg11], norm_layer: [none, batch], learning_rate: [1.0e-1], seed: [0, 1]"
+    longer = f"{{{point.replace('none, batch', 'none')}}}, {{{point}, steps: 6000}}"
+    params = PARAMS.replace(f"{{{point}}}", longer).replace("norm_layer: [batch], steps", "norm_layer: [], steps")
+    write_outputs(tmp_path, params)
+    tables = read(tmp_path, params)
+    runs = tables.measurements.query("study == 'vgg' and quantity == 'steps'")
+    found = sorted(runs[["norm_layer", "variant", "value"]].drop_duplicates().itertuples(index=False, name=None))
+    assert found == [("batch", "", 6000.0), ("none", "", float(STEPS)), ("none", "steps=6000", 6000.0)]
+    assert set(select(tables.histograms, study="vgg")["norm_layer"]) == {"none", "batch"}
+
+
 def test_a_diverged_run_stays(tmp_path: Path) -> None:
     write_outputs(tmp_path, kinds={"none": Kind(diverged_at=3500), "batch": Kind()})
     measurements = read(tmp_path).measurements

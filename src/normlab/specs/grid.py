@@ -145,6 +145,26 @@ def compared(
     ]
 
 
+def of_other_length(runs: Sequence[RunSpec], network: str, learning_rate: float) -> list[RunSpec]:
+    """Runs that are compared although they are trained for another number of steps than the shared one.
+
+    The first N updates of a run do not depend on how many follow, and each comparison is made over the steps that both
+    sides have. So where a normalizer has no run with the shared settings (of this network, at this rate), its longest
+    runs that differ in `steps` alone take their place.
+    """
+    of_normalizer: dict[str, list[RunSpec]] = {}
+    for run in runs:
+        at_rate = math.isclose(run.learning_rate, learning_rate, rel_tol=1e-6)
+        if run.network == network and at_rate and not variant.length_aside(run.variant)[0]:
+            of_normalizer.setdefault(run.norm_layer, []).append(run)
+    chosen = []
+    for found in of_normalizer.values():
+        if all(run.variant for run in found):
+            longest = max(run.train.steps for run in found)
+            chosen += [run for run in found if run.train.steps == longest]
+    return chosen
+
+
 @contextmanager
 def _named(where: str) -> Iterator[None]:
     """Errors of a run's values, which say `grid.…` or `train.…`, name the block that they stand in."""

@@ -20,6 +20,12 @@ def read(variant: str) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
+def length_aside(variant: str) -> tuple[str, bool]:
+    """The text without the training length, and whether it had one: `steps=6000,width=0.5` is (`width=0.5`, True)."""
+    settings = read(variant)
+    return write({key: value for key, value in settings.items() if key != "steps"}), "steps" in settings
+
+
 def suffix(variant: str) -> str:
     """The ending that a variant gives to the names of its runs and cells: `-batch_size=64-weight_decay=0.0004`."""
     return f"-{variant.replace(',', '-')}" if variant else ""

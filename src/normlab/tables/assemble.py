@@ -4,12 +4,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.assumptions import AssumptionsSpec
 from normlab.specs.dln import DlnGridSpec
-from normlab.specs.grid import compared, planned_runs
+from normlab.specs.grid import compared, of_other_length, planned_runs
 from normlab.specs.reparametrization import ReparametrizationSpec
 from normlab.specs.strict import InputError, load_params, load_section
 from normlab.specs.training import RunSpec
@@ -96,7 +97,24 @@ def assemble(spec: AnalyzeSpec, params: Path, sources: Sources) -> Tables:
         folder = sources.study("assumptions")
         theory = read_theory_study(runs, sources.study("theory"), folder)
         notes += _stray_notes(folder, [run.name for run in runs], "grid")
-    return Tables(combine(measurements), combine(histograms, HISTOGRAM_COLUMNS), theory, tuple(notes))
+    tables = combine(measurements), combine(histograms, HISTOGRAM_COLUMNS)
+    if "training" in spec.studies:
+        for run in of_other_length(_trained_runs(spec, params), spec.network, spec.learning_rate):
+            for table in tables:
+                _as_shared(table, run)
+    return Tables(*tables, theory, tuple(notes))
+
+
+def _as_shared(table: pd.DataFrame, run: RunSpec) -> None:
+    """Let the rows of a run take part in the comparisons: they are found under the variant of the shared settings."""
+    rows = np.ones(len(table), dtype=bool)
+    for key, value in run.keys.items():
+        rows &= (table[key] == value).to_numpy()
+    if rows.any():
+        table["variant"] = table["variant"].cat.add_categories(
+            [""] if "" not in table["variant"].cat.categories else []
+        )
+        table.loc[rows, "variant"] = ""
 
 
 def _trained_runs(spec: AnalyzeSpec, params: Path) -> list[RunSpec]:
