@@ -1,5 +1,7 @@
 """Activation statistics against hooks on the module and scipy."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,43 +15,45 @@ from normlab.studies.deep_linear.activations import HISTOGRAM_BINS, DeepLinearTr
 from normlab.studies.deep_linear.rows import CellRows
 
 
-def outputs(instance: Instance, params: torch.Tensor, seed: int) -> list[np.ndarray]:
-    """The module's normalizer outputs on the samples, (N, F) each."""
+def outputs(instance: Instance, params: torch.Tensor, seed: int, tap: str = "norm") -> list[np.ndarray]:
+    """The outputs of the module's normalizers, or of its linear layers, on the samples, (N, F) each."""
     twin = build_twin(instance.network, params[seed])
     kept: list[np.ndarray] = []
     for name, module in twin.named_modules():
-        if "norm" in name:
+        if tap in name:
             module.register_forward_hook(lambda m, i, output: kept.append(output.detach().numpy()))
     twin(instance.batch(seed)[0])
     return kept
 
 
-def values_of(frame: pd.DataFrame, seed: int, layer: int, step: int) -> dict[str, float]:
-    rows = frame[(frame["seed"] == SEEDS[seed]) & (frame["layer"] == f"layers.norm{layer}") & (frame["step"] == step)]
+def values_of(frame: pd.DataFrame, seed: int, layer: str, step: int) -> dict[str, float]:
+    rows = frame[(frame["seed"] == SEEDS[seed]) & (frame["layer"] == layer) & (frame["step"] == step)]
     return dict(zip(rows["quantity"], rows["value"], strict=True))
 
 
 def test_moments_of_the_maps_are_those_of_the_samples(instance: Instance):
     maps = instance.network.layer_maps(instance.problem, instance.params)
-    mean, variance = moments(maps)
-    for seed in range(3):
-        for layer, values in enumerate(outputs(instance, instance.params, seed)):
+    for tap, seed in itertools.product(("norm", "linear"), range(3)):
+        mean, variance = moments(getattr(maps, tap))
+        for layer, values in enumerate(outputs(instance, instance.params, seed, tap)[: instance.network.n_normalized]):
             # sums over 17 samples against closed forms
             np.testing.assert_allclose(mean[seed, layer], values.mean(0), rtol=1e-11, atol=1e-12)
             np.testing.assert_allclose(variance[seed, layer], values.var(0), rtol=1e-11, atol=1e-12)
 
 
-def test_recorded_changes_are_those_of_the_samples(instance: Instance):
-    track = DeepLinearTrack(instance.problem, (2, 3), 3)
+@pytest.mark.parametrize(("probe", "tap"), [("activations", "norm"), ("activations_fixed", "linear")])
+def test_recorded_changes_are_those_of_the_samples(instance: Instance, probe: str, tap: str):
+    track = DeepLinearTrack(instance.problem, (2, 3), 3, probe, tap)
     rows = CellRows(DlnCell(instance.network.norm_layer, 0.1), SEEDS)
     points = [instance.params, instance.params * 1.1 + 0.02, instance.params * 0.8 - 0.03]
     with torch.no_grad():
-        maps = [instance.network.layer_maps(instance.problem, params) for params in points]
+        maps = [getattr(instance.network.layer_maps(instance.problem, params), tap) for params in points]
     track.record(rows, 0, maps[0], maps[1])
     track.record(rows, 50, maps[1], maps[2])
     frame = rows.frame()
+    assert set(frame["probe"]) == {probe}
     for seed in range(3):
-        samples = [outputs(instance, params, seed) for params in points]
+        samples = [outputs(instance, params, seed, tap) for params in points]
         for column, layer in enumerate((2, 3)):
             first, now, after = (values[layer - 1] for values in samples)
             unit = int(track.examples[seed, column])
@@ -68,8 +72,8 @@ def test_recorded_changes_are_those_of_the_samples(instance: Instance):
                 "wasserstein": (np.asarray(distances) / first.std(0)).mean(),
             }
             # differences of moments of order one that agree to 1e-13
-            assert values_of(frame, seed, layer, 50) == pytest.approx(expected, rel=1e-9, abs=1e-11)
-            at_start = values_of(frame, seed, layer, 0)
+            assert values_of(frame, seed, f"layers.{tap}{layer}", 50) == pytest.approx(expected, rel=1e-9, abs=1e-11)
+            at_start = values_of(frame, seed, f"layers.{tap}{layer}", 0)
             assert at_start["mean_drift"] == 0
             assert "wasserstein" not in at_start  # nothing to compare the first measurement with
 
@@ -79,7 +83,7 @@ def test_histograms_hold_every_sample_of_the_example_unit():
     track = DeepLinearTrack(instance.problem, (1, 3), 3)
     rows = CellRows(DlnCell("l2", 0.1), SEEDS)
     with torch.no_grad():
-        maps = instance.network.layer_maps(instance.problem, instance.params)
+        maps = instance.network.layer_maps(instance.problem, instance.params).norm
     maps[1] = torch.nan  # the second seed diverged: it has no histogram
     track.record_histograms(rows, 50, maps, 2)
     frame = track.histograms()

@@ -41,7 +41,7 @@ def test_defaults_are_those_of_deep_linear():
 
 def test_a_normalized_last_layer_has_outputs_of_mean_zero_and_variance_one_without_affine_parameters():
     instance = build_instance("batch", affine=False, last_layer=True)
-    maps = instance.network.layer_maps(instance.problem, instance.params)
+    maps = instance.network.layer_maps(instance.problem, instance.params).norm
     assert maps.shape == (3, 4, 3, 4)  # one more than without
     assert torch.equal(maps[..., -1], torch.zeros(3, 4, 3, dtype=torch.float64))
     variance = maps[..., :-1].square().sum(-1)

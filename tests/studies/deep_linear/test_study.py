@@ -78,6 +78,7 @@ def test_every_measurement_is_there_when_it_is_due():
         ("curvature", "top_eigenvalue", ""): [0, 4, 8],
         ("activations", "mean_abs_change_1", "layers.norm2"): [0, 2, 4, 6, 8],
         ("activations", "wasserstein", "layers.norm1"): [2, 4, 6, 8],
+        ("activations_fixed", "wasserstein", "layers.linear1"): [2, 4, 6, 8],
         ("landscape_random", "loss_range", ""): [0, 4, 8],
         ("landscape_equal_distance", "effective_beta", ""): [0, 4, 8],
         ("landscape_relative", "effective_beta", ""): [0, 4, 8],

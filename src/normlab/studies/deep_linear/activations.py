@@ -1,7 +1,11 @@
 r"""How the distribution of a layer's activations moves during training of the deep linear network.
 
-    mu_j, sigma_j^2: mean and variance of unit j over the N samples, of the normalizer's output `layers.normK`
-    (for "none" the output of `layers.linearK`)
+    mu_j, sigma_j^2: mean and variance of unit j over the N samples
+
+of the normalizer's output `layers.normK` (rows `activations`), and of its input, the output of `layers.linearK` (rows
+`activations_fixed`, as the probe stage calls what is measured on one batch for the whole run; here all of it is). A
+normalizer's output has the mean beta and about the variance gamma^2 by construction, its input has neither. For "none"
+both are the output of `layers.linearK`.
 
 Averages over all units of a layer: |mu_{t+1} - mu_t| and |sigma^2_{t+1} - sigma^2_t| one training step apart (suffix
 `_1`) and between successive probed steps, the scale-free |Delta mu| / sigma_t and W1 / sigma_t, and the signed drift
@@ -34,10 +38,15 @@ class DeepLinearTrack:
         problem: the S problems.
         layers: numbers K of the layers, from 1; below the depth.
         features: units a layer.
+        probe: the name of the rows.
+        tap: "norm" or "linear", whose outputs are followed.
     """
 
-    def __init__(self, problem: Problem, layers: Sequence[int], features: int) -> None:
+    def __init__(
+        self, problem: Problem, layers: Sequence[int], features: int, probe: str = "activations", tap: str = "norm"
+    ) -> None:
         self.problem, self.layers = problem, tuple(layers)
+        self.probe, self.names = probe, [f"layers.{tap}{layer}" for layer in layers]
         draws = [
             [int(torch.randint(features, (), generator=seeding.generator(seed, "units", layer))) for layer in layers]
             for seed in problem.seeds
@@ -48,12 +57,12 @@ class DeepLinearTrack:
         self._histograms = Histograms()
 
     def record(self, rows: CellRows, step: int, maps: Tensor, maps_after: Tensor) -> None:
-        """Rows `activations` of one probed step.
+        """Rows of one probed step.
 
         Args:
             rows: where the rows go.
             step: the step.
-            maps: (S, depth-1, F, F+1) of `Network.layer_maps` at the step's weights.
+            maps: (S, K, F, F+1), one of `Network.layer_maps` at the step's weights.
             maps_after: the same one training step later.
         """
         chosen = self._select(maps)
@@ -80,9 +89,9 @@ class DeepLinearTrack:
                 "wasserstein": _average((ordered - old_ordered).abs().mean(-1) / deviation),
             }
         self._previous = (mean, variance, ordered)
-        for index, layer in enumerate(self.layers):
+        for index, name in enumerate(self.names):
             of_layer = {quantity: value[:, index] for quantity, value in values.items()}
-            rows.add("activations", step, of_layer, layer=f"layers.norm{layer}")
+            rows.add(self.probe, step, of_layer, layer=name)
 
     def samples(self, maps: Tensor) -> Tensor:
         """The layers' outputs on all samples: (S, L, F, N)."""
@@ -92,13 +101,13 @@ class DeepLinearTrack:
         """The example unit's histogram in each layer, for the first `runs` seeds; none where samples are not finite."""
         outputs = self.samples(maps)
         for index, run in enumerate(rows.runs[:runs]):
-            for number, layer in enumerate(self.layers):
+            for number, name in enumerate(self.names):
                 unit = int(self.examples[index, number])
                 values = outputs[index, number, unit].numpy()
                 if not np.isfinite(values).all():
                     continue
                 counts, edges = np.histogram(values, bins=HISTOGRAM_BINS)
-                self._histograms.add(run.keys, f"layers.norm{layer}", unit, step, edges, counts.astype(np.float64))
+                self._histograms.add(run.keys, name, unit, step, edges, counts.astype(np.float64))
 
     def histograms(self) -> pd.DataFrame:
         """All histograms: one row a run × layer × step × bin."""

@@ -33,6 +33,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -42,6 +43,16 @@ from normlab.specs.parts import names, resolve
 from normlab.studies.deep_linear.problem import Problem
 
 Scale = Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
+
+
+class LayerMaps(NamedTuple):
+    """Outputs as maps of the whitened samples, each (S, K, F, F+1).
+
+    Unit i has mean `[..., i, F]` over the samples and variance `(row i of [..., :F])^2`.
+    """
+
+    linear: Tensor  # M_l, what goes into the normalizer
+    norm: Tensor  # a_l, what comes out of it; the same without normalizer
 
 
 @dataclass(frozen=True)
@@ -140,13 +151,10 @@ class Network:
         gradient = self._backward(problem.n_samples * error, trace, weights, gamma)
         return loss.view(params.shape[:2]), gradient.view(params.shape)
 
-    def layer_maps(self, problem: Problem, params: Tensor) -> Tensor:
-        """The normalizers' outputs a_l, l = 1..K, as maps of the whitened samples: (S, K, F, F+1) for (S, P).
-
-        Unit i of a_l has mean `[..., i, F]` over the samples and variance `(row i of [..., :F])^2`.
-        """
+    def layer_maps(self, problem: Problem, params: Tensor) -> LayerMaps:
+        """The outputs of the layers that have a normalizer, l = 1..K, before it and after it, for (S, P)."""
         trace = self._forward(problem, *self.unpack(params))
-        return torch.stack(trace.inputs[1:], 1)
+        return LayerMaps(torch.stack(trace.outputs[: self.n_normalized], 1), torch.stack(trace.inputs[1:], 1))
 
     def _forward(self, problem: Problem, weights: Tensor, gamma: Tensor, beta: Tensor) -> _Trace:
         trace = _Trace([_repeat(problem.inputs, len(weights) // len(problem.inputs))], [], [], [])

@@ -7,7 +7,8 @@ Recorded (the tidy schema of `normlab.tables.rows`, study and network "dln"):
 - `history`: loss and grad_norm at weights w^t for the first 100 t, every `loss_every`-th, and t = steps;
 - `summary`, at t = steps: `steps`, `diverged_at` (the first t with a loss that is not finite, else NaN), `parameters`,
   and `rank_floor_0` .. `rank_floor_F`, the losses of `normlab.studies.deep_linear.rank`;
-- every `probe_every` steps and at t = steps: `landscape`, `shift`, `curvature` (rayleigh, stretch), `activations`;
+- every `probe_every` steps and at t = steps: `landscape`, `shift`, `curvature` (rayleigh, stretch), `activations`
+  (of the normalizers), `activations_fixed` (of the matrices before them);
 - every `control_every` steps: `landscape_random`, `landscape_equal_distance`, `landscape_relative`, `gradients`
   (layer_grad_norm) and `weights` (weight_norm ||W||, effective_rate lr/||W||^2);
 - every `sharpness_every` steps: `curvature` (top_eigenvalue, top_eigenvalue_residual).
@@ -135,7 +136,7 @@ def run_cell(
     probes = Probes(spec, network, problem, cell.learning_rate, rows)
     descent = Descent(network.pack(draw_weights(spec.seeds, spec.depth, spec.features))[:, None], spec.steps)
     if resume is not None:
-        resume.add(descent=descent, rows=rows, track=probes.track)
+        resume.add(descent=descent, rows=rows, normalized=probes.normalized, linear=probes.linear)
         resume.restore()
 
     def visit(step: int, params: Tensor, loss: Tensor, gradient: Tensor) -> None:
@@ -156,7 +157,7 @@ def run_cell(
         **{f"rank_floor_{rank}": floors[:, rank] for rank in range(floors.shape[1])},
     }
     rows.add("summary", spec.steps, summary)
-    return rows.frame(), probes.track.histograms()
+    return rows.frame(), probes.normalized.histograms()
 
 
 def diverged_at(losses: Tensor) -> Tensor:
@@ -179,7 +180,9 @@ class Probes:
     def __init__(self, spec: DlnSpec, network: Network, problem: Problem, learning_rate: float, rows: CellRows) -> None:
         self.spec, self.network, self.problem = spec, network, problem
         self.learning_rate, self.rows = learning_rate, rows
-        self.track = DeepLinearTrack(problem, spec.activation_layers, spec.features)
+        followed = (problem, spec.activation_layers, spec.features)
+        self.normalized = DeepLinearTrack(*followed)
+        self.linear = DeepLinearTrack(*followed, probe="activations_fixed", tap="linear")
         sizes = (*spec.step_sizes, *spec.extra_step_sizes)
         self.step_sizes = learning_rate * torch.tensor(sizes, dtype=torch.float64)
 
@@ -232,9 +235,10 @@ class Probes:
         after = state.params - self.learning_rate * state.gradient
         with torch.no_grad():
             maps, maps_after = (self.network.layer_maps(self.problem, params) for params in (state.params, after))
-        self.track.record(self.rows, state.step, maps, maps_after)
+        self.normalized.record(self.rows, state.step, maps.norm, maps_after.norm)
+        self.linear.record(self.rows, state.step, maps.linear, maps_after.linear)
         if state.step % self.spec.histogram_every == 0:
-            self.track.record_histograms(self.rows, state.step, maps, self.spec.histogram_seeds)
+            self.normalized.record_histograms(self.rows, state.step, maps.norm, self.spec.histogram_seeds)
 
     def _curvature(self, state: State) -> None:
         product = hessian(self.network, self.problem, state.params)
