@@ -17,7 +17,14 @@ from normlab.specs.study import StudySpec, read_study
 ROOT = SOURCE.parent
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 SECTIONS = [field.name for field in dataclasses.fields(StudySpec)]
-RUNS_OF = {"quick": 14, "cifar-cpu": 35 + 100 + 5, "paper-cpu": 25, "paper": 50 + 225 + 50, "paper-gpu": 30}
+RUNS_OF = {
+    "quick": 14,
+    "cifar-cpu": 35 + 100 + 5,
+    "paper-cpu": 25,
+    "paper": 50 + 225 + 50,
+    "paper-gpu": 30,
+    "projection": 3 * 7 * 3,
+}
 
 
 def test_the_presets_are_these() -> None:

@@ -117,7 +117,7 @@ def test_a_diverged_run_is_a_result_and_can_be_probed(data: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("--norm-layer", "bn"), "grid.norm_layer: accepted: batch, group"),
+        (("--norm-layer", "bn"), "grid.norm_layer: accepted: batch, batch_detached"),
         (("--learning-rate", "-1"), "grid.learning_rate: must be a positive number"),
         (("params", "steps: 6", "steps: 0"), "train.steps: must be at least 1, got 0"),
         (("params", "steps: 6", "step: 6"), "train.step: unknown key"),

@@ -25,6 +25,11 @@ COLORS = {
     "group": "#7A7A1F",
     "instance": "#332288",
     "batch_affine": "#009E73",
+    "batch_detached_mean": "#44AA99",
+    "batch_detached_variance": "#AA4499",
+    "batch_detached": "#661100",
+    "batch_frozen": "#6699CC",
+    "batch_mean_only": "#999933",
 }
 # A second cue beside the color: one marker a normalizer, drawn sparsely.
 MARKERS = {
@@ -39,6 +44,11 @@ MARKERS = {
     "group": ">",
     "instance": "h",
     "batch_affine": "D",
+    "batch_detached_mean": "^",
+    "batch_detached_variance": "p",
+    "batch_detached": "X",
+    "batch_frozen": "d",
+    "batch_mean_only": "1",
 }
 LABELS = {
     "none": "none (plain)",
@@ -52,6 +62,11 @@ LABELS = {
     "group": "GroupNorm",
     "instance": "InstanceNorm",
     "batch_affine": "BatchNorm, γ and β walked too",
+    "batch_detached_mean": "μ detached",
+    "batch_detached_variance": "σ detached",
+    "batch_detached": "μ and σ detached",
+    "batch_frozen": "frozen statistics",
+    "batch_mean_only": "mean only",
 }
 # Axis label with its unit; every quantity of the tidy tables that is drawn.
 AXES = {
@@ -85,7 +100,7 @@ PAPER_COLOR = "#444444"
 NOT_MEASURED = "not measured in this run of the study"
 PAPER_RATE = {"vgg": 0.1, "dln": 1e-6}  # at which the paper compares normalizers
 # normalizers without a color of their own, such as other people's: always the same one by name
-SPARE = ("#44AA99", "#AA4499", "#999933", "#661100", "#6699CC", "#888888", "#117733", "#DDCC77")
+SPARE = ("#888888", "#117733", "#DDCC77", "#997700", "#6F4E7C", "#2F4F4F", "#B03A2E", "#4A7C59")
 
 
 def order(norm_layers: Iterable[str]) -> list[str]:

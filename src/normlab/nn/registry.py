@@ -33,15 +33,18 @@ def normalizer(kind: NormLayer, channels: int, *, dims: int = 2, **options: Any)
     | noisy_batch | as batch, then `Noise` | `NoisyBatchNorm1d`, `NoisyBatchNorm2d` |
     | noise | nothing: z = `Noise`(y) | `Noise` |
     | l1, l2, linf | batch and pixels, per channel: mean, un-centered power mean | `PowerMeanNorm` |
+    | batch_detached… | as batch; what the name says is a constant backward | `DetachedBatchNorm1d`, `…2d` |
+    | batch_frozen | the first training batch and its pixels, as batch | `FrozenBatchNorm1d`, `FrozenBatchNorm2d` |
+    | batch_mean_only | batch and pixels, per channel: mean, 1 | `MeanOnlyBatchNorm` |
     | layer | all channels and pixels of a sample | `torch.nn.GroupNorm` with one group |
     | group | the channels of a group and the pixels of a sample | `torch.nn.GroupNorm` |
     | instance | the pixels of one channel of a sample | `torch.nn.InstanceNorm2d` |
     | module:attribute | whatever the callable returns for `channels` | any |
 
     None of these draws random numbers when it is made, so that networks which differ in their normalizer alone start
-    from the same weights; one of your own should not either. batch, noisy_batch, l1, l2 and linf couple the samples of
-    a training batch; they keep running statistics for eval mode, and in train mode refuse an input with one value per
-    channel.
+    from the same weights; one of your own should not either. batch, all that are named after it, noisy_batch, l1, l2
+    and linf couple the samples of a training batch; they keep running statistics for eval mode, and in train mode
+    refuse an input with one value per channel (batch_frozen in its first batch).
 
     Args:
         kind: a name (`normlab.specs.parts.names("normalizer")` lists the package's own), a dotted path to a callable,

@@ -26,6 +26,8 @@ class ProbeSpec:
         control_every: every how many of the probed steps (from the first on, and at the last update) the dear controls
             are made: random directions, equal distances, relative steps, penalty, curvature, and the covariate shift on
             the further batches.
+        gradient_shares: also what every normalizer's backward pass keeps of the gradient and, where normalizers detach
+            statistics, the cosine of what training follows with the loss's own gradient.
     """
 
     step_sizes: tuple[float, ...]
@@ -39,6 +41,7 @@ class ProbeSpec:
     relative_steps: tuple[float, ...] = ()
     batches: int = 1
     control_every: int = 1
+    gradient_shares: bool = False
 
     def __post_init__(self) -> None:
         require(len(self.step_sizes) > 0, "probe.step_sizes", "expected at least one step size", list(self.step_sizes))

@@ -11,7 +11,10 @@ from normlab.nn.normalizers.noise import Noise
 from normlab.specs.parts import names
 
 KINDS = names("normalizer")
-COUPLED = ("batch", "noisy_batch", "l1", "l2", "linf")
+DETACHED = ("batch_detached", "batch_detached_mean", "batch_detached_variance")
+# the forward pass of these is BatchNorm's, of the frozen one its first
+AS_BATCH = ("batch", "noisy_batch", *DETACHED, "batch_frozen")
+COUPLED = (*AS_BATCH, "batch_mean_only", "l1", "l2", "linf")
 QUIET = {"mean_range": 0, "scale_range": 1, "mean_jitter": 0, "scale_jitter": 0}
 # both sides sum the same few dozen float64 numbers in another order
 EXACT = {"rtol": 1e-12, "atol": 1e-13}
@@ -56,6 +59,8 @@ def slow_normalize(kind: str, x: Tensor, module: nn.Module, eps: float, groups: 
             scale = math.sqrt(sum(v * v for v in values) / len(values) + eps)
         elif kind == "linf":
             scale = max(abs(v) for v in values) + eps
+        elif kind == "batch_mean_only":
+            scale = 1.0
         else:
             scale = math.sqrt(sum((v - mean) ** 2 for v in values) / len(values) + eps)
         for i, value in zip(members, values, strict=True):
@@ -68,8 +73,7 @@ def slow_normalize(kind: str, x: Tensor, module: nn.Module, eps: float, groups: 
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize(
     ("kind", "dims"),
-    [(k, d) for k in ("batch", "noisy_batch", "l1", "l2", "linf", "layer", "group") for d in (0, 2)]
-    + [("instance", 2)],
+    [(k, d) for k in (*COUPLED, "layer", "group") for d in (0, 2)] + [("instance", 2)],
 )
 def test_training_output_matches_loops(kind, dims, affine):
     options = {"groups": 2} if kind == "group" else QUIET if kind == "noisy_batch" else {}
@@ -179,7 +183,7 @@ def test_with_momentum_one_eval_repeats_the_training_output(kind):
     torch.testing.assert_close(module.train()(x), module.eval()(x), **EXACT)
 
 
-@pytest.mark.parametrize("kind", ["batch", "noisy_batch", "l1", "l2", "linf", "layer", "group", "instance"])
+@pytest.mark.parametrize("kind", [*COUPLED, "layer", "group", "instance"])
 def test_gradients_are_finite_on_zero_channels_and_ties(kind):
     module = normalizer(kind, 4).double()
     x = make_input(2)

@@ -18,7 +18,12 @@ from normlab.seeding import seed_all
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.training import RunSpec
 from normlab.studies.checkpoints.activations import ActivationTrack
-from normlab.studies.checkpoints.layers import layer_grad_norms, weight_sizes
+from normlab.studies.checkpoints.layers import (
+    cosine_with_gradient,
+    gradient_shares,
+    layer_grad_norms,
+    weight_sizes,
+)
 from normlab.studies.checkpoints.walks import record_curvature, record_eigenvalue, record_gradient_walk, record_walks
 from normlab.tables.rows import Rows
 
@@ -96,6 +101,8 @@ class RunProbes:
             self._shift(step, on, number)
         for layer, values in weight_sizes(model, run.learning_rate).items():
             rows.add("weights", step, values, layer=layer)
+        if self.spec.gradient_shares:
+            self._shares(step, batch)
         if not self.tracks[0].layers:
             rows.add("activations", step, {"normalized_layers": 0.0})  # why there are no other rows of activations
         regular = run.train.is_regular(step)
@@ -109,6 +116,13 @@ class RunProbes:
             track.record(rows, step, before, track.measure(model, step + 1, histograms=False), regular)
         if regular:
             self.tracks[0].keep_histograms(rows, step, now[0])
+
+    def _shares(self, step: int, batch: tuple[Tensor, Tensor]) -> None:
+        """What the normalizers' backward passes keep, and where the vector that training follows points."""
+        for layer, values in gradient_shares(self.model, cross_entropy, batch, self.tracks[2].layers).items():
+            self.rows.add("gradient_shares", step, values, layer=layer)
+        if angle := cosine_with_gradient(self.model, cross_entropy, batch):
+            self.rows.add("followed", step, angle)
 
     def measurements(self) -> pd.DataFrame:
         """All rows so far: one a step × quantity."""
