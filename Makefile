@@ -1,7 +1,7 @@
 # Everything runs from here with nothing but Python >= 3.11, git and make: the first target builds a private .venv.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup repro publish plan metrics-diff rerun test test-lowest lint lint-workflows ui report bench audit faults fuzz lock deps clean FORCE
+.PHONY: help setup repro publish prune plan metrics-diff rerun test test-lowest lint lint-workflows ui report bench audit faults fuzz lock deps clean FORCE
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -35,7 +35,7 @@ help:
 	@echo 'make repro [PRESET=quick|cifar-cpu|paper-cpu|…]         run the study; without PRESET, as params.yaml says'
 	@echo 'make test [ARGS="-k landscape"]             run the tests'
 	@echo 'make report                                 where the rendered pages are'
-	@echo 'make ui [PORT=5000]                         browse the runs in MLflow, on this machine only'
+	@echo 'make ui [PORT=5000] | prune                 browse the runs in MLflow, on this machine only; hide old ones'
 	@echo 'make lint                                   style, types and workflow files'
 	@echo 'make rerun [CANARY=vgg11-batch-0.1-0]       repeat one run in a clean clone and compare its numbers'
 	@echo 'make faults | fuzz                          kills and damage at random; every parser on damaged bytes (long)'
@@ -89,6 +89,10 @@ endif
 
 publish: $(STAMP)
 	@$(PY) -m normlab.stages.publish
+
+# runs that are not of the present outputs, to MLflow's deleted ones
+prune: $(STAMP)
+	@$(PY) -m normlab.stages.publish --prune
 
 report: $(STAMP)
 	@test -f reports/html/index.html || { echo 'no pages yet: run make repro' >&2; exit 1; }

@@ -16,6 +16,7 @@ train: {width: 0.0625, batch_size: 16, steps: 6, test_every: 3, checkpoint_every
 probe: {step_sizes: [0.5, 1.0], extra_step_sizes: [0.25]}
 dln_grid: {norm_layer: [batch], learning_rate: [1.0e-6]}
 dln: {depth: 5, seeds: [0, 1]}
+report: {preset: tiny, notebooks: []}
 """
 PLAIN, BATCH = "vgg11-none-0.1-0", "vgg11-batch-0.1-0"
 RUNS = (
@@ -43,7 +44,9 @@ def write_study(root: Path) -> Path:
     pd.concat(seeds).to_parquet(folder / "measurements.parquet", index=False)
     (root / "reports").mkdir()
     (root / "reports/claims.json").write_text('[{"id": "C1", "verdict": "supported"}]')
-    (root / "reports/metrics.json").write_text('{"vgg": {"batch": {"test_accuracy": 0.5}}, "official": false}')
+    (root / "reports/metrics.json").write_text(
+        '{"cells": {"vgg11-batch-0.1": {"test_accuracy": 0.5}}, "official": false}'
+    )
     return root
 
 

@@ -18,7 +18,7 @@ from normlab.pages.sources import path_of
 from normlab.paper.curves import FILES
 from normlab.specs.parts import stems
 from normlab.specs.strict import InputError
-from normlab.tracking.collected import STUDIES
+from normlab.tracking.tracked import STUDIES
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 
 from normlab.stages.publish import draw
 from normlab.tables.rows import Rows
-from normlab.tracking.collected import TrackedRun
+from normlab.tracking.tracked import TrackedRun
 
 POINT = {"network": "vgg11", "norm_layer": "batch", "learning_rate": 0.1, "seed": 0}
 

@@ -29,6 +29,15 @@ def test_the_server_listens_on_loopback_only(
     assert arguments[arguments.index("--backend-store-uri") + 1] == f"sqlite:///{tmp_path.resolve()}/mlflow.db"
 
 
+def test_links_open_the_tables_of_runs_trainings_first() -> None:
+    found = {"Default": 0, "normlab-claims": 1, "normlab-dln": 2, "normlab-resnet": 3, "normlab-vgg": 4, "mine": 5}
+    lines = ui.links("http://127.0.0.1:5000", found)
+    assert lines[0] == "resnet   http://127.0.0.1:5000/#/experiments/3/runs?workflowType=machine_learning"
+    assert [line.split()[0] for line in lines[:-1]] == ["resnet", "vgg", "claims", "dln"]
+    assert "tags.current = 'true'" in lines[-1]
+    assert "make repro" in ui.links("http://127.0.0.1:5000", {"Default": 0})[0]
+
+
 def test_a_server_elsewhere_is_named_and_nothing_is_started(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

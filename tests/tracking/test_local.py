@@ -10,11 +10,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.small_study import RUNS, write_study
+from tests.small_study import BATCH, RUNS, write_study
 
 from normlab.tracking import local
-from normlab.tracking.collected import TrackedRun, collect
-from normlab.tracking.store import StoreChanges, publish
+from normlab.tracking.collected import collect
+from normlab.tracking.publishing import StoreChanges, publish
+from normlab.tracking.tracked import TrackedRun
 
 
 def _draw(run: TrackedRun, folder: Path) -> None:
@@ -88,6 +89,7 @@ def test_a_damaged_store_is_kept_aside_and_the_runs_are_written_anew(
     published: Path, tmp_path: Path, damage, reason: str
 ) -> None:
     root = _copy(published, tmp_path)
+    local.move_artifacts(root / "mlflow.db", root / "mlruns")
     damage(root / "mlflow.db")
     damaged = (root / "mlflow.db").read_bytes()
     if damage is _without_a_table:  # which is seen when something is written
@@ -134,12 +136,26 @@ def test_deleted_pictures_and_files_come_back_in_the_same_runs(published: Path, 
         moved.rename(kept)
 
 
-def test_a_store_that_was_moved_with_its_folder_writes_nothing_at_the_old_place(
+@pytest.mark.pipeline
+def test_a_store_that_was_moved_with_its_folder_keeps_its_files_and_writes_nothing_at_the_old_place(
     published: Path, tmp_path: Path
 ) -> None:
+    from mlflow import MlflowClient
+
     root = _copy(published, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in published.rglob("*")}
-    assert publish(collect(root), root, _draw) == StoreChanges(kept=len(RUNS))
+    (root / "mlruns" / "normlab-claims").rename(tmp_path / "lost")
+    # in a process of its own: MLflow remembers a run's place as long as its process lives
+    program = [sys.executable, "-m", "normlab.stages.publish", "--root", str(root)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.stdout == f"MLflow: {len(RUNS)} runs, {len(RUNS)} as before, 1 with new pictures and files\n", (
+        done.stderr
+    )
+    client = MlflowClient(tracking_uri=f"sqlite:///{root}/mlflow.db")
+    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    assert all((root / "mlruns").as_uri() in run.info.artifact_uri for run in runs)
+    picture = next(run for run in runs if run.info.run_name == BATCH)
+    assert Path(client.download_artifacts(picture.info.run_id, "figures/training.txt")).read_text() == BATCH
     assert {path: path.stat().st_mtime_ns for path in published.rglob("*")} == before
 
 

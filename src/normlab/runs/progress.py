@@ -39,7 +39,7 @@ class StepLog:
         self._bar = self._stack.enter_context(tqdm(total=total, desc=self.run.name, unit="step", mininterval=2))
         if self.cost.seconds >= LIVE_AFTER_SECONDS:
             # by name: the tracker is a spectator, and editing it must not make any training stale
-            tracking = importlib.import_module("normlab.tracking.store")
+            tracking = importlib.import_module("normlab.tracking.live")
             self._live = self._stack.enter_context(tracking.LiveRun(self.run))
         self._start = time.perf_counter()
         return self

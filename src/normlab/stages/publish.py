@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normlab.stages import command
-from normlab.tracking.collected import STUDIES, TrackedRun, collect
-from normlab.tracking.store import publish
+from normlab.tracking.collected import collect
+from normlab.tracking.publishing import prune, publish
+from normlab.tracking.tracked import STUDIES, TrackedRun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,13 +35,15 @@ def _rows(table: Path, run: TrackedRun) -> "pd.DataFrame":
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Make the MLflow store show the runs whose outputs exist; a second time it has nothing to do."""
+    """Make the MLflow store show the runs whose outputs exist as current; a second time it has nothing to do."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--root", type=Path, default=Path(), help="the repository")
+    parser.add_argument("--prune", action="store_true", help="then move what is not current to MLflow's deleted runs")
     args = parser.parse_args(argv)
     runs = collect(args.root)
     try:
         done = publish(runs, args.root, partial(draw, args.root / "reports/tables/measurements.parquet"))
+        pruned = prune(args.root) if args.prune else 0
     except Exception as error:  # whatever a tracker may raise: the numbers are in the files
         print(
             f"publish: the tracker failed, the results are in the files: {' '.join(str(error).split())[:300]}",
@@ -49,11 +52,17 @@ def main(argv: list[str] | None = None) -> None:
         raise SystemExit(1) from None
     for note in done.notes:
         print(f"note: {note}", file=sys.stderr)
-    redrawn = f", {done.redrawn} had lost their pictures and got them again" if done.redrawn else ""
-    print(
-        f"MLflow: {len(runs)} runs, {done.added} written, {done.restored} brought back, {done.removed} no longer true "
-        f"and removed, {done.kept} as they were{redrawn}"
-    )
+    parts = {
+        "written": done.added,
+        "brought back": done.restored,
+        "now history (tag current: false)": done.retired,
+        "replaced": done.removed,
+        "as before": done.kept,
+        "with new pictures and files": done.redrawn,
+        "moved to MLflow's deleted runs, from where its pages restore them": pruned,
+    }
+    said = [f"{number} {what}" for what, number in parts.items() if number]
+    print(f"MLflow: {', '.join([f'{len(runs)} runs', *said])}")
 
 
 if __name__ == "__main__":

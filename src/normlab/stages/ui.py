@@ -3,12 +3,17 @@
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from normlab.specs.strict import InputError
 from normlab.stages import command
-from normlab.tracking.store import store_uri
+from normlab.tracking import local
+from normlab.tracking.store import artifact_folder, store_uri
+from normlab.tracking.tracked import STUDIES
 
+LAST = tuple(f"normlab-{study}" for study in STUDIES)  # trainings come first
+CURRENT_RUNS = "tags.current = 'true'"
 LOOPBACK = "127.0.0.1"  # nothing that normlab starts can be reached from another machine
 
 
@@ -24,10 +29,25 @@ def main(argv: list[str] | None = None) -> None:
     if uri.startswith(("http://", "https://")):
         print(f"the runs are on the server that MLFLOW_TRACKING_URI names: {uri}")
         return
-    page = f"http://{LOOPBACK}:{args.port}/#/experiments?workflowType=machine_learning"
-    print(f"the runs: {page} (stop with Ctrl-C)", flush=True)
+    path = local.path_of(uri)
+    if path is not None and path.exists():
+        local.move_artifacts(path, artifact_folder(args.root))
+    for line in links(f"http://{LOOPBACK}:{args.port}", local.experiments(path) if path else {}):
+        print(line, flush=True)
     server = ["-m", "mlflow", "ui", "--host", LOOPBACK, "--port", args.port, "--backend-store-uri", uri]
     os.execv(sys.executable, [sys.executable, *server])
+
+
+def links(server: str, experiments: Mapping[str, int]) -> list[str]:
+    """A line for the table of runs of each study: by itself MLflow opens on a page for chat programs."""
+    ours = {name: number for name, number in experiments.items() if name.startswith("normlab-")}
+    lines = [
+        f"{name.removeprefix('normlab-'):<8} {server}/#/experiments/{number}/runs?workflowType=machine_learning"
+        for name, number in sorted(ours.items(), key=lambda item: (item[0] in LAST, item[0]))
+    ]
+    if not lines:
+        return [f"no runs yet: make repro, or make publish ({server}/)"]
+    return [*lines, f"what belongs to params.yaml: {CURRENT_RUNS} in the search field (stop with Ctrl-C)"]
 
 
 if __name__ == "__main__":

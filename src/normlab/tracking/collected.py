@@ -4,118 +4,20 @@ One `TrackedRun` is one training (a cell of the grid and a seed), one seed of a 
 claims. Reading the settings and digesting the files is quick; the numbers are read when a tracker asks for them.
 """
 
-import hashlib
 import json
-import math
-import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from normlab.specs.dln import DlnGridSpec
 from normlab.specs.grid import planned_runs
 from normlab.specs.strict import build, load_params
 from normlab.specs.training import TrainSpec
 from normlab.tables.summaries import read_summary
-
-MAX_POINTS = 500
-FORMAT = 2  # part of every key: a change of what is published publishes everything anew
-PREFIXES = {"history": "train"}
-FIT_TABLES = ("history", "test", "held_out")  # what a training writes beside its summary and checkpoints
-# of the runs that are no trainings of the grid; those are called by the family of their network
-STUDIES = {
-    "dln": "Deep linear networks by full-batch gradient descent: one run a normalizer, learning rate and seed.",
-    "claims": "The paper's claims: verdicts as tags `claim.C1` …, the numbers behind them as metrics.",
-}
-
-TRAININGS = "Networks of the family {study} with and without normalizers: one run a normalizer, learning rate and seed."
-
-Series = dict[str, list[tuple[int, float]]]
-Point = TypeVar("Point")
-
-
-@dataclass(frozen=True)
-class TrackedRun:
-    """One flat run of a tracker.
-
-    Attributes:
-        study: the family of runs, such as vgg or dln.
-        name: unique within the study.
-        params: every setting behind the run, flat, such as `train.width`.
-        tags: what runs are filtered by.
-        files: the outputs that the numbers come from.
-        load: reads the metric series, name → (step, value) in order.
-        dataset: the manifest's source and digest, None if the run uses no images.
-        seconds: how long the run took where it was made, 0 if unknown.
-        attachments: files stored with the run as they are.
-    """
-
-    study: str
-    name: str
-    params: Mapping[str, object]
-    tags: Mapping[str, str]
-    files: tuple[Path, ...]
-    load: Callable[[], Series]
-    dataset: tuple[str, str] | None = None
-    seconds: float = 0.0
-    attachments: tuple[Path, ...] = ()
-    key: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        content = hashlib.sha256(json.dumps([self.study, self.name, self.params, self.tags]).encode())
-        for path in self.files:
-            content.update(hashlib.sha256(path.read_bytes()).digest())
-        object.__setattr__(self, "key", f"{FORMAT}-{self.tags['spec_digest']}-{content.hexdigest()[:16]}")
-
-
-def metric_name(probe: str, quantity: str, layer: str = "") -> str:
-    """`train/loss`, `test/accuracy`, `landscape/effective_beta`, `shift/features.conv5/cosine`, …"""
-    group = PREFIXES.get(probe, probe)
-    return "/".join(part for part in (group, layer, quantity.removeprefix(f"{group}_")) if part)
-
-
-def thin(points: Sequence[Point], most: int = MAX_POINTS) -> list[Point]:
-    """Every n-th point with the smallest n that leaves at most `most`, and the last one; no averaging."""
-    every = math.ceil(len(points) / most)
-    return [*points[:-1:every], *points[-1:]] if every > 1 else list(points)
-
-
-def digest_of(settings: Mapping[str, object]) -> str:
-    """SHA-256 over the canonical JSON of `settings`, 16 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one level with dotted names, in order."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
-
-
-def full_tags(study: str, tags: Mapping[str, str], root: Path) -> dict[str, str]:
-    """`tags` with the study, the commit that is checked out in `root`, and the command, as MLflow's pages name them."""
-    head = subprocess.run(
-        ["git", "rev-parse", "--verify", "--quiet", "HEAD"], cwd=root, capture_output=True, text=True, check=False
-    )
-    commit = head.stdout.strip() or "unknown"
-    source = {"name": f"dvc repro {tags['dvc_stage'].partition('@')[0]}", "type": "PROJECT", "git.commit": commit}
-    described = {f"mlflow.source.{key}": value for key, value in source.items()}
-    return {**tags, "study": study, "git_commit": commit, **described}
-
-
-def live_series(steps: Sequence[tuple[int, Mapping[str, float]]]) -> Series:
-    """What a training reports, step by step, as series."""
-    series: Series = {}
-    for step, values in steps:
-        for quantity, value in values.items():
-            series.setdefault(metric_name("history", quantity), []).append((step, value))
-    return series
+from normlab.tracking.names import FIT, Series, metric_name, thin
+from normlab.tracking.tracked import TrackedRun, digest_of, flatten, labels, training_note
 
 
 def collect(root: Path) -> list[TrackedRun]:
@@ -136,7 +38,7 @@ def _trainings(root: Path, params: dict[str, Any]) -> Iterator[TrackedRun]:
     for planned in planned_runs(params):
         run = planned.spec
         folder, probes = root / "models/runs" / run.name, root / "data/probes" / run.name / "probes.parquet"
-        tables = [folder / f"{probe}.parquet" for probe in FIT_TABLES]
+        tables = [folder / f"{probe}.parquet" for probe in FIT]
         files = tuple(path for path in (folder / "summary.json", *tables, probes) if path.exists())
         if folder / "summary.json" not in files:
             continue
@@ -160,6 +62,7 @@ def _trainings(root: Path, params: dict[str, Any]) -> Iterator[TrackedRun]:
             partial(_training_series, folder, probes),
             dataset,
             _wall_time(root / "logs/wall-times" / f"{run.name}.csv"),
+            labels=labels(params, training_note(trained, planned.stage("train"))),
         )
 
 
@@ -182,7 +85,12 @@ def _deep_linear_cell(path: Path, cell: str, params: dict[str, Any]) -> Iterator
         tags = {key: str(value) for key, value in {"network": "dln", **point}.items()}
         tags |= {"dvc_stage": f"dln@{cell}", "spec_digest": digest_of(settings)}
         load = partial(_tidy_series, path, point["seed"])
-        yield TrackedRun("dln", f"dln-{cell}-{point['seed']}", settings, tags, (path,), load)
+        note = (
+            f"The deep linear network with normalizer {point['norm_layer']} at learning rate {point['learning_rate']}, "
+            f"seed {point['seed']}, by full-batch gradient descent. Made by `dvc repro dln@{cell}`."
+        )
+        name = f"dln-{cell}-{point['seed']}"
+        yield TrackedRun("dln", name, settings, tags, (path,), load, labels=labels(params, note))
 
 
 def _claims(root: Path, params: dict[str, Any]) -> Iterator[TrackedRun]:
@@ -192,14 +100,20 @@ def _claims(root: Path, params: dict[str, Any]) -> Iterator[TrackedRun]:
     tags = {f"claim.{claim['id']}": claim["verdict"] for claim in json.loads(files[0].read_text())}
     settings = flatten(params)
     tags |= {"dvc_stage": "analyze", "spec_digest": digest_of(settings)}
-    yield TrackedRun("claims", "claims", settings, tags, files, partial(_numbers, files[1]), attachments=files)
+    note = (
+        "Verdicts on the claims (tags `claim.C1` …), the numbers of all cells (metrics), and the pages of the report "
+        "(artifacts). Made by `dvc repro`."
+    )
+    attached = {"": files, "pages": tuple(sorted((root / "reports/html").glob("*.html")))}
+    load = partial(_numbers, files[1])
+    yield TrackedRun("claims", "claims", settings, tags, files, load, attachments=attached, labels=labels(params, note))
 
 
 def _training_series(folder: Path, probes: Path) -> Series:
     import pandas as pd
 
     series: Series = {}
-    for path in (folder / f"{probe}.parquet" for probe in FIT_TABLES):
+    for path in (folder / f"{probe}.parquet" for probe in FIT):
         if not path.exists():  # nothing was held out
             continue
         frame, probe = pd.read_parquet(path), path.stem
@@ -224,9 +138,9 @@ def _tidy_series(path: Path, seed: int | None = None) -> Series:
 
 
 def _numbers(path: Path) -> Series:
-    values = flatten(json.loads(path.read_text()))
+    values = flatten(json.loads(path.read_text()), separator="/")  # the dot of a rate is no folder
     return {
-        name.replace(".", "/"): [(0, float(value))]
+        name: [(0, float(value))]
         for name, value in values.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }

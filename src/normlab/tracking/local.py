@@ -7,7 +7,7 @@ as far as it is, in the file that was set aside.
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -23,10 +23,24 @@ def path_of(uri: str) -> Path | None:
     return Path(uri.removeprefix(SCHEME)) if uri.startswith(SCHEME) else None
 
 
-def active(path: Path, tag: str) -> Counter[str]:
-    """The values of `tag` among the runs that are not deleted; none where the store is missing or in use."""
-    query = f"SELECT value FROM tags JOIN runs USING (run_uuid) WHERE lifecycle_stage = 'active' AND key = '{tag}'"
-    return Counter(value for (value,) in _rows_or_none(path, query))
+def current(path: Path, tags: Sequence[str], mark: str) -> Counter[tuple[str | None, ...]]:
+    """The values of `tags` of each run that is not deleted and whose tag `mark` is "true".
+
+    None of them where the store is missing or in use.
+    """
+    columns = ", ".join(
+        f"(SELECT value FROM tags t WHERE t.run_uuid = runs.run_uuid AND key = '{tag}')" for tag in tags
+    )
+    query = (
+        f"SELECT {columns} FROM runs JOIN tags USING (run_uuid) "
+        f"WHERE lifecycle_stage = 'active' AND key = '{mark}' AND value = 'true'"
+    )
+    return Counter(_rows_or_none(path, query))
+
+
+def experiments(path: Path) -> dict[str, int]:
+    """Name and id of every experiment that is not deleted; none where the store is missing or in use."""
+    return dict(_rows_or_none(path, "SELECT name, experiment_id FROM experiments WHERE lifecycle_stage = 'active'"))
 
 
 def _rows(path: Path, query: str) -> list[tuple]:
@@ -92,9 +106,29 @@ def create(path: Path, initialize: Callable[[str], object]) -> None:
     os.replace(partial, path)
 
 
-def lost_artifacts(path: Path, tag: str, inside: Path) -> set[str]:
-    """The runs with `tag` whose folder of artifacts, below `inside`, is gone."""
+def lost_artifacts(path: Path, tag: str) -> set[str]:
+    """The runs with `tag` whose folder of artifacts is gone."""
     query = f"SELECT run_uuid, artifact_uri FROM runs JOIN tags USING (run_uuid) WHERE key = '{tag}'"
-    folders = {run: Path(unquote(urlsplit(uri).path)) for run, uri in _rows(path, query)}
-    # a store that was moved with its folder names its old place, where nothing may be written
-    return {run for run, folder in folders.items() if inside in folder.parents and not folder.exists()}
+    return {run for run, uri in _rows(path, query) if not Path(unquote(urlsplit(uri).path)).exists()}
+
+
+def moved_artifacts(path: Path, folder: Path) -> list[tuple[int, str, str]]:
+    """Our experiments whose artifacts the store looks for elsewhere than below `folder`: id, old and new address."""
+    query = "SELECT experiment_id, name, artifact_location FROM experiments WHERE name LIKE 'normlab-%'"
+    places = [(one, old, (folder / name).as_uri()) for one, name, old in _rows_or_none(path, query)]
+    return [place for place in places if place[1] != place[2]]
+
+
+def move_artifacts(path: Path, folder: Path) -> None:
+    """Let a store that was moved or copied with its folder look for artifacts there: MLflow stores whole paths."""
+    moved = moved_artifacts(path, folder)
+    if not moved:
+        return
+    with closing(sqlite3.connect(path)) as store, store:
+        for one, old, new in moved:
+            store.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, one))
+            store.execute(
+                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
+                "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                (new, len(old) + 1, one, len(old), old),
+            )
