@@ -61,7 +61,7 @@ class Kind:
         move: movement of the normalizers' outputs in every layer; `move_conv` of the convolutions'.
         shift: ℓ2 of the covariate shift; `cosine` its cosine.
         loss: final loss of a deep linear network.
-        layers: the numbers of its layers.
+        layers: the numbers of the layers that are measured; the last one is how many it has.
         diverged_at: the step at which it diverged, or none; for one seed only if `diverged_seed` is given.
         steps: planned updates.
     """
@@ -124,6 +124,9 @@ def training_run(norm_layer: str, rate: float, seed: int, kind: Kind) -> pd.Data
     for step in (0, end):
         records.add("held_out", step, {"held_out_accuracy": kind.at("held_out", seed)})
     records.add("summary", end, {"steps": kind.steps, "diverged_at": math.nan if gone is None else gone})
+    for place in range(1, kind.layers[-1] + 1):
+        for tap in ("conv", "norm"):
+            records.add("structure", 0, {"place": place}, layer=f"features.{tap}{place}")
     for step in (step for step in PROBED if step <= end):
         add_walks(records, step, rate, seed, kind)
         add_layers(records, step, seed, kind)

@@ -1,4 +1,4 @@
-"""What one forward pass shows of a network: normalized layers, the layers that produce their inputs, the last one."""
+"""What one forward pass shows of a network: normalized layers in order, and what produces their inputs."""
 
 import copy
 
@@ -19,7 +19,8 @@ def test_every_normalizer_is_found_behind_its_convolution(norm_layer):
     expected = {f"features.norm{number}": f"features.conv{number}" for number in range(1, 9)}
     assert structure.producers == expected
     assert structure.taps == list(expected)
-    assert structure.last == "classifier"
+    assert structure.places["features.conv3"] == structure.places["features.norm3"] == 3
+    assert "classifier" not in structure.places
 
 
 def test_residual_and_deep_linear_networks():
@@ -29,7 +30,6 @@ def test_residual_and_deep_linear_networks():
     assert len(structure.producers) == 19
     linear = read_structure(network("deep_linear", norm_layer="batch"), torch.randn(4, 10))
     assert linear.producers == {f"layers.norm{k}": f"layers.linear{k}" for k in range(1, 25)}
-    assert linear.last == "layers.linear25"
 
 
 def test_names_of_modules_say_nothing():
@@ -38,7 +38,8 @@ def test_names_of_modules_say_nothing():
     assert len(structure.taps) == 20
     assert structure.producers["bn1"] == "conv1"
     assert structure.producers["layer2.0.downsample.1"] == "layer2.0.downsample.0"
-    assert structure.last == "fc"
+    in_front = [structure.producers[name] for name in structure.taps]
+    assert [structure.places[name] for name in in_front] == list(range(1, 21))
     norm = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Identity(), nn.BatchNorm2d(4))
     assert read_structure(norm, IMAGES).normalized == ()  # nothing here came from a norm_layer
 
@@ -66,7 +67,7 @@ def test_only_an_untouched_output_has_a_producer():
         NormalizedLayer("behind", None),
     )
     assert structure.producers == {}
-    assert structure.last is None
+    assert structure.places == {"first": 1, "sum": 2, "behind": 3}
 
 
 def test_the_network_stays_as_it_is():

@@ -73,7 +73,7 @@ def test_measurements_are_tidy_and_about_the_step_that_training_made(data: Path)
     assert not frame.duplicated(keys).any()
     assert set(frame["probe"]) == {
         "landscape", "landscape_random", "landscape_equal_distance", "curvature", "shift", "gradients", "activations",
-        "activations_fixed", "weights",
+        "activations_fixed", "weights", "structure",
     }  # fmt: skip
     assert set(frame["batch"]) == {0}
     history = pd.read_parquet(run / "history.parquet").set_index("step")
@@ -88,6 +88,8 @@ def test_measurements_are_tidy_and_about_the_step_that_training_made(data: Path)
     assert set(first[first.quantity == "l2"]["value"]) == {0.0}
     assert set(first[first.quantity == "cosine"]["value"]) == {1.0}
     assert "features.norm3" in set(frame[frame.probe == "activations"]["layer"])
+    places = frame[frame.probe == "structure"].set_index("layer")["value"]
+    assert places.to_dict() == {f"features.{tap}{k}": k for tap in ("conv", "norm") for k in range(1, 9)}
     taps = {f"features.{kind}{number}" for kind in ("conv", "norm") for number in range(1, 9)}
     assert set(frame[frame.probe == "activations_fixed"]["layer"]) == taps
     histograms = pd.read_parquet("data/probes/a/histograms.parquet")

@@ -57,6 +57,21 @@ class Cell:
         return probe in self._probes and bool((self._probes[probe]["quantity"] == quantity).any())
 
     @cached_property
+    def places(self) -> dict[str, int]:
+        """The number, from input to output, of every normalized layer and of the weight layer in front of it.
+
+        Raises:
+            NotRunError: the network shows no normalized layer, or was not measured.
+        """
+        rows = self.rows("structure", "place").astype({"layer": str}).drop_duplicates("layer")
+        return {layer: int(place) for layer, place in zip(rows["layer"], rows["value"], strict=True)}
+
+    @property
+    def depth(self) -> int:
+        """How many normalized layers the network has."""
+        return max(self.places.values())
+
+    @cached_property
     def horizons(self) -> pd.Series:
         """Planned updates by seed; a study without `summary` rows ended at its last step, or at its last probe."""
         if self.has("summary", "steps"):

@@ -1,4 +1,4 @@
-"""What the studies ask of a network: its normalized layers, what produces each one's input, and the last layer.
+"""What the studies ask of a network: its normalized layers in their order, and what produces each one's input.
 
 This is the whole interface. Nothing is read from the names of modules: a *normalized layer* is a module that the
 network got from its `norm_layer` (`normlab.nn.normalizer` marks it; "none" leaves an `nn.Identity` at its place), and
@@ -35,11 +35,9 @@ class Structure:
 
     Attributes:
         normalized: the normalized layers in the order in which they are used.
-        last: name of the weight layer whose output is the network's output, or None.
     """
 
     normalized: tuple[NormalizedLayer, ...]
-    last: str | None
 
     @property
     def taps(self) -> list[str]:
@@ -50,6 +48,19 @@ class Structure:
     def producers(self) -> dict[str, str]:
         """Normalized layer → weight layer, for those that have one."""
         return {layer.name: layer.producer for layer in self.normalized if layer.producer is not None}
+
+    @property
+    def places(self) -> dict[str, int]:
+        """Normalized layer, or weight layer in front of one → its number from input to output, from 1.
+
+        This is how the paper numbers the layers of its VGG, so that "layer 9" is the same one in any network.
+        """
+        found: dict[str, int] = {}
+        for place, layer in enumerate(self.normalized, start=1):
+            for name in (layer.name, layer.producer):
+                if name is not None:
+                    found.setdefault(name, place)
+        return found
 
 
 def read_structure(model: nn.Module, inputs: Tensor) -> Structure:
@@ -62,8 +73,8 @@ def read_structure(model: nn.Module, inputs: Tensor) -> Structure:
     model = copy.deepcopy(model).eval()  # hooks, modes and running statistics of the network itself stay as they are
     passes = _Passes(model)
     with torch.no_grad():
-        output = model(inputs)
-    return Structure(tuple(passes.normalized.values()), passes.producer(output))
+        model(inputs)
+    return Structure(tuple(passes.normalized.values()))
 
 
 class _Passes:
@@ -82,14 +93,14 @@ class _Passes:
             if not list(module.children()):
                 module.register_forward_hook(self._leave(name))
 
-    def producer(self, value: Any) -> str | None:
+    def _producer(self, value: Any) -> str | None:
         """The weight layer that gave this tensor, if no other module touched it since."""
         name = self._names.get(id(value))
         return name if name in self._weighted else None
 
     def _enter(self, name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
         def hook(_: nn.Module, inputs: tuple[Any, ...]) -> None:
-            producer = self.producer(inputs[0]) if inputs else None
+            producer = self._producer(inputs[0]) if inputs else None
             self.normalized.setdefault(name, NormalizedLayer(name, producer))
 
         return hook

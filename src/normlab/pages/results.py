@@ -53,12 +53,12 @@ class Results:
 
         Args:
             studies: families of networks (`study` is that of the compared one), `dln`, `reparametrization`.
-            probe: one probe or several; none means all but `summary`, which holds no measurements.
+            probe: one probe or several; none means all but `summary` and `structure`, which hold no measurements.
             network: a network, or "*" for all; None is `analyze.network`, where it has rows.
         """
         probes = [probe] if isinstance(probe, str) else list(probe)
         frame = self._read("measurements", studies, probes)
-        frame = frame if probes else frame[frame["probe"] != "summary"]
+        frame = frame if probes else frame[~frame["probe"].isin(["summary", "structure"])]
         return self._of_network(frame, network)
 
     def cells(self, *studies: str, probe: str | Sequence[str] = ()) -> Cells:

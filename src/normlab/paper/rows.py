@@ -52,6 +52,7 @@ _LAYERS = {
     ("vgg", "activations"): "features.norm{}",
     ("dln", "shift"): "layers.linear{}",
 }
+DEPTH = {"vgg": 13, "dln": 25}  # normalized layers, as the figures number them
 
 
 @cache
@@ -80,7 +81,7 @@ def paper_rows(figures: Sequence[int]) -> pd.DataFrame:
         probe=curves["quantity"].map(_PROBES),
     )
     table["layer"] = [_layer(*point) for point in zip(table["study"], table["probe"], table["layer"], strict=True)]
-    table = pd.concat([table, _summaries(table)], ignore_index=True)
+    table = pd.concat([table, _summaries(table), _places(table)], ignore_index=True)
     keys = [column for column in COLUMNS if column != "value"]
     return table.drop_duplicates(keys)[list(COLUMNS)].reset_index(drop=True)
 
@@ -116,3 +117,13 @@ def _summaries(table: pd.DataFrame) -> pd.DataFrame:
     )
     steps = runs.assign(quantity="steps", value=runs["step"].astype(float))
     return pd.concat([steps, runs.assign(quantity="diverged_at", value=np.nan)], ignore_index=True)
+
+
+def _places(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows `structure` of every run: the number of each of its layers, of which the figures show some."""
+    found = [table.iloc[:0]]
+    for (study, _), name in _LAYERS.items():
+        runs = table[table["study"] == study].drop_duplicates(["norm_layer", "learning_rate"])
+        runs = runs.assign(probe="structure", quantity="place", step_size=np.nan, step=0)
+        found += [runs.assign(layer=name.format(k), value=float(k)) for k in range(1, DEPTH[study] + 1)]
+    return pd.concat(found, ignore_index=True)

@@ -1,6 +1,10 @@
+import dataclasses
+
 import pytest
 from tests.analysis.claims.judging import part, verdict
 from tests.analysis.synthetic import Kind, study
+
+from normlab.tables.frames import as_categories
 
 PLAIN, BATCH = ("none", 0.1), ("batch", 0.1)
 CONTRADICTED = "contradicted by the paper's own data"
@@ -61,6 +65,22 @@ def test_c5_of_a_shallow_network_is_another_question() -> None:
 
 
 LP = {("l1", 0.1): Kind(move_conv=2.0), ("l2", 0.1): Kind(move_conv=2.0)}
+
+
+@pytest.mark.parametrize("claim", ["C5", "C6", "C17"])
+def test_layers_are_known_by_their_place_whatever_they_are_called(claim: str) -> None:
+    """Someone else's network calls them blocks.0.norm, blocks.1.norm, …: no number of theirs is the paper's."""
+    depth = tuple(range(1, 14))
+    kinds = {norm: Kind(layers=depth, move_conv=2.0) for norm in LP} | {
+        ("linf", 0.1): Kind(layers=depth, move_conv=3.0)
+    }
+    kinds |= {PLAIN: Kind(layers=depth), ("noisy_batch", 0.1): Kind(layers=depth, move=4.0)}
+    cells = study(kinds | {("noise", 0.1): Kind(layers=depth, final=0.1)})
+    layers = cells.measurements["layer"].astype(str)
+    renamed = layers.str.replace(r"^features\.(\D+)(\d+)$", lambda m: f"blocks.{14 - int(m[2])}.{m[1]}1", regex=True)
+    other = dataclasses.replace(cells, measurements=as_categories(cells.measurements.assign(layer=renamed)))
+    assert verdict(claim, other) == verdict(claim, cells)
+    assert verdict(claim, cells)["verdict"] == "reproduced"
 
 
 @pytest.mark.parametrize(

@@ -85,9 +85,14 @@ def test_every_measurement_is_there_when_it_is_due():
         ("gradients", "layer_grad_norm", "layers.linear2"): [0, 4, 8],
         ("weights", "effective_rate", "layers.linear2"): [0, 4, 8],
         ("summary", "diverged_at", ""): [8],
+        ("structure", "place", "layers.norm2"): [0],
     }
     for (probe, quantity, layer), due in steps.items():
         assert series(frame, 0, probe, quantity, layer).index.tolist() == due, (probe, quantity)
+    places = frame[frame["probe"] == "structure"].drop_duplicates("layer").set_index("layer")["value"]
+    assert places.to_dict() == {"layers.linear1": 1, "layers.linear2": 2, "layers.linear3": 3} | {
+        "layers.norm1": 1, "layers.norm2": 2
+    }  # fmt: skip
     assert histograms["step"].unique().tolist() == [0, 8]
     sizes = frame[(frame["probe"] == "landscape") & (frame["quantity"] == "beta")]["step_size"].unique()
     # products of the rate and the relative sizes

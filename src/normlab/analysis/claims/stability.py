@@ -6,7 +6,6 @@ figures look; the mean over a batch is then β by construction with BatchNorm), 
 fixed batch, where nothing is fixed by construction (names that end in `_conv`).
 """
 
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -18,6 +17,7 @@ from normlab.analysis.layers import geometric_mean, smallest
 from normlab.analysis.parts import Parts
 from normlab.analysis.quantities import common_layers, layer_at_depth
 from normlab.analysis.windows import layer_folds, uncovered
+from normlab.paper.rows import DEPTH
 
 MOVES = {
     "mean": "mean_abs_change",
@@ -31,7 +31,7 @@ MOVES = {
 CONVOLUTION = "_conv"
 AT_CONVOLUTION = ("relative_mean_conv", "wasserstein_conv", "mean_conv", "variance_conv")
 FIXED = "activations_fixed"  # the probe on one batch for the whole run, at both taps
-PAPER_DEPTH = 13  # normalized layers of the paper's network, as its figures number them
+PAPER_DEPTH = DEPTH["vgg"]
 
 
 def moves(top: Cell, bottom: Cell, name: str, window: Sequence[int]) -> pd.DataFrame:
@@ -48,27 +48,27 @@ def moves(top: Cell, bottom: Cell, name: str, window: Sequence[int]) -> pd.DataF
     return layer_folds(top, bottom, FIXED, quantity, window, layers)
 
 
-def paper_layers(ratios: pd.DataFrame, numbers: Sequence[int]) -> tuple[pd.DataFrame, str]:
+def paper_layers(cell: Cell, ratios: pd.DataFrame, numbers: Sequence[int]) -> tuple[pd.DataFrame, str]:
     """The columns of the layers that the paper numbers; of a network with fewer, those at the same relative depth.
 
     The second value says what such a network lacks.
+
+    Args:
+        cell: whose layers they are.
+        ratios: a column a layer.
+        numbers: the paper's layers, from 1.
     """
-    layers = [str(layer) for layer in ratios.columns]
-    by_number = {int(found.group()): layer for layer in layers if (found := re.search(r"\d+$", layer))}
+    by_number = {cell.places[layer]: layer for layer in map(str, ratios.columns)}
     if set(numbers) <= set(by_number):
         return ratios[[by_number[number] for number in numbers]], ""
+    layers = [by_number[place] for place in sorted(by_number)]
     chosen = dict.fromkeys(layer_at_depth(layers, number / PAPER_DEPTH) for number in numbers)
-    return ratios[list(chosen)], f"{len(layers)} of {PAPER_DEPTH} normalized layers"
+    return ratios[list(chosen)], shallow(cell)
 
 
-def layer_count(cell: Cell) -> int:
-    """How many weight layers the cell's network has before its classifier.
-
-    Raises:
-        NotRunError: no layer of it was measured.
-    """
-    names = {re.search(r"\d+$", str(layer)) for layer in cell.rows("gradients", "layer_grad_norm")["layer"].unique()}
-    return max((int(found.group()) for found in names if found), default=0)
+def shallow(cell: Cell) -> str:
+    """What a network with fewer normalized layers than the paper's lacks; empty for one as deep."""
+    return "" if cell.depth >= PAPER_DEPTH else f"{cell.depth} of {PAPER_DEPTH} normalized layers"
 
 
 def plain_as_stable(cells: Cells, *, steps: Sequence[int]) -> Parts:
@@ -86,7 +86,7 @@ def noisy_less_stable(cells: Cells, *, steps: Sequence[int], layers: Sequence[in
 
     def measure(name: str) -> PerSeed:
         pair = cells.vgg("noisy_batch"), cells.vgg("none")
-        ratios, lacks = paper_layers(moves(*pair, name, steps), layers)
+        ratios, lacks = paper_layers(pair[0], moves(*pair, name, steps), layers)
         return smallest(ratios).lacking(lacks).lacking(uncovered(pair, steps))
 
     return {name: partial(measure, name) for name in (*MOVES, *AT_CONVOLUTION)}
@@ -97,7 +97,7 @@ def lp_shifts_more(cells: Cells, *, steps: Sequence[int], layer: int) -> Parts:
 
     def ratios(p: str, name: str) -> PerSeed:
         pair = cells.vgg(p), cells.vgg("none")
-        found, lacks = paper_layers(moves(*pair, name, steps), (layer,))
+        found, lacks = paper_layers(pair[0], moves(*pair, name, steps), (layer,))
         return exact_ratio(found.iloc[:, 0]).lacking(lacks).lacking(uncovered(pair, steps))
 
     def least(name: str) -> PerSeed:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from normlab.analysis.cells import Cell, Cells
 from normlab.analysis.claims.landscape import LP, farthest
-from normlab.analysis.claims.stability import PAPER_DEPTH, layer_count
+from normlab.analysis.claims.stability import shallow
 from normlab.analysis.estimates import PerSeed, closeness, difference, exact, exact_ratio, log, ratio
 from normlab.analysis.parts import Parts
 from normlab.analysis.quantities import (
@@ -114,9 +114,7 @@ def noise_stops_plain(cells: Cells) -> Parts:
 
     def final() -> PerSeed:
         cell = cells.vgg("noise")
-        layers = layer_count(cell)
-        lacks = "" if layers >= PAPER_DEPTH else f"{layers} of {PAPER_DEPTH} normalized layers"
-        return final_train_accuracy(cell, cells.spec.window).lacking(lacks)
+        return final_train_accuracy(cell, cells.spec.window).lacking(shallow(cell))
 
     return {"final": final}
 

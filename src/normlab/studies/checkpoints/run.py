@@ -76,6 +76,8 @@ class RunProbes:
         self.optimizer = build_optimizer(self.model, run)
         fixed = batches.fixed()
         structure = read_structure(self.model, fixed[0][:2])
+        for layer, place in structure.places.items():
+            self.rows.add("structure", 0, {"place": place}, layer=layer)
         producers = list(dict.fromkeys(structure.producers.values()))
         self.tracks = [
             ActivationTrack("activations", structure.taps, spec.units, run.seed, batches.at),

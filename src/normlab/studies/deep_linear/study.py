@@ -5,6 +5,7 @@ r"""One cell of the deep linear study: full-batch gradient descent of all seeds 
 Recorded (the tidy schema of `normlab.tables.rows`, study and network "dln"):
 
 - `history`: loss and grad_norm at weights w^t for the first 100 t, every `loss_every`-th, and t = steps;
+- `structure`: `place`, the number of every layer `linearK`, and `normK` where there is one;
 - `summary`, at t = steps: `steps`, `diverged_at` (the first t with a loss that is not finite, else NaN), `parameters`,
   and `rank_floor_0` .. `rank_floor_F`, the losses of `normlab.studies.deep_linear.rank`;
 - every `probe_every` steps and at t = steps: `landscape`, `shift`, `curvature` (rayleigh, stretch), `activations`
@@ -157,6 +158,9 @@ def run_cell(
         **{f"rank_floor_{rank}": floors[:, rank] for rank in range(floors.shape[1])},
     }
     rows.add("summary", spec.steps, summary)
+    for tap, count in (("linear", network.depth), ("norm", network.n_normalized)):
+        for place in range(1, count + 1):
+            rows.add("structure", 0, {"place": torch.full_like(losses[0], place)}, layer=f"layers.{tap}{place}")
     return rows.frame(), probes.normalized.histograms()
 
 
