@@ -5,8 +5,6 @@ from tests.analysis.synthetic import SPEC
 from tests.pages.study import claim
 
 from normlab.analysis.rules import load_claims
-from normlab.pages import standings as module
-from normlab.pages.answer import QUESTIONS, answer
 from normlab.pages.standings import earlier_standing, standing, standings, tally
 
 CLAIMS = {found.id: found for found in load_claims()}
@@ -79,21 +77,3 @@ def test_entries_of_both_kinds_keep_their_order() -> None:
     assert [one.id for one in found] == ["C4", "C18"]
     assert tally(found) == "1 undecided, 1 not scored anew"
     assert [one.id for one in standings(entries, [], None)] == ["C4"]
-
-
-def test_the_questions_name_claims_that_exist() -> None:
-    named = [name for _, names in QUESTIONS for name in names]
-    assert len(QUESTIONS) == 5
-    assert set(named) <= set(CLAIMS)
-    assert len(set(named)) == len(named)
-
-
-def test_the_answer_follows_the_verdicts() -> None:
-    entries = [claim(9, "02-landscape", "direction only"), claim(10, "02-landscape", "undecided")]
-    ((question, said),) = answer([standing(entry) for entry in entries])
-    assert question == "Is it because the loss is smoother along the gradient?"
-    assert said.index("Direction only: C9 (ratio of steps: ") < said.index("Undecided: C10 (")
-    assert answer([]) == []
-    theory = standing(claim(18, "07-theory", "erratum", group="theory"))
-    assert answer([theory]) == [("Are the theorems true as printed?", "Erratum: C18.")]
-    assert module.NOT_SCORED not in said

@@ -140,6 +140,11 @@ def test_the_readme_table_is_written_checked_and_found_stale(analyzed: tuple[Pat
     (ninth,) = [row for row in rows if row.startswith("| [C9]")]
     assert "6.2, passes" in ninth
     assert "1. **Does BatchNorm train faster" in text
+    page = record.with_name("README.md")
+    assert "### C9\n" in page.read_text()
+    page.unlink()
+    with pytest.raises(InputError, match=r"tiny/README\.md: generated, and stale"):
+        readme.main(["--root", str(root), "--check"])
 
 
 @pytest.mark.pipeline

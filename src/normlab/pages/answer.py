@@ -1,45 +1,122 @@
-"""The answer to the paper's question in five sentences, made from where its claims stand."""
+"""The answer to the paper's question in a few sentences, made from where its claims stand.
+
+One claim leads each question; its deciding number is put into a sentence that presumes no result, the paper's answer
+stands before it and the verdict beside it.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from normlab.analysis.rules import NOT_RUN, VERDICTS
-from normlab.pages.standings import NOT_SCORED, Standing
+from normlab.analysis.rules import GROUPS, VERDICTS
+from normlab.pages.standings import NOT_SCORED, Standing, tally
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of the story.
+
+    Attributes:
+        text: the question.
+        paper: the paper's answer, in a word or two.
+        claims: the claims that answer it; the first leads.
+    """
+
+    text: str
+    paper: str
+    claims: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question with what is known here.
+
+    Attributes:
+        question: the question.
+        lead: where the leading claim stands.
+        sentence: its deciding number in words, beside the paper's; empty where there is none.
+        further: where its other claims stand.
+    """
+
+    question: Question
+    lead: Standing
+    sentence: str
+    further: tuple[Standing, ...]
+
 
 QUESTIONS = (
-    ("Does BatchNorm train faster, test better and bear larger learning rates?", ("C1", "C2")),
-    ("Is that because it steadies activations or reduces covariate shift?", ("C3", "C4", "C5", "C7")),
-    ("Is it because the loss is smoother along the gradient?", ("C9", "C10", "C11", "C13")),
-    ("Do other normalizers do as well, and does smoothness go with speed?", ("C14", "C16", "C23")),
-    ("Are the theorems true as printed?", ("C18", "C19", "C20", "C21")),
+    Question("Does BatchNorm train faster?", "yes", ("C1", "C2", "C4")),
+    Question("Is that because it reduces internal covariate shift?", "no", ("C7", "C3", "C5", "C6", "C8", "C17")),
+    Question(
+        "Is it because the loss is smoother along the gradient?", "yes", ("C9", "C10", "C11", "C12", "C13", "C24")
+    ),
+    Question("Do other normalizers do the same?", "yes", ("C14", "C15", "C16")),
+    Question("Does smoothness go with speed?", "not asked", ("C23",)),
+    Question("Are the theorems true as printed?", "yes", ("C18", "C19", "C20", "C21", "C22")),
 )
+# Claim: its deciding part, and the sentence for its number. No sentence says how the number turned out.
+SENTENCES = {
+    "C1": ("speed", "To 90 % train accuracy the plain network takes {} times the steps of BatchNorm"),
+    "C2": ("rate_ratio", "The largest learning rate at which BatchNorm still trains is {} times the plain network's"),
+    "C3": ("relative_mean_conv", "The plain network's convolution outputs move {} times as far as BatchNorm's"),
+    "C4": ("closer_area", "In mean train accuracy noisy BatchNorm is nearer to BatchNorm than to plain by {}"),
+    "C5": ("mean", "With noise, activations move {} times as far as in the plain network"),
+    "C6": ("final", "With the noise the plain network ends at a train accuracy of {}"),
+    "C7": ("l2", "At equal loss the layers' gradients shift {} times as far with BatchNorm as without"),
+    "C8": ("none_least", "The plain deep linear network's two gradients have a cosine of {} at least"),
+    "C9": ("gradient", "Along its gradient the plain network's loss varies {} times as much as BatchNorm's"),
+    "C10": ("gradient", "Along its gradient the plain network's gradient changes {} times as much as BatchNorm's"),
+    "C11": ("beta", "The effective β with BatchNorm is {} times the plain network's"),
+    "C12": ("near", "Up to the learning rate the plain deep linear network's β is {} times BatchNorm's"),
+    "C13": ("loss_range_ratio", "Along random directions that ratio is {} times the gradient's"),
+    "C14": ("farthest", "In steps to 90 %, ℓp normalizers are within a factor {} of BatchNorm"),
+    "C15": ("l1_against_batch", "On the deep linear network ℓ1 ends at {} times BatchNorm's loss"),
+    "C16": ("farthest", "In loss band, gradient change and β, ℓp normalizers are within a factor {} of BatchNorm"),
+    "C17": ("relative_mean_conv", "With ℓp normalizers activations move {} times as far as in the plain network"),
+    "C22": ("weakest", "The weakest of the theory's assumptions holds in a share {} of the cases"),
+    "C23": ("within_rates", "Within one learning rate the rank correlation of β with steps to accuracy is {}"),
+    "C24": ("reversal_distance", "BatchNorm's gradient changes less than the plain network's from step {} on"),
+}
 
 
-def answer(found: Sequence[Standing]) -> list[tuple[str, str]]:
-    """A question and its answer each: the verdicts of its claims, each with its number beside the paper's."""
+def answers(found: Sequence[Standing]) -> list[Answer]:
+    """The questions that a claim among `found` answers, in their order; the first of its claims leads."""
     of = {one.id: one for one in found}
-    return [
-        (question, _said([of[name] for name in names if name in of]))
-        for question, names in QUESTIONS
-        if any(name in of for name in names)
-    ]
+    present = ((question, [of[name] for name in question.claims if name in of]) for question in QUESTIONS)
+    return [Answer(question, mine[0], sentence(mine[0]), tuple(mine[1:])) for question, mine in present if mine]
 
 
-def _said(claims: Sequence[Standing]) -> str:
-    groups = []
-    for verdict in (*VERDICTS, NOT_SCORED):
-        mine = [claim for claim in claims if claim.verdict == verdict]
-        if mine:
-            listed = "; ".join(_claim(claim) for claim in mine)
-            groups.append(f"{verdict[0].upper()}{verdict[1:]}: {listed}.")
-    return " ".join(groups)
+def sentence(claim: Standing) -> str:
+    """`To 90 % train accuracy the plain network takes 3.5 times the steps of BatchNorm ([3.4, 3.75], n = 5; paper 2.06).`
+
+    Empty where nothing was measured, and where the number is that of an earlier rule's other quantity.
+    """
+    if claim.group == "theory":
+        return "Each has counterexamples; the corrected forms hold." if claim.verdict == "erratum" else ""
+    part, text = SENTENCES.get(claim.id, ("", ""))
+    if not claim.number or part != claim.part:
+        return ""
+    beside = [claim.here.removeprefix(claim.number).strip(" ,")]
+    beside += [f"paper {claim.paper.partition(',')[0]}"] if claim.paper != "–" else []
+    return f"{text.format(claim.number)} ({'; '.join(beside)})."
 
 
-def _claim(claim: Standing) -> str:
-    """`C1 (steps to 90 %, none/batch: the paper's curve 2.06, passes; here 3.5 [3.4, 3.75], n = 5)`."""
-    if claim.group == "theory" or claim.verdict == NOT_RUN:
-        return claim.id
-    numbers = [f"the paper's curve {claim.paper}"] if claim.paper != "–" else []
-    numbers += (
-        [f"here {claim.here}"] if claim.here != "–" and ": " not in claim.here else []
-    )  # of an earlier rule, another quantity
-    return f"{claim.id} ({claim.quantity}{': ' if numbers else ''}{'; '.join(numbers)})"
+def summary(found: Sequence[Standing]) -> str:
+    """`17 claims of the paper: 3 reproduced, …. 4 statements: 4 erratum. 3 questions of our own: 3 undecided.`"""
+    parts = (
+        ("claims of the paper on networks", [one for one in found if one.group in ("empirical", "deep linear")]),
+        ("statements", [one for one in found if one.group == "theory"]),
+        ("questions of our own", [one for one in found if one.group == "own"]),
+    )
+    return " ".join(f"{len(mine)} {title}: {tally(mine)}." for title, mine in parts if mine)
+
+
+def by_verdict(claims: Sequence[Standing]) -> dict[str, list[Standing]]:
+    """The claims by their verdict, in the order of verdicts."""
+    grouped = {word: [claim for claim in claims if claim.verdict == word] for word in (*VERDICTS, NOT_SCORED)}
+    return {word: mine for word, mine in grouped.items() if mine}
+
+
+def by_group(found: Sequence[Standing]) -> dict[str, list[Standing]]:
+    """The claims by the title of their group, in the order of groups."""
+    titled = {title: [one for one in found if one.group == group] for group, title in GROUPS.items()}
+    return {f"{title[0].upper()}{title[1:]}": mine for title, mine in titled.items() if mine}

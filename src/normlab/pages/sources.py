@@ -50,6 +50,6 @@ def computed_by(functions: Iterable[Function]) -> str:
     return f'<small class="source">Computed by {", ".join(links)}.</small>'
 
 
-def markdown_link(function: Function) -> str:
-    """A link in the README."""
-    return f"[`{dotted(function)}`]({address(function, '')})"
+def markdown_link(function: Function, root: str = "") -> str:
+    """A link in a Markdown file; `root` leads from it to the repository's root."""
+    return f"[`{dotted(function)}`]({address(function, root)})"

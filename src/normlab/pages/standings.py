@@ -27,6 +27,8 @@ class Standing:
         quantity: what decides, in words.
         paper: the number of the paper's own curve under the same rule, and whether it passes.
         here: median over seeds [interval], and the seeds; of an earlier rule, with the quantity that it was.
+        number: the median alone, empty where there is none.
+        part: the name of the part that `here` is of; empty where an earlier rule had another quantity there.
         direction: in how many seeds the effect has the claimed sign.
         size: the number here over the paper's.
         checks: how many checks for artefacts hold.
@@ -41,6 +43,8 @@ class Standing:
     quantity: str
     paper: str
     here: str
+    number: str
+    part: str
     direction: str
     size: str
     checks: str
@@ -61,6 +65,8 @@ def standing(entry: Mapping[str, Any]) -> Standing:
         quantity=entry["parts"][0]["quantity"],
         paper=_paper(entry["paper"]["number"], entry["paper"]["passes"], _other_part(entry)),
         here=_here(entry),
+        number=_number(entry),
+        part=entry["parts"][0]["name"],
         direction=f"{direction['claimed']} of {direction['seeds']}" if direction["seeds"] else "–",
         size=f"{number(size)} ×" if size is not None else "–",
         checks=f"{sum(found == 'holds' for found in artefacts)} of {len(artefacts)} hold" if artefacts else "–",
@@ -90,6 +96,8 @@ def earlier_standing(entry: Mapping[str, Any], claim: Claim, spec: AnalyzeSpec) 
         quantity=now,
         paper=_paper(None if own is None else own.estimate, passes, other),
         here=_here(entry) + ("" if then == now else f": {then}"),
+        number=_number(entry),
+        part=claim.primary if then == now else "",
         direction="–",
         size="–",
         checks="–",
@@ -136,6 +144,13 @@ def _other_part(entry: Mapping[str, Any]) -> str:
     primary = entry["parts"][0]
     part = entry["paper"].get("part", primary["name"])
     return "" if part == primary["name"] else next(p["quantity"] for p in entry["parts"] if p["name"] == part)
+
+
+def _number(entry: Mapping[str, Any]) -> str:
+    if not entry["n_seeds"] or (entry["estimate"] is None and "estimate is" not in entry["note"]):
+        return ""
+    found = _end(entry["estimate"], "estimate", entry["note"])
+    return "" if found == "–" else found
 
 
 def _here(entry: Mapping[str, Any]) -> str:

@@ -1,0 +1,145 @@
+"""The page of a record as GitHub shows it: README.md in the record's folder, a heading and so an anchor for each claim.
+
+Headings are bare names (`C9`, `Figure 4`), of which GitHub makes the anchors `#c9` and `#figure-4`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from normlab.analysis.claims.registry import FUNCTIONS
+from normlab.pages.answer import answers, by_group, by_verdict, sentence, summary
+from normlab.pages.records import Record
+from normlab.pages.sources import markdown_link
+from normlab.pages.standings import NOT_SCORED, Standing
+from normlab.pages.verdicts import measured, number
+
+TO_ROOT = "../../../"  # from reports/published/RECORD/
+PICTURES = {  # file: heading, what it shows
+    "landscape.png": (
+        "Figure 4",
+        "Loss, gradient change and effective β along the gradient, with and without BatchNorm. Bands: least to greatest "
+        "value over the paper's step sizes, medians over seeds, faint to the outermost seed; dashed: the paper's one run.",
+    ),
+}
+KEPT = {
+    "claims.json": "the claims, with every part, interval and reason",
+    "metrics.json": "the numbers that claims and pages name, as one flat file",
+    "settings.json": "what the numbers depend on: data, grid, training, probes; digests of rules and code",
+    "tables/measurements.parquet": "every measured row: run, step, layer, quantity, value",
+    "tables/histograms.parquet": "histograms of activations",
+    "tables/theory.parquet": "the statements of the theory, case by case",
+}
+
+
+def anchor(heading: str) -> str:
+    """The anchor that GitHub makes of a heading: lower case, spaces to hyphens, other signs dropped."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def record_page(record: Record) -> str:
+    """The Markdown of the record's page."""
+    found = record.standings
+    lines = [f"# Record {record.name}", "", f"{record.scale} {_rules(record)}".strip(), "", summary(found), ""]
+    lines += [f"- {line}" for line in answer_lines(found, "")]
+    lines += ["", *_pictures(record), "## Claims", "", *_contents(found), ""]
+    entries = {entry["id"]: entry for entry in record.entries}
+    for title, mine in by_group(found).items():
+        lines += [f"**{title}**", ""]
+        for one in mine:
+            lines += [*_claim(one, entries[one.id]), ""]
+    return "\n".join([*lines, "## Files", "", *_files(record)]) + "\n"
+
+
+def answer_lines(found: Sequence[Standing], page: str) -> list[str]:
+    """The answer to the paper's question, a line of Markdown a question.
+
+    Args:
+        found: where the claims stand.
+        page: what leads to the record's page, empty on that page itself.
+    """
+    lines = []
+    for one in answers(found):
+        said = f" {one.sentence}" if one.sentence else ""
+        also = "; ".join(
+            f"{', '.join(_linked(claim, page) for claim in claims)} {word}"
+            for word, claims in by_verdict(one.further).items()
+        )
+        lines.append(
+            f"**{one.question.text}** The paper: {one.question.paper}. Here: **{one.lead.verdict}**"
+            f"{_before(one.lead)} ({_linked(one.lead, page)}).{said}{f' Beside it: {also}.' if also else ''}"
+        )
+    return lines
+
+
+def _linked(claim: Standing, page: str) -> str:
+    return f"[{claim.id}]({page}#{anchor(claim.id)})"
+
+
+def _before(claim: Standing) -> str:
+    return f", {claim.before} under the first rules" if claim.verdict == NOT_SCORED else ""
+
+
+def _rules(record: Record) -> str:
+    if not record.first_rules:
+        return ""
+    return (
+        f"Scored under the {record.first_rules}; its tables were not kept, so only what does not rest on its runs has a "
+        "present verdict."
+    )
+
+
+def _pictures(record: Record) -> list[str]:
+    lines = []
+    for path in sorted(record.folder.glob("*.png")):
+        heading, shows = PICTURES.get(path.name, (path.stem, ""))
+        lines += [f"## {heading}", "", f"![{shows or heading}]({path.name})", "", shows, ""]
+    return lines
+
+
+def _contents(found: Sequence[Standing]) -> list[str]:
+    return [
+        f"{word[0].upper()}{word[1:]}: {', '.join(_linked(claim, '') for claim in claims)}."
+        for word, claims in by_verdict(found).items()
+    ]
+
+
+def _claim(one: Standing, entry: Mapping[str, Any]) -> list[str]:
+    said = sentence(one)
+    rows = [
+        ("deciding quantity", one.quantity),
+        ("paper's words", str(entry["paper"].get("value", "–"))),
+        ("paper's curve", one.paper),
+        ("here", one.here),
+        ("direction", f"{one.direction} seeds" if one.direction != "–" else "–"),
+        ("checks for artefacts", one.checks),
+        ("before", one.before),
+        ("why", entry.get("reason", "")),
+    ]
+    lines = [f"### {one.id}", "", f"**{one.verdict}**: {one.statement}{f' {said}' if said else ''}", ""]
+    lines += ["| | |", "|---|---|"]
+    lines += [f"| {name} | {_cell(text)} |" for name, text in rows if text not in ("–", "")]
+    lines += ["", *_parts(entry)]
+    computed = FUNCTIONS.get(one.id)
+    return [*lines, f"Computed by {markdown_link(computed, TO_ROOT)}."] if computed else lines
+
+
+def _parts(entry: Mapping[str, Any]) -> list[str]:
+    parts = entry.get("parts", [])
+    if len(parts) < 2:
+        return []
+    rows = [
+        f"| {_cell(part['quantity'])} | {_cell(number(part.get('paper')))} | {_cell(measured(part))} | {part['verdict']} |"
+        for part in parts
+    ]
+    head = ["| part | paper's curve | here | |", "|---|---|---|---|"]
+    return [f"<details><summary>all {len(parts)} parts</summary>", "", *head, *rows, "", "</details>", ""]
+
+
+def _files(record: Record) -> list[str]:
+    kept = [f"- [{name}]({name}): {what}" for name, what in KEPT.items() if (record.folder / name).is_file()]
+    return [*kept, "", f"The rules: [claims.yaml]({TO_ROOT}src/normlab/analysis/claims.yaml)."]
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

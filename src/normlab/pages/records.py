@@ -1,0 +1,96 @@
+"""The published records: results of finished runs that are kept in Git, one folder each in `reports/published/`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from normlab.analysis.rules import load_claims
+from normlab.pages.standings import Standing, standings
+from normlab.specs.analyze import AnalyzeSpec
+from normlab.specs.strict import InputError, build
+
+FOLDER = Path("reports", "published")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record.
+
+    Attributes:
+        folder: it holds `claims.json` and `settings.json`, of later records also `tables/`.
+    """
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Of the folder."""
+        return self.folder.resolve().name
+
+    @cached_property
+    def entries(self) -> list[dict[str, Any]]:
+        """The claims as they were scored."""
+        path = self.folder / "claims.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{path}: not JSON: {error}") from None
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What the numbers depend on; empty where it was not kept."""
+        path = self.folder / "settings.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    @property
+    def tables(self) -> Path | None:
+        """The folder with the tables of measurements; None for a record that has verdicts alone."""
+        tables = self.folder / "tables"
+        return tables if (tables / "measurements.parquet").is_file() else None
+
+    @property
+    def standings(self) -> list[Standing]:
+        """Where each claim stands."""
+        analyze = self.settings.get("analyze")
+        spec = build(AnalyzeSpec, analyze, f"{self.name}: analyze") if analyze else None
+        return standings(self.entries, load_claims(), spec)
+
+    @property
+    def first_rules(self) -> str:
+        """The rules that scored it, where they were the first ones; empty otherwise."""
+        return next((entry["rules"] for entry in self.entries if "group" not in entry), "")
+
+    @property
+    def scale(self) -> str:
+        """What was measured, in one sentence; empty where that was not kept."""
+        return scale(self.settings) if "data" in self.settings else ""
+
+
+def records(root: Path) -> list[Record]:
+    """All records of the repository at `root`, by name."""
+    return [Record(path.parent) for path in sorted((root / FOLDER).glob("*/claims.json"))]
+
+
+def scale(settings: Mapping[str, Any]) -> str:
+    """`CIFAR-10 (JPEG copy), 5,000 training images; vgg11 at 0.25 of its width, batch 128, 1,500 updates, …`."""
+    data, grid, train = settings["data"], settings["grid"][0], settings["train"]
+    return (
+        f"{data['title']}, {data['counts']['train']:,} training images; {', '.join(grid['network'])} at "
+        f"{train['width']:g} of its width, batch {train['batch_size']}, {train['steps']:,} updates, learning rate "
+        f"{_rates(grid)}, {len(grid['seed'])} seeds{_sweep(settings)}; deep linear: "
+        f"{settings['dln']['steps']:,} updates, {len(settings['dln']['seeds'])} seeds."
+    )
+
+
+def _rates(grid: Mapping[str, Any]) -> str:
+    return ", ".join(f"{rate:g}" for rate in grid["learning_rate"])
+
+
+def _sweep(settings: Mapping[str, Any]) -> str:
+    """The further learning rates of the same network and what was trained at them; nothing where there are none."""
+    first, *others = settings["grid"]
+    swept = [block for block in others if block["network"] == first["network"]]
+    return "".join(f" ({', '.join(block['norm_layer'])} also at {_rates(block)})" for block in swept)
