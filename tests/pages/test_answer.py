@@ -30,7 +30,8 @@ def test_every_sentence_is_of_the_part_that_decides_and_has_room_for_one_number(
 
 def test_a_sentence_has_the_deciding_number_its_interval_and_the_paper_s() -> None:
     assert sentence(of_claim(1)) == (
-        "To 90 % train accuracy the plain network takes 1.52 times the steps of BatchNorm ([1.4, ∞], n = 3; paper 2.06)."
+        "To 90 % train accuracy the plain network takes 1.52 times the steps of BatchNorm "
+        "([1.4, ∞], n = 3; paper 2.06)."
     )
     never = {"estimate": None, "interval": [None, None], "note": "estimate is infinite; high end is infinite"}
     assert "takes ∞ times the steps" in sentence(of_claim(1, **never))

@@ -86,7 +86,7 @@ def answers(found: Sequence[Standing]) -> list[Answer]:
 
 
 def sentence(claim: Standing) -> str:
-    """`To 90 % train accuracy the plain network takes 3.5 times the steps of BatchNorm ([3.4, 3.75], n = 5; paper 2.06).`
+    """`To 90 % train accuracy the plain network takes 3.5 times the steps … ([3.4, 3.75], n = 5; paper 2.06).`
 
     Empty where nothing was measured, and where the number is that of an earlier rule's other quantity.
     """

@@ -18,8 +18,9 @@ TO_ROOT = "../../../"  # from reports/published/RECORD/
 PICTURES = {  # file: heading, what it shows
     "landscape.png": (
         "Figure 4",
-        "Loss, gradient change and effective β along the gradient, with and without BatchNorm. Bands: least to greatest "
-        "value over the paper's step sizes, medians over seeds, faint to the outermost seed; dashed: the paper's one run.",
+        "Loss, gradient change and effective β along the gradient, with and without BatchNorm. Bands: least to "
+        "greatest value over the paper's step sizes, medians over seeds, faint to the outermost seed; dashed: the "
+        "paper's one run.",
     ),
 }
 KEPT = {
@@ -84,8 +85,8 @@ def _rules(record: Record) -> str:
     if not record.first_rules:
         return ""
     return (
-        f"Scored under the {record.first_rules}; its tables were not kept, so only what does not rest on its runs has a "
-        "present verdict."
+        f"Scored under the {record.first_rules}; its tables were not kept, so only what does not rest on its runs has "
+        "a present verdict."
     )
 
 
@@ -129,9 +130,10 @@ def _parts(entry: Mapping[str, Any]) -> list[str]:
     if len(parts) < 2:
         return []
     rows = [
-        f"| {_cell(part['quantity'])} | {_cell(number(part.get('paper')))} | {_cell(measured(part))} | {part['verdict']} |"
+        " | ".join([_cell(part["quantity"]), number(part.get("paper")), _cell(measured(part)), part["verdict"]])
         for part in parts
     ]
+    rows = [f"| {row} |" for row in rows]
     head = ["| part | paper's curve | here | |", "|---|---|---|---|"]
     return [f"<details><summary>all {len(parts)} parts</summary>", "", *head, *rows, "", "</details>", ""]
 
