@@ -1,7 +1,7 @@
 # Everything runs from here with nothing but Python >= 3.11, git and make: the first target builds a private .venv.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup repro publish prune plan metrics-diff rerun test test-lowest lint lint-workflows ui report bench audit faults fuzz lock deps clean FORCE
+.PHONY: help setup repro publish prune plan metrics-diff rerun test test-lowest lint lint-workflows ui report site bench audit faults fuzz lock deps clean FORCE
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -17,7 +17,7 @@ WORKERS ?= 2
 
 # What a person or a workflow sets reaches programs through the environment, never as part of a shell's command; `value`
 # takes it as it is, so that make too expands nothing in it.
-INPUTS := PRESET CANARY CLONE BASE PORT WORKERS ARGS
+INPUTS := PRESET CANARY CLONE BASE PORT WORKERS ARGS SOURCES
 $(foreach name,$(INPUTS),$(eval override $(name) := $$(value $(name))))
 export $(INPUTS)
 # `<python> … $(WITH_ARGS) MODULE …` is `python -m MODULE …` with the words of ARGS at its end
@@ -35,6 +35,7 @@ help:
 	@echo 'make repro [PRESET=quick|cifar-cpu|paper-cpu|…]         run the study; without PRESET, as params.yaml says'
 	@echo 'make test [ARGS="-k landscape"]             run the tests'
 	@echo 'make report                                 where the rendered pages are'
+	@echo 'make site                                   the published records as a static site, in site/; trains nothing'
 	@echo 'make ui [PORT=5000] | prune                 browse the runs in MLflow, on this machine only; hide old ones'
 	@echo 'make lint                                   style, types and workflow files'
 	@echo 'make rerun [CANARY=vgg11-batch-0.1-0]       repeat one run in a clean clone and compare its numbers'
@@ -97,6 +98,10 @@ prune: $(STAMP)
 report: $(STAMP)
 	@test -f reports/html/index.html || { echo 'no pages yet: run make repro' >&2; exit 1; }
 	@echo "$$(pwd -P)/reports/html/index.html"
+
+# SOURCES: where readers of a deployed site find src/
+site: $(STAMP)
+	@$(WITH_VENV) $(PY) -m normlab.stages.site
 
 ui: $(STAMP)
 	@$(PY) -m normlab.stages.ui

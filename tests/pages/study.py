@@ -54,7 +54,7 @@ def claim(number: int, page: str, verdict: str, **further: object) -> dict:
                 "decided_on": "Figure 1",
             }
         ],
-        "rule": {},
+        "rule": {"min_seeds": 3},
         "verdict": verdict,
         "reason": "3 of 5 seeds",
         "page": f"{page}.html",

@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 from tests.architecture.imports import SOURCE
 
-from normlab.pages.shell import PAGES, page, write_page
+from normlab.pages.shell import PAGES, Shows, page, with_contents, write_page
 from normlab.specs.strict import load_params
 
 ROOT = SOURCE.parent
+TINY = Shows("tiny", "Preset")
 
 
 def test_every_notebook_is_a_page() -> None:
@@ -22,20 +23,20 @@ def test_every_preset_names_itself_and_known_pages(preset: str) -> None:
 
 
 def test_the_navigation_leads_to_every_page_and_marks_the_current_one() -> None:
-    text = page("Title <x>", "<p>body</p>", "02-landscape")
-    assert re.findall(r'href="([^"]+)"', text) == ["index.html", *(f"{name}.html" for name in PAGES)]
+    text = page("Title <x>", "<p>body</p>", "02-landscape", TINY)
+    assert re.findall(r'href="([^#"][^"]*)"', text) == ["index.html", *(f"{name}.html" for name in PAGES)]
     assert re.findall(r'href="([^"]+)" aria-current=page', text) == ["02-landscape.html"]
-    assert "<title>Title &lt;x&gt; · normlab</title>" in text
+    assert "<title>Title &lt;x&gt; · normlab, tiny</title>" in text
     assert 'name="viewport"' in text
 
 
 def test_the_switch_for_code_is_there_only_if_there_is_code() -> None:
-    assert "show-code" in page("t", '<div class="code">x</div>', "index").partition("<nav")[2]
-    assert "show-code" not in page("t", "<p>x</p>", "index").partition("<nav")[2]
+    assert "show-code" in page("t", '<div class="code">x</div>', "index", TINY).partition("<nav")[2]
+    assert "show-code" not in page("t", "<p>x</p>", "index", TINY).partition("<nav")[2]
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
-    text = page("t", "<p>x</p>", "index")
+    text = page("t", "<p>x</p>", "index", TINY)
     assert not re.search(r"https?://|@import|url\(|<script|<link", text)
 
 
@@ -46,3 +47,24 @@ def test_a_page_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
         write_page(path, "\ud800")
     assert path.read_text() == "first"
     assert [entry.name for entry in path.parent.iterdir()] == ["a.html"]
+
+
+def test_every_page_says_which_record_it_shows_and_leads_to_the_others() -> None:
+    record = Shows("big", "Record", "50,000 <images>", (("small", "../small/index.html"),))
+    head = page("t", "<p>x</p>", "index", record).partition("<nav")[0]
+    assert "Record <strong>big</strong>" in head
+    assert "50,000 &lt;images&gt;" in head
+    assert '<a href="../small/index.html">small</a>' in head
+    assert "Other records" not in page("t", "<p>x</p>", "index", TINY)
+    assert "<nav" not in page("t", "<p>x</p>", "index", Shows("old", "Record", one_page=True))
+
+
+def test_every_section_has_an_anchor_and_long_pages_have_contents() -> None:
+    body, contents = with_contents('<h2>First β: a</h2><h2 id="own">Second</h2><h2 class="x">Third <code>c</code></h2>')
+    assert re.findall(r'<h2 id="([^"]+)"', body) == ["first-a", "own", "third-c"]
+    assert re.findall(r'href="#([^"]+)">([^<]+)<', contents) == [
+        ("first-a", "First β: a"),
+        ("own", "Second"),
+        ("third-c", "Third c"),
+    ]
+    assert with_contents("<h2>One</h2>")[1] == ""

@@ -1,30 +1,13 @@
-import re
-
 import pytest
 from tests.pages.study import CLAIMS, claim
 
 from normlab.pages import verdicts
 
 
-def test_the_table_drops_no_claim_and_links_each_to_its_page() -> None:
-    markup = verdicts.claims_table(CLAIMS, "90 %")
-    for entry in CLAIMS:
-        assert f'<th scope="row">{entry["id"]}</th>' in markup
-        assert f'href="{entry["page"]}#{entry["id"]}"' in markup
-    assert markup.count("<tr>") == len(CLAIMS) + 1
-
-
-def test_the_table_shows_a_reasons_first_part_and_folds_the_others() -> None:
-    reason = "a refuted: [1, 2] decides (supported if at least 3; refuted if at most 2); b supported: [4, 5]; c"
-    markup = verdicts.claims_table([{**CLAIMS[0], "reason": reason}], "90 %")
-    assert "refuted if at most 2)<details><summary>2 more</summary>b supported: [4, 5]<br>c</details>" in markup
-    assert "<details>" not in verdicts.claims_table([{**CLAIMS[0], "reason": "one part; "[:-2]}], "90 %")
-
-
 def test_text_is_escaped() -> None:
-    for markup in (verdicts.claims_table(CLAIMS, "90 %"), verdicts.cards(CLAIMS, "90 %")._repr_html_()):
-        assert "a &lt; b &amp; c" in markup
-        assert "a < b" not in markup
+    markup = verdicts.cards(CLAIMS, "90 %")._repr_html_()
+    assert "a &lt; b &amp; c" in markup
+    assert "a < b" not in markup
 
 
 def test_a_card_has_the_anchor_the_numbers_and_every_part() -> None:
@@ -53,16 +36,6 @@ def test_verdicts_are_words_not_only_colors() -> None:
     assert 'class="badge not-run"' in verdicts.badge("not run")
 
 
-def test_the_tally_counts_every_verdict() -> None:
-    assert verdicts.tally(CLAIMS) == (
-        "7 claims. VGG on CIFAR-10: 2 reproduced, 2 not reproduced here, 2 undecided, 1 not run."
-    )
-    old = {"verdict": "refuted"}  # of a record that was scored under the first rules
-    assert verdicts.tally([old, {"group": "own", "verdict": "no"}]) == (
-        "2 claims. This project's own questions: 1 no. Under the first rules: 1 refuted."
-    )
-
-
 def test_a_card_shows_the_papers_own_curve_direction_size_checks_and_the_verdict_before() -> None:
     assert verdicts.beside(CLAIMS[0]) == (
         "the paper's own curve: 2.06, passes; claimed direction: 2 of 3 seeds; size: 0.74 × the paper's; "
@@ -78,18 +51,9 @@ def test_a_page_without_claims_says_so() -> None:
 
 
 def test_the_level_of_the_intervals_is_the_one_that_is_given() -> None:
-    for markup in (verdicts.claims_table(CLAIMS, "90 %"), verdicts.cards(CLAIMS, "90 %")._repr_html_()):
-        assert "90 % interval" in markup
-        assert "95 %" not in markup
-
-
-def test_the_table_has_a_heading_a_group_and_the_verdict_before() -> None:
-    old = {**claim(7, "07-theory", "refuted"), "group": None, "before": []}
-    markup = verdicts.claims_tables([*CLAIMS[:1], claim(22, "07-theory", "no", group="own"), old], "90 %")
-    headings = re.findall(r"<h2>(.*?)</h2>", markup)
-    assert headings == ["VGG on CIFAR-10", "This project&#x27;s own questions", "Scored under the first rules"]
-    assert markup.count("before: refuted") == 2
-    assert markup.count("<table") == 3
+    markup = verdicts.cards(CLAIMS, "90 %")._repr_html_()
+    assert "90 % interval" in markup
+    assert "95 %" not in markup
 
 
 def test_parts_say_what_they_are_for_and_what_the_paper_has() -> None:

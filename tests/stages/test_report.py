@@ -125,7 +125,7 @@ def test_a_notebook_that_is_not_there(repository, tmp_path) -> None:
     assert done.stderr == "error: notebooks/09-nothing.ipynb: no such notebook\n"
 
 
-def test_the_index_opens_with_the_claims_and_the_landscape(repository, paths, tmp_path) -> None:
+def test_the_index_opens_with_the_answer_and_the_landscape(repository, paths, tmp_path) -> None:
     out = tmp_path / "index.html"
     command = [sys.executable, "-m", "normlab.stages.index", "--out", str(out)]
     command += [part for name, value in paths.items() for part in (f"--{name}", value)]
@@ -136,9 +136,9 @@ def test_the_index_opens_with_the_claims_and_the_landscape(repository, paths, tm
         pages.append(out.read_bytes())
     assert pages[0] == pages[1]
     text = pages[0].decode()
-    assert text.index('class="claims"') < text.index("<figure>")
-    assert text.count('<th scope="row">C') == 7
+    assert text.index('class="answers"') < text.index("<figure>") < text.index('class="claims"')
+    assert text.count('<th scope="row"><a href="') == 7
     assert all(f'href="{name}.html"' in text for name in PAGES)
-    assert "Preset <code>tiny</code>" in text
+    assert "Preset <strong>tiny</strong>" in text
     assert "CIFAR-10 &lt;from JPEG&gt;, 1280 training and 256 test images, NOT the official CIFAR data" in text
     assert "digest 0123456789abcdef" in text

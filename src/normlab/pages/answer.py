@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from normlab.analysis.rules import GROUPS, VERDICTS
-from normlab.pages.standings import NOT_SCORED, Standing, tally
+from normlab.pages.standings import Standing, tally
+from normlab.pages.verdicts import NOT_SCORED
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from normlab.analysis.claims.registry import FUNCTIONS
 from normlab.pages.answer import answers, by_group, by_verdict, sentence, summary
 from normlab.pages.records import Record
 from normlab.pages.sources import markdown_link
-from normlab.pages.standings import NOT_SCORED, Standing
-from normlab.pages.verdicts import measured, number
+from normlab.pages.standings import Standing
+from normlab.pages.verdicts import NOT_SCORED, measured, number
 
 TO_ROOT = "../../../"  # from reports/published/RECORD/
 PICTURES = {  # file: heading, what it shows

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.analysis.rules import load_claims
+from normlab.pages.shell import Shows
 from normlab.pages.standings import Standing, standings
 from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.strict import InputError, build
@@ -52,6 +53,23 @@ class Record:
         return tables if (tables / "measurements.parquet").is_file() else None
 
     @property
+    def paths(self) -> dict[str, str]:
+        """The files of `normlab.pages.results.Results`, by the names of the notebooks' parameters."""
+        settings = str(self.folder / "settings.json")
+        tables, claims = str(self.folder / "tables"), str(self.folder / "claims.json")
+        return {"tables": tables, "claims": claims, "params": settings, "manifest": settings}
+
+    @property
+    def shows(self) -> Shows:
+        """What the head of its pages says; every record's pages are in a folder of its name beside the others'."""
+        others = tuple(
+            (other.name, f"../{other.name}/index.html")
+            for other in in_folder(self.folder.resolve().parent)
+            if other.name != self.name
+        )
+        return Shows(self.name, "Record", self.scale, others, one_page=self.tables is None)
+
+    @property
     def standings(self) -> list[Standing]:
         """Where each claim stands."""
         analyze = self.settings.get("analyze")
@@ -66,16 +84,37 @@ class Record:
     @property
     def scale(self) -> str:
         """What was measured, in one sentence; empty where that was not kept."""
-        return scale(self.settings) if "data" in self.settings else ""
+        return scale(self.settings)
 
 
 def records(root: Path) -> list[Record]:
     """All records of the repository at `root`, by name."""
-    return [Record(path.parent) for path in sorted((root / FOLDER).glob("*/claims.json"))]
+    return in_folder(root / FOLDER)
+
+
+def in_folder(folder: Path) -> list[Record]:
+    """The records in a folder, by name."""
+    return [Record(path.parent) for path in sorted(folder.glob("*/claims.json"))]
+
+
+def the_record(folder: Path) -> Record:
+    """The record in `folder`.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not (folder / "claims.json").is_file():
+        raise InputError(f"{folder}: expected the folder of a record, with claims.json")
+    return Record(folder)
 
 
 def scale(settings: Mapping[str, Any]) -> str:
-    """`CIFAR-10 (JPEG copy), 5,000 training images; vgg11 at 0.25 of its width, batch 128, 1,500 updates, …`."""
+    """`CIFAR-10 (JPEG copy), 5,000 training images; vgg11 at 0.25 of its width, batch 128, 1,500 updates, …`.
+
+    Empty where a section that it names is missing.
+    """
+    if not {"data", "grid", "train", "dln"} <= set(settings):
+        return ""
     data, grid, train = settings["data"], settings["grid"][0], settings["train"]
     return (
         f"{data['title']}, {data['counts']['train']:,} training images; {', '.join(grid['network'])} at "

@@ -14,7 +14,7 @@ from normlab.analysis.catalog import Quantity, named
 from normlab.analysis.cells import Cells
 from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.parts import family
-from normlab.specs.strict import InputError, load_params, load_section
+from normlab.specs.strict import InputError, build, load_params
 from normlab.tables.frames import as_categories
 
 
@@ -25,8 +25,8 @@ class Results:
     Attributes:
         tables: folder with `measurements.parquet`, `histograms.parquet` and, if that study ran, `theory.parquet`.
         claims_path: `claims.json`.
-        params_path: the parameter file that the results were made with.
-        manifest_path: `manifest.json` of the prepared data set.
+        params_path: the parameter file that the results were made with, or `settings.json` of a record.
+        manifest_path: `manifest.json` of the prepared data set; `settings.json` of a record.
     """
 
     tables: Path
@@ -83,13 +83,16 @@ class Results:
 
     @cached_property
     def params(self) -> dict[str, Any]:
-        """The whole parameter file."""
+        """The whole parameter file; the settings of a record are one, as JSON (whose `1e-06` YAML would refuse)."""
+        if self.params_path.suffix == ".json":
+            return json.loads(self.params_path.read_text(encoding="utf-8"))
         return load_params(self.params_path)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """The data set's manifest."""
-        return json.loads(self.manifest_path.read_text(encoding="utf-8"))
+        """The data set's manifest; the settings of a record hold what it keeps of it as `data`."""
+        content = json.loads(self.manifest_path.read_text(encoding="utf-8"))
+        return content.get("data", content)
 
     def claims_on(self, page: str) -> list[dict[str, Any]]:
         """The claims whose verdict is shown on `page` (a notebook's name, such as 02-landscape)."""
@@ -98,7 +101,7 @@ class Results:
     @cached_property
     def spec(self) -> AnalyzeSpec:
         """Section `analyze`: the network and rates that are compared, the window of means, the level of intervals."""
-        return load_section(self.params_path, "analyze", AnalyzeSpec)
+        return build(AnalyzeSpec, self.params.get("analyze"), f"{self.params_path}: analyze")
 
     @property
     def study(self) -> str:

@@ -2,6 +2,8 @@
 
 import html
 import os
+import re
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -18,32 +20,90 @@ PAGES = {
 }
 
 
-def page(title: str, body: str, current: str) -> str:
+@dataclass(frozen=True)
+class Shows:
+    """What a page shows the results of, as its head says.
+
+    Attributes:
+        name: of the record or preset.
+        kind: `Record` or `Preset`.
+        note: one more sentence, such as the scale; may be empty.
+        others: name and address of the other records; empty for pages of one's own run.
+        one_page: whether the record has one page alone.
+    """
+
+    name: str
+    kind: str
+    note: str = ""
+    others: tuple[tuple[str, str], ...] = ()
+    one_page: bool = False
+
+
+def page(title: str, body: str, current: str, shows: Shows) -> str:
     """A whole HTML page.
 
     Args:
         title: the title in the browser's tab.
         body: the HTML of the page's content.
         current: the page's own name in `PAGES`, or `index`.
+        shows: what its results are of.
     """
     css = resources.files("normlab.pages").joinpath("page.css").read_text(encoding="utf-8")
+    body, contents = with_contents(body)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)} · normlab, {html.escape(shows.name)}</title>\n"
+        f"<style>\n{css}</style></head>\n<body>\n"
+        f'<a class="skip" href="#content">to the content</a>\n{_head(shows)}\n{_navigation(body, current, shows)}\n'
+        f'<main id="content">\n{contents}{body}\n'
+        "<footer>Paper: S. Santurkar, D. Tsipras, A. Ilyas, A. Madry, “How Does Batch Normalization Help "
+        "Optimization?”, NeurIPS 2018, arXiv:1805.11604v3. Its curves are read from the published figures; "
+        "each is one run. Every number on this page was computed from the outputs of the study.</footer>\n"
+        "</main>\n</body></html>\n"
+    )
+
+
+def _head(shows: Shows) -> str:
+    """Which record the page shows, and the switch to the others."""
+    others = ", ".join(f'<a href="{html.escape(link)}">{html.escape(name)}</a>' for name, link in shows.others)
+    return (
+        f'<div class="shows"><p>{html.escape(shows.kind)} <strong>{html.escape(shows.name)}</strong>'
+        f"{f'<span class=note>: {html.escape(shows.note)}</span>' if shows.note else ''}"
+        f"{f' <span class=switch>Other records: {others}</span>' if others else ''}</p></div>"
+    )
+
+
+def _navigation(body: str, current: str, shows: Shows) -> str:
+    if shows.one_page:
+        return ""
     links = [("index", "All claims"), *((name, short) for name, (short, _) in PAGES.items())]
     items = "".join(
         f'<li><a href="{name}.html"{" aria-current=page" if name == current else ""}>{html.escape(short)}</a></li>'
         for name, short in links
     )
     if 'class="code"' in body:
-        items += '<li class="switch"><label><input type="checkbox" id="show-code"> show code</label></li>'
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)} · normlab</title>\n<style>\n{css}</style></head>\n<body>\n"
-        f'<nav aria-label="pages"><ul>{items}</ul></nav>\n<main>\n{body}\n'
-        "<footer>Paper: S. Santurkar, D. Tsipras, A. Ilyas, A. Madry, “How Does Batch Normalization Help "
-        "Optimization?”, NeurIPS 2018, arXiv:1805.11604v3. Its curves are read from the published figures; "
-        "each is one run. Every number on this page was computed from the outputs of the study.</footer>\n"
-        "</main>\n</body></html>\n"
-    )
+        items += '<li class="code-switch"><label><input type="checkbox" id="show-code"> show code</label></li>'
+    return f'<nav aria-label="pages"><ul>{items}</ul></nav>'
+
+
+def with_contents(body: str) -> tuple[str, str]:
+    """The body with an anchor on every heading of the second level, and its contents; none for fewer than three."""
+    names: list[tuple[str, str]] = []
+
+    def anchored(found: re.Match[str]) -> str:
+        attributes, text = found.groups()
+        plain = re.sub(r"<[^>]+>", "", text)
+        own = re.search(r"""\bid=["']([^"']+)["']""", attributes)
+        name = own.group(1) if own else re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
+        names.append((name, plain))
+        return f'<h2 id="{name}">{text}</h2>'
+
+    body = re.sub(r"<h2([^>]*)>(.*?)</h2>", anchored, body)
+    if len(names) < 3:
+        return body, ""
+    items = "".join(f'<li><a href="#{name}">{plain}</a></li>' for name, plain in names)
+    return body, f'<details class="contents"><summary>On this page</summary><ul>{items}</ul></details>\n'
 
 
 def write_page(path: Path, text: str) -> None:

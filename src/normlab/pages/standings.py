@@ -12,10 +12,8 @@ from typing import Any
 from normlab.analysis.claims.registry import FUNCTIONS
 from normlab.analysis.paper_cells import paper_numbers
 from normlab.analysis.rules import CONTRADICTED, ERRATUM, NOT_RUN, VERDICTS, Claim
-from normlab.pages.verdicts import number
+from normlab.pages.verdicts import NOT_SCORED, number
 from normlab.specs.analyze import AnalyzeSpec
-
-NOT_SCORED = "not scored anew"
 
 
 @dataclass(frozen=True)

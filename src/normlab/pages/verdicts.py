@@ -1,4 +1,4 @@
-"""Claims with their verdicts as HTML: the cards of a page, and the table that opens the index."""
+"""Claims with their verdicts as HTML: the cards of a page."""
 
 import html
 import math
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from normlab.analysis.claims.registry import FUNCTIONS
-from normlab.analysis.rules import GROUPS, VERDICTS
+from normlab.analysis.rules import VERDICTS
 from normlab.pages.pictures import Html
-from normlab.pages.shell import PAGES
 from normlab.pages.sources import computed_by
 
+NOT_SCORED = "not scored anew"
 MEANING = {
     **VERDICTS,
     # of parts, and of records that were scored under the first rules
@@ -20,6 +20,7 @@ MEANING = {
     "supported": "under the first rules: every part that decides lies beyond its threshold",
     "refuted": "under the first rules: the measurements lie on the other side of a threshold",
     "inconclusive": "under the first rules: too few seeds, or an interval that reaches across a threshold",
+    NOT_SCORED: "scored under earlier rules, and its tables were not kept",
 }
 
 
@@ -114,47 +115,6 @@ def _role(part: dict[str, Any]) -> str:
     return f" <small>({ROLES[role]})</small>"
 
 
-def claims_tables(claims: Sequence[dict[str, Any]], level: str) -> str:
-    """The claims in groups, a heading and a table each; those of the first rules have no group, and come last."""
-    groups = [claim.get("group") or "" for claim in claims]
-    titles = dict(GROUPS)
-    for group in groups:
-        titles.setdefault(group, group or "scored under the first rules")
-    tables = []
-    for group, title in titles.items():
-        mine = [claim for claim, its in zip(claims, groups, strict=True) if its == group]
-        if mine:
-            tables.append(f"<h2>{html.escape(title[0].upper() + title[1:])}</h2>\n{claims_table(mine, level)}")
-    return "\n".join(tables)
-
-
-def claims_table(claims: Sequence[dict[str, Any]], level: str) -> str:
-    """One table: claim · paper says · we measure · verdict, and the one before · link. None is left out."""
-    rows = []
-    for claim in claims:
-        page = str(claim.get("page", ""))
-        page = page if page.endswith(".html") or not page else f"{page}.html"
-        name = PAGES.get(page.removesuffix(".html"), (page,))[0]
-        link = f'<a href="{html.escape(page)}#{html.escape(claim["id"])}">{html.escape(name)}</a>'
-        paper = claim.get("paper", {})
-        rows.append(
-            f'<tr><th scope="row">{html.escape(claim["id"])}</th>'
-            f'<td data-label="claim">{html.escape(claim["statement"])}</td>'
-            f'<td data-label="paper says">{html.escape(str(paper.get("value", "–")))}</td>'
-            f'<td data-label="we measure">{html.escape(measured(claim))}<br>'
-            f"<small>{html.escape(claim.get('quantity', ''))}<br>{html.escape(beside(claim))}</small></td>"
-            f'<td data-label="verdict">{badge(claim["verdict"])}{_before(claim)}'
-            f"<br><small>{_folded(claim.get('reason', ''))}</small>{_measured_by(claim)}</td>"
-            f'<td data-label="shown on">{link if page else "–"}</td></tr>'
-        )
-    return (
-        '<table class="claims"><thead><tr><th></th><th>claim</th><th>paper says</th>'
-        f"<th>we measure: median over seeds [{level} interval]</th><th>verdict and reason</th><th>page</th></tr>"
-        "</thead>"
-        "<tbody>\n" + "\n".join(rows) + "\n</tbody></table>"
-    )
-
-
 def _before(claim: dict[str, Any]) -> str:
     """The verdict of the rule before, beside the present one."""
     old = claim.get("before", [])
@@ -174,26 +134,6 @@ def _changes(claim: dict[str, Any]) -> str:
 def _measured_by(claim: dict[str, Any]) -> str:
     """Which function measures the claim; nothing for one that this version does not know."""
     return computed_by([FUNCTIONS[claim["id"]]]) if claim["id"] in FUNCTIONS else ""
-
-
-def _folded(reason: str) -> str:
-    """The reason's first part; the others open on a click, so that the table stays one that can be read through."""
-    first, *others = re.split(r"; (?![^(]*\))", reason)  # a part may have a semicolon in parentheses
-    if not others:
-        return html.escape(reason)
-    rest = "<br>".join(html.escape(part) for part in others)
-    return f"{html.escape(first)}<details><summary>{len(others)} more</summary>{rest}</details>"
-
-
-def tally(claims: Sequence[dict[str, Any]]) -> str:
-    """`24 claims. VGG on CIFAR-10: 3 reproduced, 2 undecided. …`, a sentence a group."""
-    sentences = [f"{len(claims)} claims."]
-    for group, title in [*GROUPS.items(), (None, "under the first rules")]:
-        verdicts = [claim["verdict"] for claim in claims if claim.get("group") == group]
-        counts = ", ".join(f"{verdicts.count(word)} {word}" for word in MEANING if word in verdicts)
-        if verdicts:
-            sentences.append(f"{title[0].upper()}{title[1:]}: {counts}.")
-    return " ".join(sentences)
 
 
 def beside(claim: dict[str, Any]) -> str:

@@ -22,8 +22,9 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from normlab.pages.mathml import to_mathml
-from normlab.pages.shell import page, write_page
-from normlab.specs.strict import InputError
+from normlab.pages.records import the_record
+from normlab.pages.shell import Shows, page, write_page
+from normlab.specs.strict import InputError, load_params
 from normlab.stages import command
 
 PREFIX = "normlab-page-"  # of temporary folders
@@ -139,19 +140,26 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--notebook", required=True, help="name in notebooks/, such as 02-landscape, or a path")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--record", type=Path, help="the folder of a published record: show that one's results")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a further parameter")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     path = Path(args.notebook)
     path = path if path.suffix == ".ipynb" else Path("notebooks") / f"{path.name}.ipynb"
-    parameters = {"params": str(args.params)} if "params" in declared(path) else {}
+    known = declared(path)
+    if args.record:
+        record = the_record(args.record)
+        shows, parameters = record.shows, {name: value for name, value in record.paths.items() if name in known}
+    else:
+        shows = Shows(str(load_params(args.params).get("report", {}).get("preset", "your own")), "Preset")
+        parameters = {"params": str(args.params)} if "params" in known else {}
     for setting in args.set:
         name, equals, value = setting.partition("=")
         if not equals:
             raise InputError(f"--set {setting}: expected NAME=VALUE")
         parameters[name] = value
     notebook = execute(path, parameters)
-    write_page(args.out, page(title_of(notebook), to_body(notebook), path.stem))
+    write_page(args.out, page(title_of(notebook), to_body(notebook), path.stem, shows))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,107 @@
+"""The content of index pages: of a study with tables, and of a record that has verdicts alone."""
+
+import base64
+import html
+from collections.abc import Sequence
+
+from normlab.analysis.rules import VERDICTS
+from normlab.figures.bands import BAND
+from normlab.figures.landscape import figure_4
+from normlab.figures.training import figure_1
+from normlab.pages.paper_figures import definitions
+from normlab.pages.pictures import Picture
+from normlab.pages.record_page import PICTURES
+from normlab.pages.records import Record, scale
+from normlab.pages.results import Results
+from normlab.pages.sentences import data_sentence, finite_caption, smoothing
+from normlab.pages.shell import PAGES
+from normlab.pages.standings import standings
+from normlab.pages.story import check, claims_tables, story, too_few_seeds
+from normlab.pages.verdicts import badge, cards
+
+HERE = "#{id}"  # a claim of a page that has all of them
+
+
+def front(results: Results, notebooks: Sequence[str]) -> str:
+    """The index page of a study: the story and its claims, or, where seeds are too few for any, a check.
+
+    Args:
+        results: of the study.
+        notebooks: the pages that exist beside it.
+    """
+    found = standings(results.claims, [], None)
+    reason = too_few_seeds(results.claims)
+    if reason:
+        pictures = [picture._repr_html_() for picture in (landscape(results), accuracy(results))]
+        body = check(found, reason, pictures, extent(results))
+    else:
+        picture = landscape(results)._repr_html_()
+        body = f"{story(found, picture, extent(results))}\n{claims_tables(found)}\n{legend()}"
+    return f"{body}\n{pages(notebooks)}"
+
+
+def claims_front(record: Record) -> str:
+    """The one page of a record without tables: the story, the picture that was kept, and a card a claim."""
+    found = record.standings
+    kept = "\n".join(
+        f'<figure><img alt="{html.escape(shows)}" src="data:image/png;base64,'
+        f'{base64.b64encode((record.folder / name).read_bytes()).decode("ascii")}">\n'
+        f"<figcaption><strong>{html.escape(heading)}.</strong> {html.escape(shows)}</figcaption></figure>"
+        for name, (heading, shows) in PICTURES.items()
+        if (record.folder / name).is_file()
+    )
+    rules = (
+        f"<p class='notice'>Scored under the {html.escape(record.first_rules)}. Its tables were not kept, so only what "
+        "does not rest on its runs has a present verdict; the cards below have the verdicts of that time.</p>"
+        if record.first_rules
+        else ""
+    )
+    return (
+        f"{story(found, kept, record.scale, HERE)}\n{rules}\n{claims_tables(found, HERE)}\n{legend()}\n"
+        f"<h2>Every claim with its parts</h2>\n{cards(record.entries, '95 %').markup}"
+    )
+
+
+def landscape(results: Results) -> Picture:
+    """Figure 4, the picture of the story."""
+    rows = results.measurements(results.study, probe="landscape")
+    bands = rows[rows["norm_layer"].isin(["none", "batch"])]
+    return Picture(
+        figure_4(rows, results.spec.learning_rate, eta_min_factor=min(results.grid("probe"))),
+        f"Left and middle: band between the least and greatest value over the paper's step sizes. {BAND} "
+        f"{finite_caption(bands)} Dashed: the paper, one run.",
+        "The landscape along the gradient, with and without BatchNorm",
+        [figure_4, *definitions(figure_4, "index")],
+    )
+
+
+def accuracy(results: Results) -> Picture:
+    """Figure 1(a, b)."""
+    rows = results.measurements(results.study, probe=["history", "test"])
+    return Picture(
+        figure_1(rows, results.spec.learning_rate, window=results.spec.window),
+        f"{BAND} {smoothing(results.spec.window)} Dashed: the paper, one run.",
+        "Train and test accuracy, with and without BatchNorm",
+        [figure_1, *definitions(figure_1, "01-training")],
+    )
+
+
+def extent(results: Results) -> str:
+    """What was measured, in a sentence: with the grid, where the parameters have one."""
+    return scale({**results.params, "data": results.manifest}) or data_sentence(results)
+
+
+def legend() -> str:
+    """What each verdict means, folded."""
+    meanings = "".join(f"<li>{badge(verdict)} {html.escape(meaning)}</li>" for verdict, meaning in VERDICTS.items())
+    return f"<details><summary>what the verdicts mean</summary><ul>{meanings}</ul></details>"
+
+
+def pages(notebooks: Sequence[str]) -> str:
+    """The list of the other pages."""
+    items = "\n".join(
+        f'<li><a href="{name}.html">{html.escape(PAGES[name][0])}</a>: {html.escape(PAGES[name][1])}</li>'
+        for name in PAGES
+        if name in notebooks
+    )
+    return f"<h2>Pages</h2>\n<ul>\n{items}\n</ul>"

@@ -1,0 +1,113 @@
+"""The first page: the answer in cards beside one figure, then the claims in groups; or, of a check, pictures first."""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from normlab.analysis.rules import NOT_RUN
+from normlab.pages.answer import Answer, answers, by_group, by_verdict, summary
+from normlab.pages.standings import Standing
+from normlab.pages.verdicts import NOT_SCORED, badge
+
+TITLE = "How does Batch Normalization help optimization?"
+
+
+def too_few_seeds(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Why the results decide nothing: `2 seeds, where the rules ask for 3 or more`; empty where they may.
+
+    Results of fewer seeds than any claim about the compared networks asks for are a check of the pipeline.
+    """
+    claims = [entry for entry in entries if entry.get("group") == "empirical"]
+    if not claims:
+        return ""
+    have, needed = (max(entry["n_seeds"] for entry in claims), min(entry["rule"]["min_seeds"] for entry in claims))
+    return "" if have >= needed else f"{have} seeds a cell, where the rules ask for {needed} or more"
+
+
+def story(found: Sequence[Standing], picture: str, scale: str, link: str = "{page}#{id}") -> str:
+    """The first screen of a record: heading, scale, a card a question, the figure.
+
+    Args:
+        found: where the claims stand.
+        picture: the figure's markup.
+        scale: what was measured, in one sentence.
+        link: what leads to a claim, with `{page}` and `{id}`.
+    """
+    return (
+        f"<h1>{TITLE}</h1>\n<p class='lead'>Santurkar et al. (2018), measured again: {html.escape(scale)}</p>\n"
+        f"{cards_of(found, link)}\n{picture}\n<p>{html.escape(summary(found))} Intervals are over seeds; what each "
+        "claim's number is, and how sure, stands beside its verdict below.</p>"
+    )
+
+
+def check(found: Sequence[Standing], reason: str, pictures: Sequence[str], scale: str) -> str:
+    """The first screen of a check of the pipeline: what it is, its pictures, and in words what the rules make of it."""
+    undecided = ", ".join(_linked(one, "{page}#{id}") for one in found if one.verdict == "undecided")
+    others = "; ".join(
+        f"{html.escape(word)}: {', '.join(_linked(one, '{page}#{id}') for one in mine)}"
+        for word, mine in by_verdict(found).items()
+        if word != "undecided"
+    )
+    return (
+        f"<h1>{TITLE}</h1>\n<p class='notice'><strong>A check of the pipeline, not a result.</strong> "
+        f"{html.escape(scale)} {html.escape(reason[:1].upper() + reason[1:])}: the pictures show that everything runs "
+        "and what is drawn, not how BatchNorm helps. The published records do.</p>\n"
+        + "\n".join(pictures)
+        + f"\n<h2>What the rules make of it</h2>\n<p>Too little to decide ({html.escape(reason)}): "
+        f"{undecided or 'none'}. Whatever is measured here: {others}.</p>"
+    )
+
+
+def cards_of(found: Sequence[Standing], link: str) -> str:
+    """One card a question: the paper's answer, the verdict here, the deciding number in words, the other claims."""
+    return f'<ol class="answers">\n{chr(10).join(_card(one, link) for one in answers(found))}\n</ol>'
+
+
+def _card(one: Answer, link: str) -> str:
+    lead = one.lead
+    also = "; ".join(
+        f"{', '.join(_linked(claim, link) for claim in claims)} {html.escape(word)}"
+        for word, claims in by_verdict([claim for claim in one.further if claim.verdict != NOT_RUN]).items()
+    )
+    before = f" <small>{html.escape(lead.before)} under the first rules</small>" if lead.verdict == NOT_SCORED else ""
+    said = one.sentence or f"{lead.statement} ({lead.here})" if lead.here != "–" else lead.statement
+    return (
+        f'<li><p class="question">{html.escape(one.question.text)}</p>'
+        f"<p>The paper: {html.escape(one.question.paper)}. Here: {badge(lead.verdict)}{before}</p>"
+        f"<p>{html.escape(said)} {_linked(lead, link)}</p>{f'<p><small>{also}</small></p>' if also else ''}</li>"
+    )
+
+
+def claims_tables(found: Sequence[Standing], link: str = "{page}#{id}") -> str:
+    """The claims in groups, a heading and a table each, the deciding number beside the verdict; none is left out."""
+    return "\n".join(
+        f'<h2 id="group-{place}">{html.escape(title)}</h2>\n{_table(mine, link)}'
+        for place, (title, mine) in enumerate(by_group(found).items(), start=1)
+    )
+
+
+def _table(found: Sequence[Standing], link: str) -> str:
+    rows = "\n".join(
+        f'<tr><th scope="row">{_linked(one, link)}</th><td data-label="claim">{html.escape(one.statement)}</td>'
+        f'<td data-label="here"><strong>{html.escape(one.here)}</strong><br>'
+        f"<small>{html.escape(one.quantity)}</small></td>"
+        f'<td data-label="paper\'s curve">{html.escape(one.paper)}</td>'
+        f'<td data-label="verdict">{badge(one.verdict)}{_beside(one)}</td></tr>'
+        for one in found
+    )
+    return (
+        '<table class="claims"><thead><tr><th></th><th>claim</th><th>here: median over seeds [interval]</th>'
+        f"<th>paper's curve</th><th>verdict</th></tr></thead><tbody>\n{rows}\n</tbody></table>"
+    )
+
+
+def _beside(one: Standing) -> str:
+    """Direction, checks for artefacts and the verdict before, where there are any."""
+    parts = [f"direction {one.direction} seeds"] if one.direction != "–" else []
+    parts += [f"artefact checks: {one.checks}"] if one.checks != "–" else []
+    parts += [f"before: {one.before}"] if one.before != "–" else []
+    return f"<br><small>{html.escape('; '.join(parts))}</small>" if parts else ""
+
+
+def _linked(one: Standing, link: str) -> str:
+    return f'<a href="{html.escape(link.format(page=one.page, id=one.id))}">{html.escape(one.id)}</a>'

@@ -1,0 +1,72 @@
+"""Program `site`: the published records as a static site, from what is in Git. Nothing is trained.
+
+A record with tables has all pages, one without has one page of claims; the first page is that of the README's record.
+"""
+
+import argparse
+import os
+import posixpath
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from normlab.pages.readme import shown_record
+from normlab.pages.records import Record, records
+from normlab.pages.shell import PAGES, write_page
+from normlab.pages.sources import FROM_PAGE
+from normlab.specs.strict import InputError
+from normlab.stages import command
+from normlab.stages.index import of_record
+
+LINK = re.compile(r'\b(href|src)="(?![a-z]+:|#)([^"]+)"')  # to another file
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Render every published record into --out; what stood there is replaced as a whole."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--root", type=Path, default=Path("."), help="the repository")
+    parser.add_argument("--out", type=Path, default=Path("site"))
+    parser.add_argument(
+        "--sources",
+        default=os.environ.get("SOURCES", ""),
+        help="address of the folder that holds src/ for readers of the site; default: this clone",
+    )
+    args = parser.parse_args(argv)
+    if args.sources and not re.fullmatch(r"https://\S+", args.sources):
+        raise InputError(f"SOURCES: expected an address https://…, got {args.sources!r}")
+    found = records(args.root)
+    first = shown_record((args.root / "README.md").read_text(encoding="utf-8"), args.root)
+    with command.new_folder(args.out) as folder:
+        jobs = [(record, name, folder / record.name) for record in found if record.tables for name in PAGES]
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            rendering = [pool.submit(_render, *job, args.root) for job in jobs]
+            for record in found:
+                write_page(folder / record.name / "index.html", of_record(record))
+        for job in rendering:
+            job.result()
+        sources = args.sources or os.path.relpath(args.root, args.out / first)
+        for path in folder.glob("*/*.html"):
+            text = path.read_text(encoding="utf-8")
+            write_page(path, text.replace(f'href="{FROM_PAGE}src/', f'href="{sources.rstrip("/")}/src/'))
+        write_page(folder / "index.html", one_folder_up((folder / first / "index.html").read_text("utf-8"), first))
+    print(args.out / "index.html")
+
+
+def one_folder_up(text: str, folder: str) -> str:
+    """The page as it has to be one folder above `folder`, where it was: with its links to other files led there."""
+    return LINK.sub(lambda found: f'{found[1]}="{posixpath.normpath(f"{folder}/{found[2]}")}"', text)
+
+
+def _render(record: Record, notebook: str, folder: Path, root: Path) -> None:
+    """One page, by the program of the stage `report`: it runs in a kernel of its own."""
+    where = ["--record", str(record.folder.resolve()), "--out", str(folder.resolve() / f"{notebook}.html")]
+    program = [sys.executable, "-m", "normlab.stages.report", "--notebook", notebook, *where]
+    done = subprocess.run(program, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError(f"{record.name}: {done.stderr.strip().splitlines()[-1].removeprefix('error: ')}")
+
+
+if __name__ == "__main__":
+    command.run(main)
