@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from tests.pages.study import CLAIMS, MANIFEST, write_results
 
+from normlab.pages.front import front
 from normlab.pages.readme import _cell
 from normlab.pages.results import Results
+from normlab.pages.shell import Shows, page
 from normlab.rerun import Change, summary
-from normlab.specs.report import ReportSpec
-from normlab.stages import index
 
 HOSTILE = "<script>alert(1)</script>\" onmouseover='x' | `a` $x$"
 
@@ -47,7 +47,7 @@ def hostile(tmp_path: Path) -> dict[str, str]:
 
 def test_the_index_shows_settings_and_results_as_text(hostile: dict[str, str]) -> None:
     results = Results.load(hostile["tables"], hostile["claims"], hostile["params"], hostile["manifest"])
-    text = index.body(results, ReportSpec(f"tiny{HOSTILE}", ("01-training",)))
+    text = page("t", front(results, ["01-training"]), "index", Shows(f"tiny{HOSTILE}", "Preset", HOSTILE))
     seen = _Tags()
     seen.feed(text)
     assert (seen.scripts, seen.handlers) == (0, 0)

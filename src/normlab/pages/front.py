@@ -88,7 +88,10 @@ def accuracy(results: Results) -> Picture:
 
 def extent(results: Results) -> str:
     """What was measured, in a sentence: with the grid, where the parameters have one."""
-    return scale({**results.params, "data": results.manifest}) or data_sentence(results)
+    params = results.params
+    sections = {"grid": params.get("grid"), "train": params.get("train"), "dln": params.get("dln")}
+    present = {name: section for name, section in sections.items() if section}
+    return scale({**present, "data": results.manifest}) or data_sentence(results)
 
 
 def legend() -> str:

@@ -151,7 +151,8 @@ def main(argv: list[str] | None = None) -> None:
         record = the_record(args.record)
         shows, parameters = record.shows, {name: value for name, value in record.paths.items() if name in known}
     else:
-        shows = Shows(str(load_params(args.params).get("report", {}).get("preset", "your own")), "Preset")
+        params = load_params(args.params)
+        shows = Shows(str(params.get("report", {}).get("preset", "your own")), "Preset")
         parameters = {"params": str(args.params)} if "params" in known else {}
     for setting in args.set:
         name, equals, value = setting.partition("=")
