@@ -62,3 +62,5 @@ def test_the_summary_counts_each_kind_apart() -> None:
         summary(found) == "2 claims of the paper on networks: 1 reproduced, 1 undecided. 1 questions of our own: 1 no."
     )
     assert list(by_group(found)) == ["VGG on CIFAR-10", "This project's own questions"]
+    unknown = standing(claim(7, "x", "no", group="later"))
+    assert list(by_group([unknown, *found]))[-1] == "Later"  # none is left out whatever its group is called
