@@ -118,7 +118,7 @@ def by_verdict(claims: Sequence[Standing]) -> dict[str, list[Standing]]:
 
 
 def by_group(found: Sequence[Standing]) -> dict[str, list[Standing]]:
-    """The claims by the title of their group, in the order of groups; groups without a title come last by their name."""
+    """The claims by the title of their group, in the order of groups; those without one come last, by name."""
     titles = {**GROUPS, **{one.group: one.group for one in found if one.group not in GROUPS}}
     titled = {title: [one for one in found if one.group == group] for group, title in titles.items()}
     return {f"{title[:1].upper()}{title[1:]}": mine for title, mine in titled.items() if mine}
