@@ -53,7 +53,8 @@ def _collect(model: nn.Module, optimizer: torch.optim.Optimizer | None, batch: A
         torch.backends.cudnn.allow_tf32,
         torch.backends.cudnn.enabled,
         torch.backends.mkldnn.enabled,
-        torch.backends.mkldnn.matmul.fp32_precision,
+        # torch 2.6 has the older switches alone
+        torch.backends.mkldnn.matmul.fp32_precision if hasattr(torch.backends, "fp32_precision") else None,
         torch.backends.mha.get_fastpath_enabled(),
     )
     return copy.copy(seen)

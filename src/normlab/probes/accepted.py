@@ -13,25 +13,31 @@ from torch.nn.parameter import is_lazy
 from normlab.probes.precision import floating_dtype
 from normlab.probes.preservation import ModelState
 
+# by name, because importing torch's compiler or its distributed package costs seconds
+_WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
+
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The module inside torch.compile and one-device DataParallel wrappers.
+    """The module inside torch.compile, DistributedDataParallel and one-device DataParallel wrappers.
+
+    In DistributedDataParallel that is the replica of this process: a probe of it does not communicate, and its batch
+    statistics are those of the batch that it is given.
 
     Raises:
-        TypeError: not a module, or replicas on several devices, whose batch statistics are those of their own chunk.
+        TypeError: not a module, or one whose weights or batches are spread over several devices.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     for name, module in model.named_modules():
         kind = type(module).__name__
         several = isinstance(module, nn.DataParallel) and len(module.device_ids) > 1
-        if several or kind in ("DistributedDataParallel", "FullyShardedDataParallel"):
+        if several or kind == "FullyShardedDataParallel":
             raise TypeError(
-                f"{kind} at {name or 'the top'!r}: each replica has the batch statistics of its own chunk; probe the "
-                "wrapped module (model.module) on one device"
+                f"{kind} at {name or 'the top'!r}: its weights or batches are spread over several devices, each with "
+                "the statistics of its own chunk; probe the wrapped module (model.module) on one device"
             )
-    while isinstance(model, nn.DataParallel) or type(model).__name__ == "OptimizedModule":
-        model = model.get_submodule("module" if isinstance(model, nn.DataParallel) else "_orig_mod")
+    while inner := [_WRAPPERS[base.__name__] for base in type(model).__mro__ if base.__name__ in _WRAPPERS]:
+        model = model.get_submodule(inner[0])
     return model
 
 

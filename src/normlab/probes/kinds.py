@@ -14,7 +14,7 @@ _MACHINERY_PACKAGES = frozenset(
     "pytorch_lightning queue socket tensorboard threading tqdm unittest wandb weakref".split()
 )
 _PRIVATE = ("torch._", "torch.autograd", "torch.cuda", "torch.distributed", "torch.fx", "torch.jit")
-_DATA = ("torch.utils.data", "torch.utils.tensorboard")
+_DATA = ("torch.utils.data", "torch.utils.tensorboard", "transformers.train", "normlab.integrations")
 ATOMS: set[type] = {
     *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), slice, range, type),
     *(torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format),

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.probes.accepted import batch_coupled_names, check_model, check_state, checked_modules, unwrapped
+from normlab.probes.bare import bare
 from normlab.probes.batches import Together
 from normlab.probes.precision import full_precision, refuse_low_precision
 from normlab.probes.preservation import ModelState, preserved
@@ -269,6 +270,7 @@ def objective_at(
             stacklevel=5,
         )
     with (
+        bare(model),
         preserved(model, batch, [loss_fn], also, mode) as state,
         full_precision(),
         torch.inference_mode(False),

@@ -42,6 +42,9 @@ _PRECISION_LEAVES = (
     ("mkldnn", "rnn"),
 )
 
+# older torch (2.6 is supported) has the older switches alone, and they mean the same there
+_HAS_NEWER_SWITCHES = hasattr(torch._C, "_get_fp32_precision_getter")
+
 
 def floating_dtype(model: nn.Module) -> torch.dtype:
     """The real type that results of this model have: float32, or float64 as soon as one trainable parameter has it.
@@ -158,18 +161,15 @@ _FORMULAS: dict[Callable[..., Any], Callable[..., Any]] = {
 
 @contextmanager
 def _float32_is_float32() -> Iterator[None]:
-    # private: what the attributes `fp32_precision` below torch.backends call, by key, so that loops set all nine
-    read, write = torch._C._get_fp32_precision_getter, torch._C._set_fp32_precision_setter
-    saved: dict[tuple[str, str], str] = {}
     with closed_undisturbed() as stack:
-        for key in _PRECISION_PARENTS:
+        parents, leaves = (_PRECISION_PARENTS, _PRECISION_LEAVES) if _HAS_NEWER_SWITCHES else ((), ())
+        # private: what the attributes `fp32_precision` below torch.backends call, by key, so that loops set all nine
+        for key in parents:
             # a parent is cleared as soon as it is read, so that the next ones read as themselves
-            saved[key] = read(*key)
-            stack.callback(write, *key, saved[key])
-            write(*key, "none")
-        for key in _PRECISION_LEAVES:
-            saved[key] = read(*key)
-            stack.callback(write, *key, saved[key])
+            stack.callback(torch._C._set_fp32_precision_setter, *key, torch._C._get_fp32_precision_getter(*key))
+            torch._C._set_fp32_precision_setter(*key, "none")
+        for key in leaves:
+            stack.callback(torch._C._set_fp32_precision_setter, *key, torch._C._get_fp32_precision_getter(*key))
         legacy = _legacy_switches()
         if legacy is not None:
             # torch refuses to read the older switches while they contradict the newer: move both together
@@ -178,8 +178,8 @@ def _float32_is_float32() -> Iterator[None]:
             stack.callback(torch.set_float32_matmul_precision, matmul)
             torch.set_float32_matmul_precision("highest")
             setattr(torch.backends.cudnn, "allow_tf32", False)  # noqa: B010 (its annotation is a descriptor)
-        for key in _PRECISION_LEAVES:
-            write(*key, "ieee")
+        for key in leaves:
+            torch._C._set_fp32_precision_setter(*key, "ieee")
         yield
 
 

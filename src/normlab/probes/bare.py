@@ -1,0 +1,41 @@
+"""What training frameworks hang on a model, taken off for the time of a probe."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MethodType
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from normlab.probes.interrupts import closed_undisturbed
+
+
+@contextmanager
+def bare(model: nn.Module) -> Iterator[None]:
+    """Every module computes on this process alone and in its own precision.
+
+    SyncBatchNorm takes the statistics of the batch that it is given, as BatchNorm does: in training it would wait for
+    the other processes, which do not probe. What Accelerate puts around a forward pass (autocast) is left out.
+    """
+    with closed_undisturbed() as stack:
+        for module in model.modules():
+            own = _own_forward(module)
+            if own is not None:
+                stack.callback(_put_back, module, module.__dict__.get("forward"))
+                module.__dict__["forward"] = own
+        yield
+
+
+def _own_forward(module: nn.Module) -> Any:
+    """The forward pass to use in place of the present one; None for nearly all modules."""
+    if isinstance(module, nn.SyncBatchNorm) and type(module).forward is nn.SyncBatchNorm.forward:
+        return MethodType(_BatchNorm.forward, module)  # private, and the only one that takes all dimensions
+    return module.__dict__.get("_original_forward")  # Accelerate's name for what it has wrapped
+
+
+def _put_back(module: nn.Module, forward: Any) -> None:
+    if forward is None:
+        module.__dict__.pop("forward", None)
+    else:
+        module.__dict__["forward"] = forward
