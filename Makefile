@@ -1,7 +1,7 @@
 # Everything runs from here with nothing but Python >= 3.11, git and make: the first target builds a private .venv.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup repro publish prune plan metrics-diff rerun test test-lowest lint lint-workflows ui report site bench audit faults fuzz lock deps clean FORCE
+.PHONY: help setup repro publish prune plan metrics-diff rerun test test-lowest test-others lint lint-workflows ui report site bench audit faults fuzz lock deps clean FORCE
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -43,6 +43,7 @@ help:
 	@echo 'make audit                                  known vulnerabilities and licences of what is installed'
 	@echo 'make plan | deps                            what make repro would run; what each stage depends on, into dvc.yaml'
 	@echo 'make bench | lock | test-lowest | clean     measure the probes; renew the pins; oldest torch; remove caches'
+	@echo 'make test-others                            the probes in Lightning, transformers, Accelerate and on real models'
 
 # --- set-up ---------------------------------------------------------------------------------------------------------
 
@@ -74,6 +75,9 @@ $(STAMP): requirements.lock pyproject.toml
 lock: $(STAMP)
 	@$(PY) $(WITH_ARGS) uv --quiet pip compile --python $(PY) --universal --generate-hashes --no-header --no-annotate \
 		--extra pipeline --extra dev --output-file requirements.lock pyproject.toml
+	@$(UV) compile --python $(PY) --universal --generate-hashes --no-header --no-annotate -c requirements.lock \
+		--extra lightning --extra transformers --extra tensorboard --extra mlflow --extra wandb --extra dev \
+		--group pyproject.toml:models --output-file tests/others/requirements.lock pyproject.toml
 
 # --- the study ------------------------------------------------------------------------------------------------------
 
@@ -131,11 +135,24 @@ deps: $(STAMP)
 test: $(STAMP)
 	@$(WITH_VENV) $(PY) $(WITH_ARGS) pytest -n "$$WORKERS"
 
-# the oldest torch that pyproject.toml admits, on what does not need the pipeline's tools
+# the oldest torch that pyproject.toml admits: 2.11 with the pipeline's tools; 2.6 for the library alone, whose wheel is
+# built and needs torch, numpy and pandas only (matplotlib and torchvision are for tests)
 test-lowest: $(STAMP)
 	@test -x .venv-lowest/bin/python || $(PY) -m venv --without-pip .venv-lowest
 	@$(UV) install --python .venv-lowest/bin/python --editable '.[pipeline,dev]' 'torch==2.11.*' 'torchvision==0.26.*'
 	@.venv-lowest/bin/python $(WITH_ARGS) pytest -n "$$WORKERS" tests/nn tests/probes tests/test_*.py
+	@test -x .venv-library/bin/python || $(PY) -m venv --without-pip .venv-library
+	@$(UV) install --python .venv-library/bin/python --reinstall-package normlab '.[plots]' \
+		'torch==2.6.*' 'torchvision==0.21.*' pytest pytest-xdist hypothesis
+	@.venv-library/bin/python $(WITH_ARGS) pytest -n "$$WORKERS" \
+		tests/nn tests/probes tests/theory tests/integrations --ignore tests/probes/test_cases_of_the_project.py
+
+# probes in other people's training loops and on other people's models, with versions of their own
+test-others: $(STAMP)
+	@test -x .venv-others/bin/python || $(PY) -m venv --without-pip .venv-others
+	@$(UV) sync --python .venv-others/bin/python tests/others/requirements.lock
+	@$(UV) install --python .venv-others/bin/python --no-deps --editable .
+	@HF_HUB_OFFLINE=1 .venv-others/bin/python $(WITH_ARGS) pytest -n "$$WORKERS" tests/others
 
 lint: $(STAMP) lint-workflows
 	@$(BIN)/ruff check .

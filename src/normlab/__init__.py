@@ -1,14 +1,53 @@
 """normlab: measurements for the question why Batch Normalization helps optimization.
 
 `normlab.probes` measures the loss landscape of any `torch.nn.Module`, `normlab.nn` has the normalizers and networks of
-the paper, `normlab.theory` its statements, as printed and as corrected. They need torch, numpy and pandas only.
+the paper, `normlab.theory` its statements, as printed and as corrected. They need torch, numpy and pandas only;
+`normlab.integrations` and the rooms of the pipeline need further packages, each an extra of this one.
 """
 
 import importlib
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
 from types import ModuleType
 
 __version__ = "0.1.0"
-_LAZY = ("nn", "probes", "theory")
+_LAZY = ("integrations", "nn", "probes", "theory")
+# extra -> what it brings that modules of this package import; the package of an integration is its own extra
+EXTRAS = {
+    "pipeline": (
+        "PIL",
+        "latex2mathml",
+        "matplotlib",
+        "mlflow",
+        "nbformat",
+        "papermill",
+        "pyarrow",
+        "scipy",
+        "tqdm",
+        "yaml",
+    ),
+    "integrations": ("accelerate", "lightning", "mlflow", "tensorboard", "transformers", "wandb"),
+}
+
+
+class _MissingExtra(MetaPathFinder):
+    """Asked last of all, so for packages that are missing: to a module of normlab it says which extra brings them."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> None:
+        frame = sys._getframe(1)
+        while frame.f_back and frame.f_globals.get("__name__") in ("importlib", "importlib._bootstrap"):
+            frame = frame.f_back
+        importer = frame.f_globals.get("__name__", "")
+        group = "integrations" if importer.startswith("normlab.integrations.") else "pipeline"
+        if importer.startswith("normlab.") and fullname in EXTRAS[group]:
+            extra = fullname if group == "integrations" else group
+            raise ModuleNotFoundError(
+                f"{importer} needs {fullname}, which is not installed: pip install 'normlab[{extra}]'", name=fullname
+            )
+
+
+sys.meta_path.append(_MissingExtra())
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -23,13 +23,19 @@ ROOMS = (
     "pages",
     "tracking",
     "scheduling",
+    "integrations",
     "rerun",
     "stages",
 )
 LAYERS = {layer: (room,) for layer, room in enumerate(ROOMS)}
 # imported by these modules and no others
 CONFINED = {
-    "mlflow": {"tracking.store"},
+    "mlflow": {"tracking.store", "integrations.loggers"},
+    "tensorboard": {"integrations.loggers"},
+    "lightning": {"integrations.lightning"},
+    "transformers": {"integrations.hugging_face"},
+    "accelerate": {"integrations.accelerate"},
+    "wandb": {"integrations.loggers"},
     "papermill": {"stages.report"},
     "dvc": set(),
     "dask": set(),

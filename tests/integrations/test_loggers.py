@@ -18,7 +18,7 @@ def test_csv_gives_the_same_floats_and_is_continued(tmp_path: Path) -> None:
         log(1, {})
     with CsvLogger(path) as log:
         log(2, {"walk/loss": math.inf})
-    rows = list(csv.DictReader(path.open(encoding="utf-8")))
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     assert [(row["step"], row["name"], float(row["value"])) for row in rows] == [
         ("0", "walk/loss", 0.1 + 0.2),
         ("0", "shift/features.3/cosine", -1.0),

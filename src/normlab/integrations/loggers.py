@@ -63,6 +63,7 @@ class TensorBoardLogger(AbstractContextManager["TensorBoardLogger"]):
     """
 
     def __init__(self, folder: Any) -> None:
+        import tensorboard  # noqa: F401 (the message names the extra)
         from torch.utils.tensorboard import SummaryWriter
 
         self._own = isinstance(folder, str | Path)

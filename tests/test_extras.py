@@ -1,0 +1,58 @@
+"""A package that is missing is named with the extra that brings it, and every extra that is named exists."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import normlab
+
+HIDE = """
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+def hidden(name, path=None, target=None):
+    return None if name.partition(".")[0] == {package!r} else find(name, path, target)
+PathFinder.find_spec = hidden
+"""
+INSTALLED_NAMES = {"PIL": "pillow", "yaml": "pyyaml"}
+
+
+def message(package: str, statement: str) -> str:
+    program = HIDE.format(package=package) + statement
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    return done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("package", "statement", "extra"),
+    [
+        ("yaml", "import normlab.runs.training", "pipeline"),
+        ("lightning", "import normlab.integrations.lightning", "lightning"),
+        ("tensorboard", "from normlab.integrations import loggers; loggers.TensorBoardLogger('x')", "tensorboard"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(package: str, statement: str, extra: str) -> None:
+    said = message(package, statement)
+    assert said.startswith("ModuleNotFoundError: normlab.")
+    assert said.endswith(f"needs {package}, which is not installed: pip install 'normlab[{extra}]'")
+
+
+def test_other_peoples_imports_are_left_alone() -> None:
+    assert message("yaml", "import normlab, yaml") == "ModuleNotFoundError: No module named 'yaml'"
+    program = HIDE.format(package="wandb") + "import importlib.util, normlab; print(importlib.util.find_spec('wandb'))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"
+
+
+def test_every_extra_exists_and_brings_its_packages() -> None:
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    for package in normlab.EXTRAS["pipeline"]:
+        names = [line.partition(">")[0] for line in extras["pipeline"]]
+        assert INSTALLED_NAMES.get(package, package) in [*names, "nbformat"]  # nbformat comes with nbconvert
+    for package in normlab.EXTRAS["integrations"]:
+        assert any(line.startswith(package) for line in extras[package])
+    assert sorted(line.partition(">")[0] for line in project["dependencies"]) == ["numpy", "pandas", "torch"]
