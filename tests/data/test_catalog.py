@@ -3,7 +3,9 @@
 import importlib.util
 from pathlib import Path
 
+from normlab.data import textures
 from normlab.data.catalog import load_catalog
+from normlab.specs.data import SOURCES
 
 CATALOG = load_catalog()
 
@@ -24,9 +26,15 @@ def test_digests_agree_with_those_of_torchvision():
 def test_classes_are_unique_sorted_and_as_many_as_the_name_says():
     for name, count in (("cifar10", 10), ("cifar100", 100)):
         classes = CATALOG[name].classes
-        assert len(set(classes)) == count
+        assert len(set(classes)) == count == SOURCES[name].classes
         # so that image folders, sorted by name, get the official labels
         assert list(classes) == sorted(classes)
+
+
+def test_settings_know_every_built_in_source():
+    generated_or_unread = {"textures", "folder"}
+    assert set(SOURCES) == {*CATALOG, *generated_or_unread}
+    assert SOURCES["textures"].classes == len(textures.CLASSES)
 
 
 def test_every_mirror_has_its_own_file_names_and_official_archives_their_digest():

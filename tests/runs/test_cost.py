@@ -1,14 +1,16 @@
 """Predicted disk space is what the files take."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests import tiny
 
 from normlab.runs.checkpoint import checkpoint_path, save_checkpoint
-from normlab.runs.cost import predict_disk
+from normlab.runs.networks import checkpoint_bytes
 from normlab.runs.training import fit
 from normlab.specs.study import read_study
+from normlab.studies.limits import checkpoints_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHIVE = 200  # bytes at most that a checkpoint file takes for each tensor: its name, place and alignment
@@ -20,18 +22,13 @@ def test_disk_is_predicted_from_the_spec(tmp_path: Path, momentum: float) -> Non
     batches, test = tiny.load(tiny.write_data(tmp_path / "data"))
     fit(run, batches, test, on_checkpoint=lambda c: save_checkpoint(checkpoint_path(tmp_path, c.step), c))
     taken = checkpoint_path(tmp_path, run.train.steps).stat().st_size
-    predicted = predict_disk({run: (0, 2, 6)}, 3)
-    assert predicted % 3 == 0
     tensors = 8 * 7 + 2 + (8 * 3 + 2) * bool(momentum)  # eight blocks: kernel and bias, gamma, beta and three buffers
-    assert 0 < taken - predicted / 3 < tensors * 2 * ARCHIVE + 4000
-    other = tiny.run_spec("none", seed=1, momentum=momentum)
-    assert predict_disk({run: (0, 2, 6), other: (6,)}, 3) == predicted + predict_disk({other: (6,)}, 3)
-    assert predict_disk({}, 3) == 0
+    assert 0 < taken - checkpoint_bytes(run, 3) < tensors * 2 * ARCHIVE + 4000
 
 
 def test_the_preset_paper_fits_on_sixty_gigabytes() -> None:
     study = read_study(ROOT / "presets/paper.yaml")
-    kept = {run: study.kept(run) for run in study.runs}
-    twice = 2 * predict_disk(kept, 10)  # DVC's cache and the working tree
+    twice = 2 * checkpoints_bytes(study)  # DVC's cache and the working tree
     assert 10e9 < twice < 60e9
-    assert twice < 0.1 * predict_disk({run: run.train.checkpoint_steps for run in kept}, 10)
+    everything = replace(study, train=replace(study.train, checkpoints="all"))
+    assert twice < 0.1 * checkpoints_bytes(everything)

@@ -34,3 +34,15 @@ def test_impossible_values_are_named(change: dict, message: str):
     good = {"source": "textures", "train_per_class": 5, "test_per_class": 1}
     with pytest.raises(InputError, match=message):
         build(DataSpec, good | change, "data")
+
+
+def test_what_is_known_of_the_training_images_before_they_are_read():
+    def images(**section):
+        return build(DataSpec, section, "data").train_images
+
+    assert images(source="cifar100") == 50_000
+    assert images(source="cifar10", train_per_class=100, held_out=50) == 950
+    assert images(source="textures", train_per_class=7000, test_per_class=1) == 70_000
+    assert images(source="folder", train_per_class=7) is None  # of how many classes, only its files say
+    own = build(DataSpec, {"source": "somewhere:photos", "train_per_class": 7}, "data")
+    assert (own.train_images, own.num_classes) == (None, None)

@@ -1,9 +1,8 @@
 """What training runs will cost: time, measured on a run's first batch before it starts, and disk, from the specs."""
 
-import dataclasses
 import math
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -67,16 +66,3 @@ def predict_cost(
         len(kept),
         parameters,
     )
-
-
-def predict_disk(kept: Mapping[RunSpec, Collection[int]], num_classes: int) -> int:
-    """Bytes of all checkpoints of some runs, from the specs alone: nothing is computed or drawn.
-
-    DVC keeps an output in its cache and, where the file system has no reflinks, a second time in the working tree.
-
-    Args:
-        kept: the steps whose checkpoints a run writes, run by run.
-        num_classes: of the data set.
-    """
-    alike = {run: dataclasses.replace(run, learning_rate=1.0, seed=0) for run in kept}
-    return sum(checkpoint_bytes(alike[run], num_classes) * len(steps) for run, steps in kept.items())

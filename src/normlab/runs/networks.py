@@ -13,6 +13,8 @@ from normlab.seeding import seed_all
 from normlab.specs.strict import InputError
 from normlab.specs.training import RunSpec
 
+LEAST_CLASSES = 2  # of any data set: what is counted with where their number is not known yet
+
 
 def resolve_device(name: str) -> torch.device:
     """`auto` is CUDA where there is a device, else the CPU.
@@ -66,12 +68,12 @@ def checkpoint_bytes(run: RunSpec, num_classes: int) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in [*model.state_dict().values(), *momentum])
 
 
-def check_network(run: RunSpec, num_classes: int, inputs: Tensor) -> Structure:
+def check_network(run: RunSpec, num_classes: int | None, inputs: Tensor) -> Structure:
     """Try the network of `run` on a few inputs before anything is trained.
 
     Args:
         run: the run.
-        num_classes: of the data set.
+        num_classes: of the data set; None where it is read later: any number of scores is right then.
         inputs: a few training images, on the device that will train.
 
     Returns:
@@ -81,7 +83,7 @@ def check_network(run: RunSpec, num_classes: int, inputs: Tensor) -> Structure:
         InputError: it cannot be built or called, does not return num_classes scores an image, or has a normalizer
             and no layer that uses it: its results would carry the normalizer's name for nothing.
     """
-    model = build_network(run, num_classes, inputs.device).train()
+    model = build_network(run, num_classes or LEAST_CLASSES, inputs.device).train()
     where = f"network {run.network} with norm_layer {run.norm_layer}"
     try:
         with torch.no_grad():
@@ -89,9 +91,9 @@ def check_network(run: RunSpec, num_classes: int, inputs: Tensor) -> Structure:
         structure = read_structure(model, inputs)
     except Exception as error:  # somebody's module may fail in any way
         raise InputError(f"{where}: on images {tuple(inputs.shape)}: {_one_line(error)}") from error
-    expected = (len(inputs), num_classes)
-    if not isinstance(scores, Tensor) or tuple(scores.shape) != expected:
-        found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+    shape = tuple(scores.shape) if isinstance(scores, Tensor) else ()
+    if len(shape) != 2 or shape != (len(inputs), num_classes or shape[1]):
+        found, expected = shape or type(scores).__name__, f"({len(inputs)}, {num_classes or 'classes'})"
         raise InputError(f"{where}: expected scores of shape {expected} for images {tuple(inputs.shape)}, got {found}")
     if not structure.normalized and run.norm_layer != "none":
         raise InputError(f"{where}: no layer of it is normalized: it never uses its norm_layer")

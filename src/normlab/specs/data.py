@@ -7,7 +7,21 @@ from typing import Literal
 from normlab.specs.parts import resolve
 from normlab.specs.strict import require
 
-SOURCES = ("cifar10", "cifar100", "folder", "textures")
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """What is known of a built-in source before it is read.
+
+    Attributes:
+        classes: how many there are; None of a folder.
+        stored: training images of each class; None where that is a setting, or unknown.
+    """
+
+    classes: int | None = None
+    stored: int | None = None
+
+
+SOURCES = {"cifar10": BuiltIn(10, 5000), "cifar100": BuiltIn(100, 500), "folder": BuiltIn(), "textures": BuiltIn(10)}
 
 
 @dataclass(frozen=True)
@@ -59,3 +73,14 @@ class DataSpec:
         for i, address in enumerate(self.mirrors):
             accepted = "must start with http:// or https://"
             require(address.startswith(("http://", "https://")), f"data.mirrors[{i}]", accepted, address)
+
+    @property
+    def num_classes(self) -> int | None:
+        """How many classes there are; None of a folder or one's own data set, which say it only when they are read."""
+        return SOURCES.get(self.source, BuiltIn()).classes
+
+    @property
+    def train_images(self) -> int | None:
+        """How many images training has, as far as that is known before they are read."""
+        sizes = [size for size in (self.train_per_class, SOURCES.get(self.source, BuiltIn()).stored) if size]
+        return None if self.num_classes is None or not sizes else self.num_classes * min(sizes) - self.held_out

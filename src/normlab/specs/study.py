@@ -18,10 +18,6 @@ from normlab.specs.strict import InputError, build, load_params
 from normlab.specs.theory import TheorySpec
 from normlab.specs.training import RunSpec, TrainSpec, check_steps
 
-CLASSES = {"textures": 10, "cifar10": 10, "cifar100": 100}
-STORED = {"cifar10": 5000, "cifar100": 500}
-"""Training images of each class; a folder says it only when it is read."""
-
 
 @dataclass(frozen=True)
 class StudySpec:
@@ -108,11 +104,9 @@ def _check_rate(rate: float, rates: Sequence[float], where: str, source: str) ->
 
 def _check_images(study: StudySpec) -> None:
     """Every batch has to fit into the training split, as far as its size is known before it is read."""
-    spec = study.data
-    if spec.source not in CLASSES:
+    images = study.data.train_images
+    if images is None:
         return
-    per_class = min(size for size in (spec.train_per_class, STORED.get(spec.source, 0)) if size)
-    images = CLASSES[spec.source] * per_class - spec.held_out
     for run in study.runs:
         if run.train.batch_size > images:
             raise InputError(

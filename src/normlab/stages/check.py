@@ -10,7 +10,7 @@ from normlab.analysis.rules import load_claims
 from normlab.runs.networks import check_network
 from normlab.specs.expansion import check, expand
 from normlab.specs.strict import InputError
-from normlab.specs.study import CLASSES, StudySpec, read_study
+from normlab.specs.study import StudySpec, read_study
 from normlab.stages import command
 from normlab.studies.limits import check_limits
 
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     check(expand(study, args.root), args.root)
     for run in study.runs:
         if ":" in run.network + run.norm_layer:
-            check_network(run, CLASSES.get(study.data.source, 10), torch.randn(2, 3, 32, 32))
+            check_network(run, study.data.num_classes, torch.randn(2, 3, 32, 32))
     check_limits(study, args.root)
     for warning in warnings(study):
         print(f"note: {warning}", file=sys.stderr)

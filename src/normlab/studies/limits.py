@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from normlab.runs.networks import checkpoint_bytes
+from normlab.runs.networks import LEAST_CLASSES, checkpoint_bytes
 from normlab.specs.strict import InputError
-from normlab.specs.study import CLASSES, StudySpec
-from normlab.specs.training import RunSpec
+from normlab.specs.study import StudySpec
 
 IMAGE_BYTES = 32 * 32 * 3
 HISTORY_BYTES = 4 * 4 + 5 * 8 + 32
@@ -30,8 +29,7 @@ def check_limits(study: StudySpec, root: Path) -> None:
     for where, value, needed in _memory(study):
         if needed > memory:
             raise InputError(f"{where}: {value} needs at least {_gigabytes(needed)} of memory of {_gigabytes(memory)}")
-    disk = shutil.disk_usage(root).total
-    needed = sum(_checkpoint_bytes(run, len(study.kept(run))) for run in study.runs)
+    disk, needed = shutil.disk_usage(root).total, checkpoints_bytes(study)
     if needed > disk:
         raise InputError(
             f"train.checkpoint_every: the checkpoints of {len(study.runs)} runs need {_gigabytes(needed)} of disk of "
@@ -39,12 +37,25 @@ def check_limits(study: StudySpec, root: Path) -> None:
         )
 
 
+def checkpoints_bytes(study: StudySpec) -> int:
+    """Bytes of all checkpoints that the runs of a study keep, from the specs alone.
+
+    DVC keeps an output in its cache and, where the file system has no reflinks, a second time in the working tree. A
+    network or normalizer of one's own, which may not be built for this, counts as 0.
+    """
+    classes = study.data.num_classes or LEAST_CLASSES
+    built_in = [run for run in study.runs if ":" not in run.network + run.norm_layer]
+    # what a checkpoint takes depends on neither of the two, and is worked out once
+    sizes = [checkpoint_bytes(replace(run, learning_rate=1.0, seed=0), classes) for run in built_in]
+    return sum(size * len(study.kept(run)) for size, run in zip(sizes, built_in, strict=True))
+
+
 def _memory(study: StudySpec) -> Iterator[tuple[str, int, int]]:
     """(key, value, bytes at least) of every setting that one process has to hold at once."""
     if study.data.source == "textures":
         for key in ("train_per_class", "test_per_class"):
             count = getattr(study.data, key)
-            yield f"data.{key}", count, count * CLASSES["textures"] * IMAGE_BYTES
+            yield f"data.{key}", count, count * (study.data.num_classes or LEAST_CLASSES) * IMAGE_BYTES
     for run in study.runs:
         yield f"train.steps ({run.name})", run.train.steps, run.train.steps * HISTORY_BYTES
     dln, scan, theory = study.dln, study.dln_scan, study.theory
@@ -54,12 +65,6 @@ def _memory(study: StudySpec) -> Iterator[tuple[str, int, int]]:
     yield "dln_scan.steps", scan.steps, scan.steps * len(dln.seeds) * len(scan.learning_rate) * 8
     yield "theory.cases", theory.cases, theory.cases * 8
     yield "theory.samples", max(theory.samples), max(theory.samples) ** 2 * 8
-
-
-def _checkpoint_bytes(run: RunSpec, kept: int) -> int:
-    """Of the checkpoints that a run keeps; a network of one's own, which may not be built for this, counts as 0."""
-    own = ":" in run.network or ":" in run.norm_layer
-    return 0 if own else kept * checkpoint_bytes(replace(run, learning_rate=1.0, seed=0), 10)
 
 
 def _gigabytes(count: int) -> str:

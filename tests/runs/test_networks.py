@@ -1,0 +1,41 @@
+"""A network of one's own is tried before the data set is read, and again when it is."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tests import tiny
+
+from normlab.runs.networks import check_network
+from normlab.specs.strict import InputError
+from normlab.specs.training import RunSpec, TrainSpec
+
+IMAGES = torch.zeros(2, 3, 32, 32)
+NET = "from torch import nn\ndef three():\n    return nn.Sequential(nn.Flatten(), nn.Linear(3072, 3))\n"
+NET += "def scalar():\n    return nn.Sequential(nn.Flatten(0), nn.Linear(6144, 1), nn.Flatten(0))\n"
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "nets_for_classes.py").write_text(NET)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "nets_for_classes", raising=False)
+    return "nets_for_classes"
+
+
+def _run(network: str) -> RunSpec:
+    return RunSpec(network, "none", 0.1, 0, TrainSpec(**vars(tiny.TRAIN)))
+
+
+def test_the_number_of_scores_counts_once_it_is_known(module: str) -> None:
+    run = _run(f"{module}:three")
+    check_network(run, 3, IMAGES)
+    check_network(run, None, IMAGES)  # its data set may have three classes
+    with pytest.raises(InputError, match=r"expected scores of shape \(2, 10\) for images .*, got \(2, 3\)$"):
+        check_network(run, 10, IMAGES)
+
+
+def test_scores_of_another_shape_are_never_right(module: str) -> None:
+    with pytest.raises(InputError, match=r"expected scores of shape \(2, classes\) for images .*, got \(1,\)$"):
+        check_network(_run(f"{module}:scalar"), None, IMAGES)
