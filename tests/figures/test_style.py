@@ -41,22 +41,26 @@ def test_normalizers_keep_their_order() -> None:
     assert style.order(["zzz", "none"]) == ["none", "zzz"]
 
 
+def _named(pattern: str, numbers) -> dict[str, int]:
+    return {pattern.format(number): number for number in numbers}
+
+
 def test_layers_of_another_depth_are_found_by_relative_depth() -> None:
-    eight = [f"features.norm{i}" for i in range(1, 9)]
+    eight = _named("features.norm{}", range(1, 9))
     assert style.nearest_layers(eight, (2, 9, 13)) == ["features.norm1", "features.norm6", "features.norm8"]
-    thirteen = [f"features.norm{i}" for i in range(1, 14)]
+    thirteen = _named("features.norm{}", range(1, 14))
     assert style.nearest_layers(thirteen, (3, 11)) == ["features.norm3", "features.norm11"]
-    linear = [f"layers.linear{i}" for i in (1, 9, 17, 25)]
+    linear = _named("layers.linear{}", (1, 9, 17, 25))
     assert style.nearest_layers(linear, (9, 17), 25) == ["layers.linear9", "layers.linear17"]
-    assert style.nearest_layers([], (1,)) == []
-    weights = [*(f"features.conv{i}" for i in range(1, 9)), "classifier"]
-    assert style.nearest_layers(weights, (5, 10)) == ["features.conv3", "features.conv6"]
+    assert style.nearest_layers({}, (1,)) == []
 
 
-def test_layers_whose_names_do_not_count_them_are_found_by_their_share() -> None:
-    resnet = ["stem.conv", "stage1.block0.conv2", "stage1.block1.conv2", "stage2.block0.conv1", "classifier"]
-    assert style.nearest_layers(resnet, (13,)) == ["stage2.block0.conv1"]
-    assert style.nearest_layers(["bn", "head"], (1, 13)) == ["bn", "head"]
+def test_the_place_of_a_layer_is_what_the_network_shows_not_its_name() -> None:
+    layers = ["blocks.0.norm1", "blocks.0.norm2", "blocks.1.norm1", "head"]
+    table = pd.DataFrame({"layer": layers * 2, "place": [1.0, 2.0, 3.0, np.nan] * 2})
+    assert style.places(table) == {"blocks.0.norm1": 1, "blocks.0.norm2": 2, "blocks.1.norm1": 3}
+    for unknown in (table.drop(columns="place"), table.assign(place=np.nan)):  # counted as they were measured
+        assert style.places(unknown) == {name: number for number, name in enumerate(layers, start=1)}
 
 
 def test_other_people_s_normalizers_have_a_name_and_a_color() -> None:

@@ -31,6 +31,28 @@ def test_the_main_network_is_the_one_that_claims_are_decided_on(results: Results
     assert set(other.measurements("vgg", network="*")["network"]) == {"vgg11", "vgg16"}
 
 
+def test_a_network_that_was_not_measured_is_not_shown_by_another(results: Results, tmp_path: Path) -> None:
+    rows = results.measurements("vgg", "dln", probe="history").assign(layer="").drop(columns="place")
+    (tmp_path / "tables").mkdir()
+    rows.replace({"network": {"vgg11": "vgg16"}}).to_parquet(tmp_path / "tables/measurements.parquet", index=False)
+    other = Results(tmp_path / "tables", results.claims_path, results.params_path, results.manifest_path)
+    assert other.measurements("vgg").empty
+    assert set(other.measurements("vgg", "dln")["network"]) == {"dln"}
+
+
+def test_layers_come_with_the_place_that_their_network_shows(results: Results, tmp_path: Path) -> None:
+    rows = results.measurements("vgg", probe="shift").drop(columns="place")
+    rows = rows[rows["layer"].isin(["features.conv1", "features.conv2"])]
+    structure = rows.head(1).assign(probe="structure", quantity="place", layer="features.conv2", step=0, value=9.0)
+    (tmp_path / "tables").mkdir()
+    pd.concat([rows, structure]).to_parquet(tmp_path / "tables/measurements.parquet", index=False)
+    other = Results(tmp_path / "tables", results.claims_path, results.params_path, results.manifest_path)
+    places = other.measurements("vgg").drop_duplicates("layer").set_index("layer")["place"]
+    assert places["features.conv2"] == 9
+    assert np.isnan(places["features.conv1"])
+    assert "structure" not in set(other.measurements("vgg")["probe"])
+
+
 def test_the_pages_show_the_network_that_claims_are_decided_on_whatever_its_family(
     results: Results, tmp_path: Path
 ) -> None:

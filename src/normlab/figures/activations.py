@@ -12,21 +12,21 @@ from normlab.figures.bands import (
     overlay_paper_curve,
 )
 from normlab.figures.style import (
-    PAPER_RATE,
     axis_label,
     color,
     empty_figure,
     label,
     layer_label,
-    layer_number,
     legend,
     nearest_layers,
     order,
     page_figure,
+    places,
     say_nothing_to_draw,
     shown,
 )
 from normlab.figures.training import is_comparable
+from normlab.paper.rows import DEPTH, LEARNING_RATE
 
 TAIL = 0.002  # mass beyond each end of the drawn range; the ranges of the paper's own panels cut the tails as well
 
@@ -85,21 +85,27 @@ def _range(rows: pd.DataFrame) -> tuple[float, float]:
 
 
 def histogram_figure(
-    frame: pd.DataFrame, learning_rate: float, norm_layers: Sequence[str], numbers: Sequence[int], *, depth: int = 13
+    frame: pd.DataFrame,
+    learning_rate: float,
+    norm_layers: Sequence[str],
+    numbers: Sequence[int],
+    *,
+    depth: int = DEPTH["vgg"],
 ) -> Figure:
     """Rows: layers at the relative depth of the paper's `numbers`; columns: normalizers. The lowest seed is drawn."""
     frame, missing = shown(frame, norm_layers, learning_rate)
     if missing:
         return empty_figure(missing)
     frame = frame[frame["seed"] == frame["seed"].min()]
-    layers = nearest_layers(frame["layer"].unique(), numbers, depth)
+    place = places(frame)
+    layers = nearest_layers(place, numbers, depth)
     kinds = order(frame["norm_layer"])
     figure, axes = page_figure(len(layers), len(kinds), height=2.9)
     separator = ", " if len(kinds) < 4 else "\n"
     for row, layer in enumerate(layers):
         for column, kind in enumerate(kinds):
             cell = frame[(frame["layer"] == layer) & (frame["norm_layer"] == kind)]
-            plot_histograms(cell, axes[row, column]).set_title(f"{label(kind)}{separator}{layer_label(layer)}")
+            plot_histograms(cell, axes[row, column]).set_title(f"{label(kind)}{separator}{layer_label(place[layer])}")
             if column:
                 axes[row, column].set_ylabel("")
             axes[row, column].set_xlabel("")
@@ -125,7 +131,7 @@ def figure_6(histograms: pd.DataFrame, learning_rate: float) -> Figure:
 def figure_9(histograms: pd.DataFrame, learning_rate: float) -> Figure:
     """Figure 9: activations of the deep linear network at layers #1, #11, #24."""
     kinds = ["none", "batch", "l1", "l2", "linf"]
-    return histogram_figure(histograms, learning_rate, kinds, (1, 11, 24), depth=25)
+    return histogram_figure(histograms, learning_rate, kinds, (1, 11, 24), depth=DEPTH["dln"])
 
 
 def plot_moments(
@@ -157,20 +163,21 @@ def figure_8(
     if missing:
         return empty_figure(missing)
     network = str(frame["network"].iloc[0])
-    layers = nearest_layers(frame["layer"].unique(), (2, 9, 13))
-    exact = [layer_number(layer) for layer in layers] == [2, 9, 13]
+    place = places(frame)
+    layers = nearest_layers(place, (2, 9, 13))
+    exact = [place[layer] for layer in layers] == [2, 9, 13]
     overlay = is_comparable(frame, learning_rate) and exact
     figure, axes = page_figure(len(quantities), len(layers) + (not overlay), height=2.5, width=12.0)
     for row, quantity in enumerate(quantities):
         log = "drift" not in quantity
         for column, layer in enumerate(layers):
             cell = frame[frame["layer"] == layer]
-            paper = layer_number(layer) if overlay else None
+            paper = place[layer] if overlay else None
             ax = plot_moments(cell, axes[row, column], quantity, paper_layer=paper, log=log)
-            ax.set_title(f"{network}, {layer_label(layer)}")
+            ax.set_title(f"{network}, {layer_label(place[layer])}")
         if not overlay:
             ax = axes[row, -1]
-            if overlay_paper_curve(ax, 8, list(norm_layers), quantity, learning_rate=PAPER_RATE["vgg"], layer=9):
+            if overlay_paper_curve(ax, 8, list(norm_layers), quantity, learning_rate=LEARNING_RATE["vgg"], layer=9):
                 ax.set_yscale("log" if log else "linear")
                 ax.set_title("Paper, Figure 8, layer #9")
                 ax.set_xlabel("training step")

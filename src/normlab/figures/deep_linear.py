@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 from normlab.figures.bands import end_where_finite_runs_end
 from normlab.figures.landscape import landscape_figure
 from normlab.figures.style import (
-    PAPER_RATE,
     empty_figure,
     legend,
     number,
@@ -15,9 +14,10 @@ from normlab.figures.style import (
     shown,
 )
 from normlab.figures.training import is_comparable, plot_paper_curves, plot_training
+from normlab.paper.rows import LEARNING_RATE
 
 KINDS = ("none", "batch", "l1", "l2", "linf")
-RATE = PAPER_RATE["dln"]
+RATE = LEARNING_RATE["dln"]
 
 
 def figure_5b(frame: pd.DataFrame, learning_rate: float) -> Figure:

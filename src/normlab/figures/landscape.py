@@ -17,7 +17,6 @@ from normlab.figures.bands import (
     paper_title,
 )
 from normlab.figures.style import (
-    PAPER_RATE,
     axis_label,
     color,
     empty_figure,
@@ -33,6 +32,7 @@ from normlab.figures.style import (
 )
 from normlab.figures.training import is_comparable
 from normlab.paper.curves import load_figure
+from normlab.paper.rows import LEARNING_RATE
 
 EDGES = {"loss": ("loss_low", "loss_high"), "gradient_distance": ("gradient_distance_low", "gradient_distance_high")}
 
@@ -157,7 +157,7 @@ def landscape_figure(
     if missing:
         return empty_figure(missing)
     study = str(frame["study"].iloc[0])
-    rate, paper_rate = learning_rate, PAPER_RATE.get(study, PAPER_RATE["vgg"])
+    rate, paper_rate = learning_rate, LEARNING_RATE.get(study, LEARNING_RATE["vgg"])
     overlay = is_comparable(frame, rate) and bool(same(rate, paper_rate))
     figure, axes = page_figure(1 if overlay else 2, 3, height=3.0)
     over = paper_figure if overlay else None

@@ -12,23 +12,22 @@ from normlab.figures.bands import (
     overlay_paper_curve,
 )
 from normlab.figures.style import (
-    PAPER_RATE,
     axis_label,
     empty_figure,
     layer_label,
-    layer_number,
     legend,
     nearest_layers,
     number,
     page_figure,
+    places,
     same,
     say_nothing_to_draw,
     shown,
 )
 from normlab.figures.training import is_comparable
+from normlab.paper.rows import DEPTH, LEARNING_RATE
 
 PAPER_LAYERS = {"vgg": (5, 10), "dln": (9, 17)}
-PAPER_DEPTH = {"vgg": 13, "dln": 25}
 PAPER_SHIFT_RATES = {"vgg": (0.01, 0.1), "dln": (1e-6, 1e-7)}  # that its Figure 3 shows
 
 
@@ -82,19 +81,20 @@ def figure_3(
         return empty_figure(missing)
     study = "dln" if str(frame["study"].iloc[0]) == "dln" else "vgg"
     network = str(frame["network"].iloc[0])
-    layers = nearest_layers(frame["layer"].unique(), PAPER_LAYERS[study], PAPER_DEPTH[study])
-    exact = [layer_number(layer) for layer in layers] == list(PAPER_LAYERS[study])
+    place = places(frame)
+    layers = nearest_layers(place, PAPER_LAYERS[study], DEPTH[study])
+    exact = [place[layer] for layer in layers] == list(PAPER_LAYERS[study])
     overlay = is_comparable(frame, learning_rate) and exact
     drawn = [rate for rate in PAPER_SHIFT_RATES[study] if same(rate, learning_rate)]
-    paper_rate = drawn[0] if drawn else PAPER_RATE[study]
+    paper_rate = drawn[0] if drawn else LEARNING_RATE[study]
     figure, axes = page_figure(len(quantities), len(layers) + (0 if overlay else 2), height=2.6, width=12.0)
     for row, quantity in enumerate(quantities):
         for column, layer in enumerate(layers):
             cell = frame[frame["layer"] == layer]
-            unlabeled = quantity == "l2" and layer_number(layer) in (10, 17)
-            paper = layer_number(layer) if overlay and not unlabeled else None
+            unlabeled = quantity == "l2" and place[layer] in (10, 17)
+            paper = place[layer] if overlay and not unlabeled else None
             ax = plot_shift(cell, axes[row, column], quantity, paper_layer=paper)
-            ax.set_title(f"{network}, {layer_label(layer)}, rate {number(learning_rate)}")
+            ax.set_title(f"{network}, {layer_label(place[layer])}, rate {number(learning_rate)}")
         if overlay:
             continue
         for column, paper_layer in enumerate(PAPER_LAYERS[study]):

@@ -1,8 +1,7 @@
 """Colors, labels, units and the page-size figure that all panels share."""
 
-import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from normlab.paper.rows import DEPTH
 from normlab.tables.frames import same
 
 # Okabe and Ito's colors, which stay apart under the common color-vision deficiencies, then three of Tol's.
@@ -98,7 +98,6 @@ DLN_LOSS = "training loss, ½ Σ ‖·‖²"
 PERCENT = frozenset({"train_accuracy", "test_accuracy"})
 PAPER_COLOR = "#444444"
 NOT_MEASURED = "not measured in this run of the study"
-PAPER_RATE = {"vgg": 0.1, "dln": 1e-6}  # at which the paper compares normalizers
 # normalizers without a color of their own, such as other people's: always the same one by name
 SPARE = ("#888888", "#117733", "#DDCC77", "#997700", "#6F4E7C", "#2F4F4F", "#B03A2E", "#4A7C59")
 
@@ -136,42 +135,37 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def layer_number(layer: str) -> int | None:
-    """The trailing number of a module name: 5 for `features.conv5`; None if it has none."""
-    match = re.search(r"(\d+)$", layer)
-    return int(match.group(1)) if match else None
+def places(frame: pd.DataFrame) -> dict[str, int]:
+    """Layer → its number from input to output, of the layers in a table that have one.
+
+    The column `place` has what the network shows (`normlab.nn.structure`); of a network that shows nothing, and of a
+    table without that column, the layers that were measured are counted.
+    """
+    layers = frame.drop_duplicates("layer")
+    if "place" in frame and layers["place"].notna().any():
+        layers = layers.dropna(subset=["place"])
+        return {str(layer): int(place) for layer, place in zip(layers["layer"], layers["place"], strict=True)}
+    return {str(layer): number for number, layer in enumerate(layers["layer"], start=1)}
 
 
-def layer_label(layer: str) -> str:
-    """`layer #5` for `features.norm5`, else the module's own name."""
-    place = layer_number(layer)
-    return layer if place is None else f"layer #{place}"
+def layer_label(place: int) -> str:
+    """`layer #5`, as the paper calls it."""
+    return f"layer #{place}"
 
 
-def nearest_layers(layers: Iterable[str], numbers: Sequence[int], depth: int = 13) -> list[str]:
-    """The measured layers at the relative depth of the paper's layers `numbers` in its network of `depth` layers.
+def nearest_layers(places: Mapping[str, int], numbers: Sequence[int], depth: int = DEPTH["vgg"]) -> list[str]:
+    """The layers at the relative depth of the paper's layers `numbers` in its network of `depth` layers.
 
-    In a network of the paper's depth these are the paper's own layers, as far as they were measured. Where names do not
-    count the layers (a ResNet) they are the layers at that share of the measured ones. Each layer comes once.
+    In a network of the paper's depth these are the paper's own layers, as far as they were measured. Each comes once.
 
     Args:
-        layers: names from input to output, as the tables have them.
+        places: from `places`.
         numbers: the paper's layers, from 1.
         depth: of the paper's network.
     """
-    unique = list(dict.fromkeys(layers))
-    counted = [name for name in unique if layer_number(name) is not None] or unique
-    if not counted:
-        return []
-    places = [layer_number(name) or 0 for name in counted]
-    last = max(places)
-    if last == 0 or len(set(places)) < len(places):
-        chosen = [counted[max(0, round(number / depth * len(counted)) - 1)] for number in numbers]
-    else:
-        chosen = [
-            counted[int(np.argmin([abs(place - number / depth * last) for place in places]))] for number in numbers
-        ]
-    return list(dict.fromkeys(chosen))
+    last = max(places.values(), default=0)
+    wanted = [number / depth * last for number in numbers]
+    return list(dict.fromkeys(min(places, key=lambda name: abs(places[name] - place)) for place in wanted if places))
 
 
 def at_rate(frame: pd.DataFrame, learning_rate: float) -> pd.DataFrame:

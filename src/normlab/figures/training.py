@@ -12,7 +12,6 @@ from normlab.figures.bands import (
     paper_title,
 )
 from normlab.figures.style import (
-    PAPER_RATE,
     axis_label,
     empty_figure,
     legend,
@@ -21,8 +20,8 @@ from normlab.figures.style import (
     same,
     scale,
 )
+from normlab.paper.rows import LEARNING_RATE, STEPS
 
-PAPER_LAST_STEP = {"vgg": 15000, "dln": 10000}
 PAPER_RATES = {"vgg": (0.01, 0.1, 0.5), "dln": (1e-7, 1e-6)}  # of all its curves
 PAPER_SECOND_RATE = 0.5  # of its Figure 1, where the plain network does not train
 
@@ -97,7 +96,7 @@ def is_comparable(frame: pd.DataFrame, learning_rate: float) -> bool:
     study = str(frame["study"].iloc[0]) if len(frame) else ""
     if study not in PAPER_RATES:
         return False
-    paper_rates, last_step = PAPER_RATES[study], PAPER_LAST_STEP[study]
+    paper_rates, last_step = PAPER_RATES[study], STEPS[study]
     return bool(same(learning_rate, paper_rates).any() and frame["step"].max() >= last_step / 10)
 
 
@@ -109,7 +108,7 @@ def accuracy_figure(
     quantities: Sequence[str] = ("train_accuracy",),
     window: int = 1,
     paper: tuple[int, Sequence[str]] = (1, "ab"),
-    paper_rates: Sequence[float] = (PAPER_RATE["vgg"],),
+    paper_rates: Sequence[float] = (LEARNING_RATE["vgg"],),
     at_most: int = 2,
 ) -> Figure:
     """Rows: quantities; columns: learning rates, and the paper's panel where no overlay is possible."""
@@ -144,7 +143,7 @@ def figure_1(frame: pd.DataFrame, learning_rate: float, *, window: int = 1) -> F
         quantities=("train_accuracy", "test_accuracy"),
         window=window,
         paper=(1, "ab"),
-        paper_rates=(PAPER_RATE["vgg"], PAPER_SECOND_RATE),
+        paper_rates=(LEARNING_RATE["vgg"], PAPER_SECOND_RATE),
     )
 
 

@@ -17,6 +17,8 @@ from normlab.specs.parts import family
 from normlab.specs.strict import InputError, build, load_params
 from normlab.tables.frames import as_categories
 
+DEEP_LINEAR = "dln"  # the one network of the study of this name
+
 
 @dataclass(frozen=True)
 class Results:
@@ -54,7 +56,10 @@ class Results:
         Args:
             studies: families of networks (`study` is that of the compared one), `dln`, `reparametrization`.
             probe: one probe or several; none means all but `summary` and `structure`, which hold no measurements.
-            network: a network, or "*" for all; None is `analyze.network`, where it has rows.
+            network: a network, or "*" for all; None is `analyze.network`, or of study `dln` the one there is.
+
+        Returns:
+            Also the column `place`: the layer's number from input to output, NaN where the network does not show it.
         """
         probes = [probe] if isinstance(probe, str) else list(probe)
         frame = self._read("measurements", studies, probes)
@@ -133,9 +138,14 @@ class Results:
         return pq.read_table(self.tables / f"{table}.parquet", filters=filters).to_pandas()
 
     def _of_network(self, frame: pd.DataFrame, network: str | None) -> pd.DataFrame:
-        if network == "*" or frame.empty:
-            return frame
-        wanted = network or self.spec.network
-        present = list(frame["network"].unique())
-        chosen = frame[frame["network"] == (wanted if wanted in present else present[0])]
-        return chosen.reset_index(drop=True)
+        if network != "*":
+            wanted = [network] if network else [self.spec.network, DEEP_LINEAR]
+            frame = frame[frame["network"].isin(wanted)].reset_index(drop=True)
+        names = pd.MultiIndex.from_frame(frame[["network", "layer"]])
+        return frame.assign(place=self._places.reindex(names).to_numpy())
+
+    @cached_property
+    def _places(self) -> pd.Series:
+        """The number of every layer by network and name, as far as the networks show it."""
+        rows = self._read("measurements", (), ["structure"]).astype({"network": str, "layer": str})
+        return rows.drop_duplicates(["network", "layer"]).set_index(["network", "layer"])["value"]

@@ -11,6 +11,7 @@ from normlab.figures.statements import STATEMENTS
 from normlab.figures.style import label, number, order
 from normlab.pages.pictures import Html, bullets
 from normlab.pages.results import Results
+from normlab.paper.rows import STEPS
 
 
 def about(results: Results, study: str, frame: pd.DataFrame) -> Html:
@@ -53,9 +54,8 @@ def caveats(results: Results, study: str, frame: pd.DataFrame, *further: str) ->
         return bullets(*further)
     few = least_seeds(study)
     seeds = int(frame.groupby(["norm_layer", "learning_rate"], observed=True)["seed"].nunique().min())
-    planned = {"vgg": 15000, "resnet": 15000, "dln": 10000}.get(study)
-    last = int(frame["step"].max())
-    shorter = f"Runs end at step {last}; the paper's end at {planned}." if planned and last < planned else ""
+    planned, last = STEPS["dln" if study == "dln" else "vgg"], int(frame["step"].max())
+    shorter = f"Runs end at step {last}; the paper's end at {planned}." if last < planned else ""
     unofficial = study != "dln" and not results.manifest.get("official")
     return bullets(
         f"{seeds} seeds a cell: fewer than the {few} that verdicts ask for." if seeds < few else "",

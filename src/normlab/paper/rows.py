@@ -24,7 +24,7 @@ from normlab.tables.rows import COLUMNS
 
 STEPS = {"vgg": 15_000, "dln": 10_000}
 NETWORK = "vgg"
-LEARNING_RATE = {"vgg": 0.1, "dln": 1e-6}
+LEARNING_RATE = {"vgg": 0.1, "dln": 1e-6}  # at which normalizers are compared
 _PROBES = {
     "train_accuracy": "history",
     "loss": "history",
