@@ -1,7 +1,7 @@
 # Everything runs from here with nothing but Python >= 3.11, git and make: the first target builds a private .venv.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup repro publish prune plan metrics-diff rerun test test-lowest test-others lint lint-workflows ui report site bench audit faults fuzz lock deps clean FORCE
+.PHONY: help setup repro publish prune plan metrics-diff record rerun test test-lowest test-others lint lint-workflows ui report site bench audit faults fuzz lock deps clean FORCE
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -17,7 +17,7 @@ WORKERS ?= 2
 
 # What a person or a workflow sets reaches programs through the environment, never as part of a shell's command; `value`
 # takes it as it is, so that make too expands nothing in it.
-INPUTS := PRESET CANARY CLONE BASE PORT WORKERS ARGS SOURCES
+INPUTS := PRESET CANARY CLONE BASE PORT WORKERS ARGS SOURCES RECORD ADD RUN
 $(foreach name,$(INPUTS),$(eval override $(name) := $$(value $(name))))
 export $(INPUTS)
 # `<python> … $(WITH_ARGS) MODULE …` is `python -m MODULE …` with the words of ARGS at its end
@@ -39,6 +39,7 @@ help:
 	@echo 'make ui [PORT=5000] | prune                 browse the runs in MLflow, on this machine only; hide old ones'
 	@echo 'make lint                                   style, types and workflow files'
 	@echo 'make rerun [CANARY=vgg11-batch-0.1-0]       repeat one run in a clean clone and compare its numbers'
+	@echo 'make record RECORD=NAME [ADD=FOLDER]         take finished runs into reports/published/NAME; render it from its tables'
 	@echo 'make faults | fuzz                          kills and damage at random; every parser on damaged bytes (long)'
 	@echo 'make audit                                  known vulnerabilities and licences of what is installed'
 	@echo 'make plan | deps                            what make repro would run; what each stage depends on, into dvc.yaml'
@@ -125,6 +126,10 @@ metrics-diff: $(STAMP)
 
 rerun: $(STAMP)
 	@$(WITH_VENV) $(PY) -m normlab.stages.rerun
+
+# finished runs, kept in Git: reports/published/README.md
+record: $(STAMP)
+	@$(PY) -m normlab.stages.record
 
 # the files that can change a stage's numbers, written into dvc.yaml
 deps: $(STAMP)

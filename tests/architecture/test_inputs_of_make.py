@@ -14,6 +14,9 @@ from normlab.specs.yaml12 import load_yaml
 
 INPUTS = {
     "CANARY": "rerun",
+    "RECORD": "record",
+    "ADD": "record",
+    "RUN": "rerun",
     "CLONE": "rerun",
     "BASE": "metrics-diff",
     "PORT": "ui",
@@ -65,7 +68,7 @@ def test_no_input_is_executed(copy: Path, name: str, through: str) -> None:
             command, cwd=copy, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
         assert not (copy / "owned").exists(), f"{name}={value!r} was executed"
-        if name in ("CANARY", "PORT", "CLONE"):  # whose programs take them from there
+        if name in ("CANARY", "RECORD", "ADD", "RUN", "PORT", "CLONE"):  # whose programs take them from there
             assert json.loads((copy / "seen.json").read_text())[1][name] == value, done.stderr
 
 

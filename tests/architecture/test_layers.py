@@ -21,6 +21,7 @@ ROOMS = (
     "analysis",
     "figures",
     "pages",
+    "records",
     "tracking",
     "scheduling",
     "integrations",

@@ -1,66 +1,45 @@
-"""Program `record`: keep the results of the present run in Git, as the small record that the README's table shows."""
+"""Program `record`: keep finished runs in Git as a record, and render a record from its tables."""
 
 import argparse
 import json
+import os
 import re
-import shutil
 from pathlib import Path
 
 from normlab.analysis.changes import frozen
 from normlab.analysis.rules import load_claims
-from normlab.data.images import load_manifest
-from normlab.figures.landscape import figure_4
-from normlab.specs.parts import family
-from normlab.specs.strict import InputError, load_params
+from normlab.records.record import FROZEN, Record, add
+from normlab.records.render import render
+from normlab.specs.strict import InputError
 from normlab.stages import command
-from normlab.tables.frames import load_measurements, select
-
-FROZEN_FILE = "frozen.json"
-SETTINGS = ("grid", "train", "probe", "dln_grid", "dln", "analyze")  # what the numbers depend on
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write claims.json, metrics.json, settings.json and landscape.png into reports/published/NAME/.
+    """Add what is finished in a folder to reports/published/NAME/, and render its README and figures from its tables.
 
-    With `--freeze` only `frozen.json`: the digests of the rules and of the analysis code, stored before a record's
-    first run, so that a reader sees whether they were changed after results were known.
+    A record may be incomplete, and is never rewritten: work that it has already must come with the same numbers. With
+    `--freeze` only `frozen.json` is written: the digests of the rules and of the analysis code, stored before a
+    record's first run, so that a reader sees whether they were changed after results were known.
     """
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("name", help="of the record, such as cifar-cpu")
-    parser.add_argument("--root", type=Path, default=Path("."), help="the folder with params.yaml, data/ and reports/")
+    parser.add_argument(
+        "name", nargs="?", default=os.environ.get("RECORD", ""), help="of the record, such as paper-cpu"
+    )
+    parser.add_argument("--root", type=Path, default=Path("."), help="the repository")
+    parser.add_argument("--add", default=os.environ.get("ADD", ""), help="a clone, or a folder of the program budget")
+    parser.add_argument("--processor", default="", help="what the added runs were made on; default: this processor")
     parser.add_argument("--freeze", action="store_true", help="before the first run: store the digests of the rules")
     args = parser.parse_args(argv)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", args.name):
         raise InputError(f"name: expected lower-case letters, digits and hyphens, got {args.name!r}")
-    reports = args.root / "reports"
+    record = Record(args.root / "reports" / "published" / args.name)
     if args.freeze:
-        _freeze(reports / "published" / args.name / FROZEN_FILE)
+        _freeze(record.folder / FROZEN)
         return
-    for needed in ("claims.json", "metrics.json", "tables/measurements.parquet"):
-        if not (reports / needed).is_file():
-            raise InputError(f"{reports / needed}: no such file; run `make repro` first")
-    manifest = load_manifest(args.root / "data" / "prepared")
-    params = load_params(args.root / "params.yaml")
-    network = params["analyze"]["network"]
-    walks = select(
-        load_measurements(reports / "tables" / "measurements.parquet"),
-        study=family(network),  # other studies probe the same networks
-        network=network,
-        probe="landscape",
-    )
-    shown = walks[walks["norm_layer"].isin(["none", "batch"])]
-    with command.new_folder(reports / "published" / args.name) as folder:
-        for copied in ("claims.json", "metrics.json"):
-            shutil.copyfile(reports / copied, folder / copied)
-        data = {key: manifest[key] for key in ("title", "official", "counts", "digest")}
-        settings = {
-            "data": data,
-            **{section: params[section] for section in SETTINGS if section in params},
-            "frozen": frozen(load_claims()),
-        }
-        (folder / "settings.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
-        picture = figure_4(shown, params["analyze"]["learning_rate"], eta_min_factor=min(params["probe"]["step_sizes"]))
-        picture.savefig(folder / "landscape.png", dpi=110, metadata={"Software": None})
+    if args.add:
+        new = add(record, Path(args.add), processor_name=args.processor)
+        print(f"{record.folder}: {len(new)} pieces of work are new, {len(record.manifest['missing'])} are missing")
+    render(record, args.root)
 
 
 def _freeze(path: Path) -> None:

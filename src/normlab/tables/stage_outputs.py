@@ -102,11 +102,23 @@ def read_theory_study(runs: Iterable[RunSpec], random: Path, assumptions: Path) 
     Raises:
         InputError: a file is missing or belongs to another run.
     """
-    frames = [read_parquet(random / "random.parquet")]
-    for run in runs:
-        keys = {**_point(run), "norm_layer": run.norm_layer}
-        frames.append(_read_of(keys, assumptions / run.name / "checkpoints.parquet"))
+    frames = [read_random_statements(random), *(read_assumptions(run, assumptions) for run in runs)]
     return pd.concat(frames, ignore_index=True)
+
+
+def read_random_statements(folder: Path) -> pd.DataFrame:
+    """The statements on random numbers, from the folder of the theory stage's outputs."""
+    return read_parquet(folder / "random.parquet")
+
+
+def read_assumptions(run: RunSpec, folder: Path) -> pd.DataFrame:
+    """The statements at the checkpoints of one run, from the folder of the assumptions stage's outputs.
+
+    Raises:
+        InputError: the file is missing or belongs to another run.
+    """
+    keys = {**_point(run), "norm_layer": run.norm_layer}
+    return _read_of(keys, folder / run.name / "checkpoints.parquet")
 
 
 def strays(folder: Path, names: Iterable[str]) -> list[str]:

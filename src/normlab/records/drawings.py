@@ -1,0 +1,111 @@
+"""The figures of a record: ours beside the paper's curves, as SVG."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from normlab.figures.deep_linear import figure_5b, figure_10
+from normlab.figures.landscape import figure_4, figure_12
+from normlab.figures.shift import figure_3
+from normlab.figures.training import figure_1, figure_5a
+from normlab.pages.results import Results
+
+POINTS = 400  # of a curve of the training history: more are not seen, and would make a file of megabytes
+# the same bytes each time, and text as text
+SVG: dict[Any, Any] = {"svg.hashsalt": "normlab", "svg.fonttype": "none"}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of a record.
+
+    Attributes:
+        file: its name without suffix.
+        title: its caption.
+        draw: makes it from the results; None where there are no rows for it.
+    """
+
+    file: str
+    title: str
+    draw: Callable[[Results], Figure | None]
+
+
+def _training(results: Results) -> Figure | None:
+    rows = thinned(results.measurements(results.study, probe=["history", "test"]), results.spec.window)
+    return figure_1(rows, results.spec.learning_rate) if len(rows) else None
+
+
+def _landscape(results: Results) -> Figure | None:
+    rows = results.measurements(results.study, probe="landscape")
+    return figure_4(rows, results.spec.learning_rate, eta_min_factor=_eta_min(results)) if len(rows) else None
+
+
+def _shift(results: Results) -> Figure | None:
+    rows = results.measurements(results.study, probe="shift")
+    return figure_3(rows, results.spec.learning_rate) if len(rows) else None
+
+
+def _normalizers(results: Results) -> Figure | None:
+    rows = thinned(results.measurements(results.study, probe=["history", "test"]), results.spec.window)
+    beyond = set(rows["norm_layer"]) & {"l1", "l2", "linf"}
+    return figure_5a(rows, results.spec.learning_rate) if beyond else None
+
+
+def _normalizers_landscape(results: Results) -> Figure | None:
+    rows = results.measurements(results.study, probe="landscape")
+    beyond = set(rows["norm_layer"]) & {"l1", "l2", "linf"}
+    return figure_12(rows, results.spec.learning_rate, eta_min_factor=_eta_min(results)) if beyond else None
+
+
+def _deep_linear(results: Results) -> Figure | None:
+    rows = thinned(results.measurements("dln", probe="history"), 1)
+    return figure_5b(rows, results.spec.dln_learning_rate) if len(rows) else None
+
+
+def _deep_linear_landscape(results: Results) -> Figure | None:
+    rows, eta_min = results.measurements("dln", probe="landscape"), min(results.grid("dln"))
+    return figure_10(rows, results.spec.dln_learning_rate, eta_min_factor=eta_min) if len(rows) else None
+
+
+DRAWINGS = (
+    Drawing("training", "Train and test accuracy (Figure 1); dashed: the paper, one run", _training),
+    Drawing("landscape", "Loss, gradient change and effective β along the gradient (Figure 4)", _landscape),
+    Drawing("shift", "Covariate shift (Figure 3a)", _shift),
+    Drawing("normalizers", "Train accuracy under ℓp normalization (Figure 5a)", _normalizers),
+    Drawing("normalizers-landscape", "Landscape under ℓp normalization (Figure 12b–d)", _normalizers_landscape),
+    Drawing("deep-linear", "Training loss of the deep linear network (Figure 5b)", _deep_linear),
+    Drawing("deep-linear-landscape", "Landscape of the deep linear network (Figure 10)", _deep_linear_landscape),
+)
+
+
+def _eta_min(results: Results) -> float:
+    return min(results.grid("probe"))
+
+
+def thinned(frame: pd.DataFrame, window: int) -> pd.DataFrame:
+    """Train accuracy averaged over the last `window` steps, and every curve of the history at about `POINTS` steps."""
+    history = frame["probe"] == "history"
+    stride = max(1, int(frame.loc[history, "step"].max() + 1) // POINTS) if history.any() else 1
+    curves = frame[history].sort_values("step", kind="stable")
+    keys = ["study", "network", "norm_layer", "learning_rate", "seed", "quantity"]
+    means = curves.groupby(keys, observed=True)["value"].transform(lambda v: v.rolling(window, min_periods=1).mean())
+    smooth = curves.assign(value=curves["value"].where(curves["quantity"] != "train_accuracy", means))
+    return pd.concat([smooth[smooth["step"] % stride == 0], frame[~history]])
+
+
+def write_svg(drawing: Drawing, results: Results, folder: Path) -> bool:
+    """Write `<folder>/<file>.svg`; False, and nothing written, where there are no rows for it."""
+    figure = drawing.draw(results)
+    if figure is None:
+        return False
+    stream = io.StringIO()
+    with mpl.rc_context(SVG):
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    (folder / f"{drawing.file}.svg").write_text(stream.getvalue(), encoding="utf-8")
+    return True

@@ -1,0 +1,89 @@
+"""A record rendered from its tables: the README that GitHub shows, the figures, the verdicts."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.architecture.imports import SOURCE
+
+from normlab.analysis.rules import load_claims
+from normlab.records.readme import frozen_sentence
+from normlab.records.record import Record
+from normlab.records.render import RENDERED
+from normlab.specs.strict import InputError
+from normlab.stages import record
+
+pytestmark = pytest.mark.pipeline
+ROOT = SOURCE.parent
+
+
+@pytest.fixture(scope="module")
+def repository(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a record that is not finished."""
+    root = tmp_path_factory.mktemp("repository")
+    (root / "notebooks").symlink_to(ROOT / "notebooks")
+    shutil.copytree(ROOT / "reports/published", root / "reports/published", ignore=lambda *_: ["paper-cpu"])
+    record.main(["tiny", "--root", str(root), "--freeze"])
+    record.main(["tiny", "--root", str(root), "--add", str(clone)])
+    return root
+
+
+def rendered(folder: Path) -> dict[str, bytes]:
+    parts = [folder / name for name in RENDERED]
+    found = [path for part in parts for path in ([part] if part.is_file() else sorted(part.iterdir()))]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+def test_the_readme_says_what_is_here_and_what_is_missing(repository: Path) -> None:
+    folder = repository / "reports/published/tiny"
+    text = (folder / "README.md").read_text()
+    assert "**Not finished yet: 4 of 8 planned pieces of work**" in text
+    assert "| vgg11 | batch | 0.1 |  | 1 of 2 |" in text
+    assert "`dln/none-1e-06`" in text
+    assert (
+        "Rules of the claims, stored before the first run (`frozen.json`): unchanged since; analysis code: un" in text
+    )
+    ids = {claim["id"] for claim in json.loads((folder / "claims.json").read_text())}
+    assert ids == {claim.id for claim in load_claims()}
+    assert all(f"[{name}](" in text for name in ids)
+    assert 150 < len(text.split("\n\n## Figures")[0].split("From `claims.json`")[0].split()) < 600  # about half a page
+
+
+def test_links_lead_to_files_that_git_has(repository: Path) -> None:
+    folder = repository / "reports/published/tiny"
+    targets = set(re.findall(r"\]\(([^)]+)\)", (folder / "README.md").read_text()))
+    assert len(targets) > 10
+    for target in targets:
+        assert (folder / target).exists(), target
+    drawn = {path.name for path in (folder / "figures").iterdir()}
+    assert {"training.svg", "landscape.svg", "shift.svg", "deep-linear.svg"} <= drawn
+
+
+def test_rendering_again_gives_the_same_bytes_from_the_tables_alone(repository: Path) -> None:
+    folder = repository / "reports/published/tiny"
+    before = rendered(folder)
+    for name in RENDERED:
+        shutil.rmtree(folder / name) if (folder / name).is_dir() else (folder / name).unlink()
+    record.main(["tiny", "--root", str(repository)])
+    assert rendered(folder) == before
+
+
+def test_a_changed_rule_is_named(repository: Path) -> None:
+    folder = repository / "reports/published/tiny"
+    before = (folder / "frozen.json").read_text()
+    changed = json.loads(before)
+    changed["rules"]["C9"] = "0"
+    (folder / "frozen.json").write_text(json.dumps(changed))
+    assert "(`frozen.json`): changed since: C9;" in frozen_sentence(Record(folder))
+    (folder / "frozen.json").write_text(before)
+
+
+def test_records_without_tables_and_bad_names_are_one_line(repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"name: expected lower-case letters"):
+        record.main(["../x", "--root", str(tmp_path)])
+    with pytest.raises(InputError, match=r"params\.yaml: no such file; add finished runs with --add FOLDER first"):
+        record.main(["cifar10-jpeg", "--root", str(repository)])
+    with pytest.raises(InputError, match=r"params\.yaml: no such file"):
+        record.main(["tiny", "--root", str(repository), "--add", str(tmp_path / "nowhere")])
