@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from tests.records.conftest import PARAMS, RUNS, train
 
+from normlab.pages.records import Record
 from normlab.records import record as records
-from normlab.records.record import Record, add
+from normlab.records.record import add
 from normlab.records.results import record_tables
 from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.strict import InputError, load_section
+from normlab.specs.study import read_study
 from normlab.tables.assemble import Sources, assemble
 from normlab.tables.frames import combine, select
 from normlab.tables.stage_outputs import read_training_study
@@ -55,7 +57,7 @@ def test_what_is_finished_is_taken_in_and_the_rest_is_listed(record: Record) -> 
 
 def test_a_reader_gets_the_clone_s_numbers_in_single_precision(record: Record, clone: Path) -> None:
     mine = record_tables(record)
-    runs = record.study.runs[:2]
+    runs = read_study(record.params).runs[:2]
     theirs = combine(read_training_study(runs, clone / "models/runs", clone / "data/probes")[0])
     found = select(mine.measurements, study="vgg", batch=[0, 1])
     keys = [name for name in found if name != "value"]

@@ -9,11 +9,14 @@ import pytest
 from tests.architecture.imports import SOURCE
 
 from normlab.analysis.rules import load_claims
-from normlab.records.readme import frozen_sentence
-from normlab.records.record import Record
+from normlab.pages.record_page import PICTURES
+from normlab.pages.record_runs import frozen_sentence
+from normlab.pages.records import Record
+from normlab.pages.results import Results
+from normlab.records.drawings import DRAWINGS
 from normlab.records.render import RENDERED
 from normlab.specs.strict import InputError
-from normlab.stages import record
+from normlab.stages import record, site
 
 pytestmark = pytest.mark.pipeline
 ROOT = SOURCE.parent
@@ -23,7 +26,6 @@ ROOT = SOURCE.parent
 def repository(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with a record that is not finished."""
     root = tmp_path_factory.mktemp("repository")
-    (root / "notebooks").symlink_to(ROOT / "notebooks")
     shutil.copytree(ROOT / "reports/published", root / "reports/published", ignore=lambda *_: ["paper-cpu"])
     record.main(["tiny", "--root", str(root), "--freeze"])
     record.main(["tiny", "--root", str(root), "--add", str(clone)])
@@ -36,29 +38,43 @@ def rendered(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
-def test_the_readme_says_what_is_here_and_what_is_missing(repository: Path) -> None:
+def test_the_page_says_what_is_here_and_what_is_missing(repository: Path) -> None:
     folder = repository / "reports/published/tiny"
     text = (folder / "README.md").read_text()
     assert "**Not finished yet: 4 of 8 planned pieces of work**" in text
     assert "| vgg11 | batch | 0.1 |  | 1 of 2 |" in text
-    assert "`dln/none-1e-06`" in text
+    assert "Missing: `runs/vgg11-batch-0.1-1`, `dln/none-1e-06`" in text
     assert (
         "Rules of the claims, stored before the first run (`frozen.json`): unchanged since; analysis code: un" in text
     )
     ids = {claim["id"] for claim in json.loads((folder / "claims.json").read_text())}
     assert ids == {claim.id for claim in load_claims()}
-    assert all(f"[{name}](" in text for name in ids)
-    assert 150 < len(text.split("\n\n## Figures")[0].split("From `claims.json`")[0].split()) < 600  # about half a page
+    assert all(f"### {name}\n" in text for name in ids)
+    assert all(f"| [{name}](#{name.lower()}) |" in text for name in ids)
+    assert 150 < len(text.partition("\n## ")[0].split()) < 600  # the answer: about half a page
 
 
 def test_links_lead_to_files_that_git_has(repository: Path) -> None:
     folder = repository / "reports/published/tiny"
-    targets = set(re.findall(r"\]\(([^)]+)\)", (folder / "README.md").read_text()))
+    text = (folder / "README.md").read_text()
+    targets = set(re.findall(r"\]\(([^)#]+)\)", text))
     assert len(targets) > 10
-    for target in targets:
-        assert (folder / target).exists(), target
-    drawn = {path.name for path in (folder / "figures").iterdir()}
-    assert {"training.svg", "landscape.svg", "shift.svg", "deep-linear.svg"} <= drawn
+    for target in targets - {"../README.md"}:
+        assert (folder / target).exists() or (ROOT / target.removeprefix("../../../")).is_file(), target
+    assert {path.name for path in (folder / "figures").iterdir()} == set(re.findall(r"\(figures/([^)]+)\)", text))
+    assert {f"figures/{name}.svg" for name in DRAWINGS} <= set(PICTURES)
+    shown = {path.stem for path in (folder / "figures").iterdir()}
+    assert shown == {"training", "landscape", "shift", "deep-linear", "deep-linear-landscape"}
+
+
+def test_pages_read_a_record_and_the_older_ones_side_by_side(repository: Path, tmp_path: Path) -> None:
+    found = {record.name: record for record in site.readable(repository, tmp_path)}
+    assert set(found) == {"tiny", "cifar10-jpeg", "cifar10-jpeg-5000"}
+    assert found["cifar10-jpeg"].tables is None
+    results = Results.load(**found["tiny"].paths)
+    assert set(results.measurements("vgg")["norm_layer"]) == {"none", "batch"}
+    assert results.manifest["counts"]["held_out"] == 10
+    assert results.params["train"]["steps"] == 6
 
 
 def test_rendering_again_gives_the_same_bytes_from_the_tables_alone(repository: Path) -> None:

@@ -3,52 +3,61 @@
 Headings are bare names (`C9`, `Figure 4`), of which GitHub makes the anchors `#c9` and `#figure-4`.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from normlab.analysis.claims.registry import FUNCTIONS
 from normlab.pages.answer import answers, by_group, by_verdict, sentence, summary
+from normlab.pages.claims_table import anchor, claims_table
+from normlab.pages.record_runs import progress, provenance, runs_table
 from normlab.pages.records import Record
 from normlab.pages.sources import markdown_link
 from normlab.pages.standings import Standing
 from normlab.pages.verdicts import NOT_SCORED, measured, number
 
 TO_ROOT = "../../../"  # from reports/published/RECORD/
+_BANDS = (
+    "Bands: least to greatest value over the paper's step sizes, medians over seeds, faint to the outermost seed; "
+    "dashed: the paper's one run."
+)
+_LINES = "Medians over seeds, bands from the least to the greatest seed; dashed: the paper's one run."
+_LANDSCAPE = f"Loss, gradient change and effective β along the gradient, with and without BatchNorm. {_BANDS}"
 PICTURES = {  # file: heading, what it shows
-    "landscape.png": (
-        "Figure 4",
-        "Loss, gradient change and effective β along the gradient, with and without BatchNorm. Bands: least to "
-        "greatest value over the paper's step sizes, medians over seeds, faint to the outermost seed; dashed: the "
-        "paper's one run.",
-    ),
+    "landscape.png": ("Figure 4", _LANDSCAPE),
+    "figures/training.svg": ("Figure 1", f"Train and test accuracy with and without BatchNorm. {_LINES}"),
+    "figures/landscape.svg": ("Figure 4", _LANDSCAPE),
+    "figures/shift.svg": ("Figure 3a", f"Covariate shift: how far and how far round later gradients move. {_LINES}"),
+    "figures/normalizers.svg": ("Figure 5a", f"Train accuracy under ℓp normalization. {_LINES}"),
+    "figures/normalizers-landscape.svg": ("Figure 12", f"The landscape under ℓp normalization. {_BANDS}"),
+    "figures/deep-linear.svg": ("Figure 5b", f"Training loss of the deep linear network. {_LINES}"),
+    "figures/deep-linear-landscape.svg": ("Figure 10", f"The landscape of the deep linear network. {_BANDS}"),
 }
 KEPT = {
     "claims.json": "the claims, with every part, interval and reason",
     "metrics.json": "the numbers that claims and pages name, as one flat file",
     "settings.json": "what the numbers depend on: data, grid, training, probes; digests of rules and code",
-    "tables/measurements.parquet": "every measured row: run, step, layer, quantity, value",
-    "tables/histograms.parquet": "histograms of activations",
-    "tables/theory.parquet": "the statements of the theory, case by case",
+    "params.yaml": "the parameter file of the runs",
+    "data.json": "the images: digest, counts, positions of those held out of training",
+    "manifest.json": "what is finished and what is missing; commits, versions, processor, seconds of every run",
+    "frozen.json": "digests of rules and analysis code, stored before the first run",
+    "../README.md": "what a record is, and how its tables are read",
 }
-
-
-def anchor(heading: str) -> str:
-    """The anchor that GitHub makes of a heading: lower case, spaces to hyphens, other signs dropped."""
-    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
 def record_page(record: Record) -> str:
     """The Markdown of the record's page."""
     found = record.standings
-    lines = [f"# Record {record.name}", "", f"{record.scale} {_rules(record)}".strip(), "", summary(found), ""]
+    lines = [f"# Record {record.name}", "", f"{record.scale} {_rules(record)}".strip(), "", *progress(record)]
+    lines += [summary(found), ""]
     lines += [f"- {line}" for line in answer_lines(found, "")]
-    lines += ["", *_pictures(record), "## Claims", "", *_contents(found), ""]
+    lines += ["", *_pictures(record), "## Claims", "", *_contents(found), "", *claims_table(found, "")]
     entries = {entry["id"]: entry for entry in record.entries}
     for title, mine in by_group(found).items():
         lines += [f"**{title}**", ""]
         for one in mine:
             lines += [*_claim(one, entries[one.id]), ""]
+    if record.manifest["finished"]:
+        lines += ["## Runs", "", *runs_table(record), "", *provenance(record), ""]
     return "\n".join([*lines, "## Files", "", *_files(record)]) + "\n"
 
 
@@ -92,9 +101,9 @@ def _rules(record: Record) -> str:
 
 def _pictures(record: Record) -> list[str]:
     lines = []
-    for path in sorted(record.folder.glob("*.png")):
-        heading, shows = PICTURES.get(path.name, (path.stem, ""))
-        lines += [f"## {heading}", "", f"![{shows or heading}]({path.name})", "", shows, ""]
+    for name, (heading, shows) in PICTURES.items():
+        if (record.folder / name).is_file():
+            lines += [f"## {heading}", "", f"![{shows}]({name})", "", shows, ""]
     return lines
 
 

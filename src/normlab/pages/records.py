@@ -21,7 +21,8 @@ class Record:
     """One record.
 
     Attributes:
-        folder: it holds `claims.json` and `settings.json`, of later records also `tables/`.
+        folder: it holds `claims.json` and `settings.json`; a record that keeps the tables of its runs has a
+            `manifest.json`, too (`normlab.records`), and unpacked for readers the folder `tables/`.
     """
 
     folder: Path
@@ -45,6 +46,33 @@ class Record:
         """What the numbers depend on; empty where it was not kept."""
         path = self.folder / "settings.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What is finished, what is missing, and where it comes from; of a record without tables of runs, nothing is.
+
+        Raises:
+            InputError: it is no JSON.
+        """
+        path = self.folder / "manifest.json"
+        if not path.is_file():
+            return {"record": self.name, "sources": [], "planned": 0, "finished": {}, "missing": []}
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{path}: not JSON: {error}") from None
+
+    @property
+    def params(self) -> Path:
+        """The parameter file of its runs.
+
+        Raises:
+            InputError: there is none: the record is older, or nothing was added to it yet.
+        """
+        path = self.folder / "params.yaml"
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; add finished runs with --add FOLDER first")
+        return path
 
     @property
     def tables(self) -> Path | None:

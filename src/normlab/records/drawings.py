@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +18,6 @@ from normlab.pages.results import Results
 POINTS = 400  # of a curve of the training history: more are not seen, and would make a file of megabytes
 # the same bytes each time, and text as text
 SVG: dict[Any, Any] = {"svg.hashsalt": "normlab", "svg.fonttype": "none"}
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure of a record.
-
-    Attributes:
-        file: its name without suffix.
-        title: its caption.
-        draw: makes it from the results; None where there are no rows for it.
-    """
-
-    file: str
-    title: str
-    draw: Callable[[Results], Figure | None]
 
 
 def _training(results: Results) -> Figure | None:
@@ -73,15 +57,18 @@ def _deep_linear_landscape(results: Results) -> Figure | None:
     return figure_10(rows, results.spec.dln_learning_rate, eta_min_factor=eta_min) if len(rows) else None
 
 
-DRAWINGS = (
-    Drawing("training", "Train and test accuracy (Figure 1); dashed: the paper, one run", _training),
-    Drawing("landscape", "Loss, gradient change and effective β along the gradient (Figure 4)", _landscape),
-    Drawing("shift", "Covariate shift (Figure 3a)", _shift),
-    Drawing("normalizers", "Train accuracy under ℓp normalization (Figure 5a)", _normalizers),
-    Drawing("normalizers-landscape", "Landscape under ℓp normalization (Figure 12b–d)", _normalizers_landscape),
-    Drawing("deep-linear", "Training loss of the deep linear network (Figure 5b)", _deep_linear),
-    Drawing("deep-linear-landscape", "Landscape of the deep linear network (Figure 10)", _deep_linear_landscape),
-)
+DRAWINGS: dict[str, Callable[[Results], Figure | None]] = {
+    "training": _training,
+    "landscape": _landscape,
+    "shift": _shift,
+    "normalizers": _normalizers,
+    "normalizers-landscape": _normalizers_landscape,
+    "deep-linear": _deep_linear,
+    "deep-linear-landscape": _deep_linear_landscape,
+}
+"""The files of `figures/`, without suffix, and what draws each: None where there are no rows for it.
+
+`normlab.pages.record_page.PICTURES` has their headings."""
 
 
 def _eta_min(results: Results) -> float:
@@ -99,13 +86,11 @@ def thinned(frame: pd.DataFrame, window: int) -> pd.DataFrame:
     return pd.concat([smooth[smooth["step"] % stride == 0], frame[~history]])
 
 
-def write_svg(drawing: Drawing, results: Results, folder: Path) -> bool:
-    """Write `<folder>/<file>.svg`; False, and nothing written, where there are no rows for it."""
-    figure = drawing.draw(results)
+def write_svg(figure: Figure | None, path: Path) -> None:
+    """Write the figure, the same bytes each time; nothing for None."""
     if figure is None:
-        return False
+        return
     stream = io.StringIO()
     with mpl.rc_context(SVG):
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    (folder / f"{drawing.file}.svg").write_text(stream.getvalue(), encoding="utf-8")
-    return True
+    path.write_text(stream.getvalue(), encoding="utf-8")

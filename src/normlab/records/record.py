@@ -7,7 +7,7 @@
 | `data.json` | the manifest of the prepared images, with their digest and the positions of those held out |
 | `manifest.json` | planned, finished and missing work; of each piece its source, seconds, size and digest |
 | `runs/<run>/`, `dln/<cell>/`, `dln_scan/`, `reparametrization/<run>/`, `statements/…/` | its tables (`files.py`) |
-| `settings.json`, `claims.json`, `metrics.json`, `README.md`, `figures/*.svg` | rendered from the others |
+| `settings.json`, `claims.json`, `metrics.json`, `README.md`, `figures/*.svg` | rendered from these |
 """
 
 import filecmp
@@ -16,10 +16,10 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from normlab.pages.records import Record
 from normlab.records.files import same_table, write_histograms, write_measurements, write_theory
 from normlab.records.finished import BUDGET_FILE, Finished, finished_work, planned_work
 from normlab.records.provenance import core_hours, processor, source_of, versions_of
@@ -34,51 +34,10 @@ SHARED = ("data", "train", "probe", "dln", "dln_scan", "theory", "assumptions", 
 """Sections in which later additions agree with the first: the numbers depend on them."""
 
 
-@dataclass(frozen=True)
-class Record:
-    """A record.
-
-    Attributes:
-        folder: `reports/published/<record>`.
-    """
-
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        """The record's name."""
-        return self.folder.name
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """The content of `manifest.json`; an empty one where nothing was added yet.
-
-        Raises:
-            InputError: it is no JSON.
-        """
-        path = self.folder / MANIFEST
-        if not path.is_file():
-            return {"record": self.name, "sources": [], "finished": {}, "missing": []}
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path}: not JSON: {error}") from None
-
-    @property
-    def study(self) -> StudySpec:
-        """The parameter file of the record, checked.
-
-        Raises:
-            InputError: nothing was added yet.
-        """
-        if not (self.folder / PARAMS).is_file():
-            raise InputError(f"{self.folder / PARAMS}: no such file; add finished runs with --add FOLDER first")
-        return read_study(self.folder / PARAMS)
-
-    def tables(self, name: str) -> list[Path]:
-        """The files `<name>.parquet` of all finished work, in the order of the manifest."""
-        paths = [self.folder / place / f"{name}.parquet" for place in self.manifest["finished"]]
-        return [path for path in paths if path.is_file()]
+def stored(record: Record, table: str) -> list[Path]:
+    """The files `<table>.parquet` of all finished work, in the order of the manifest."""
+    paths = [record.folder / place / f"{table}.parquet" for place in record.manifest["finished"]]
+    return [path for path in paths if path.is_file()]
 
 
 def add(record: Record, source: Path, *, processor_name: str = "") -> list[str]:
@@ -161,12 +120,12 @@ def _is_there(record: Record, place: str, staged: Path) -> bool:
     """Whether the record has this work; refused if it has other numbers."""
     if place not in record.manifest["finished"]:
         return False
-    stored, found = record.folder / place, staged / place
-    names = sorted({path.name for folder in (stored, found) for path in folder.glob("*.parquet")})
+    kept, found = record.folder / place, staged / place
+    names = sorted({path.name for folder in (kept, found) for path in folder.glob("*.parquet")})
     for name in names:
-        both = (stored / name).is_file() and (found / name).is_file()
-        if not both or not same_table(stored / name, found / name):
-            raise InputError(f"{stored / name}: the record has other numbers of {place}; a record is never rewritten")
+        both = (kept / name).is_file() and (found / name).is_file()
+        if not both or not same_table(kept / name, found / name):
+            raise InputError(f"{kept / name}: the record has other numbers of {place}; a record is never rewritten")
     return True
 
 

@@ -9,16 +9,17 @@ from typing import Any
 import pandas as pd
 
 from normlab.analysis.cells import Cells
+from normlab.analysis.changes import frozen
 from normlab.analysis.claims.registry import FUNCTIONS
 from normlab.analysis.metrics import all_metrics
 from normlab.analysis.paper_cells import paper_numbers
 from normlab.analysis.rules import load_claims
 from normlab.analysis.verdicts import judge_all
-from normlab.pages.results import Results
+from normlab.pages.records import Record
 from normlab.records.files import read_histograms, read_measurements
-from normlab.records.record import DATA, PARAMS, Record
+from normlab.records.record import DATA, stored
 from normlab.specs.analyze import AnalyzeSpec
-from normlab.specs.strict import load_section
+from normlab.specs.strict import load_params, load_section
 from normlab.tables.assemble import Tables
 from normlab.tables.frames import HISTOGRAM_COLUMNS, combine, read_parquet, write_table
 
@@ -27,11 +28,11 @@ def record_tables(record: Record) -> Tables:
     """The three tables of the analysis, of all finished work; work that is missing has no rows.
 
     Raises:
-        InputError: nothing was added yet, or a file is damaged.
+        InputError: a file is damaged.
     """
-    measurements = [read_measurements(path) for path in record.tables("measurements")]
-    histograms = [read_histograms(path) for path in record.tables("histograms")]
-    theory = [read_parquet(path) for path in record.tables("theory")]
+    measurements = [read_measurements(path) for path in stored(record, "measurements")]
+    histograms = [read_histograms(path) for path in stored(record, "histograms")]
+    theory = [read_parquet(path) for path in stored(record, "theory")]
     return Tables(
         combine(measurements),
         combine(histograms, HISTOGRAM_COLUMNS),
@@ -48,22 +49,32 @@ def score(tables: Tables, params: Path) -> tuple[list[dict[str, Any]], dict[str,
     return judged, all_metrics(cells, judged)
 
 
-def unpack(record: Record, folder: Path) -> Results:
-    """What pages and notebooks read, written into `folder` from the record's tables: no training, no pipeline.
+def settings(record: Record) -> dict[str, Any]:
+    """The parameter file, what pages say of the images, and the digests of the rules of now: for `settings.json`."""
+    data = json.loads((record.folder / DATA).read_text(encoding="utf-8"))
+    shown = {key: data[key] for key in ("title", "source", "official", "counts", "digest") if key in data}
+    return {**load_params(record.params), "data": shown, "frozen": frozen(load_claims())}
 
-    `folder` gets `tables/*.parquet`, `claims.json`, `metrics.json`, `params.yaml` and `manifest.json` (of the images).
+
+def unpack(record: Record, folder: Path) -> Record:
+    """What pages and notebooks read of a record, in `folder`: its tables as three files, verdicts, metrics, settings.
+
+    Nothing is trained, and nothing is scored anew where the record was rendered before.
+
+    Returns:
+        The record as it is in `folder`; `Results.load(**unpacked.paths)` opens it.
     """
     tables = record_tables(record)
-    shutil.copyfile(record.folder / PARAMS, folder / PARAMS)
-    shutil.copyfile(record.folder / DATA, folder / "manifest.json")
-    claims, metrics = score(tables, folder / PARAMS)
     for name in ("measurements", "histograms", "theory"):
         write_table(getattr(tables, name), folder / "tables" / f"{name}.parquet")
-    write_json(claims, folder / "claims.json")
-    write_json(metrics, folder / "metrics.json")
-    return Results.load(
-        *map(str, (folder / "tables", folder / "claims.json", folder / PARAMS, folder / "manifest.json"))
-    )
+    if (record.folder / "claims.json").is_file():
+        for name in ("claims.json", "metrics.json", "settings.json"):
+            shutil.copyfile(record.folder / name, folder / name)
+    else:
+        claims, metrics = score(tables, record.params)
+        for content, name in ((claims, "claims"), (metrics, "metrics"), (settings(record), "settings")):
+            write_json(content, folder / f"{name}.json")
+    return Record(folder)
 
 
 def write_json(content: Any, path: Path) -> None:

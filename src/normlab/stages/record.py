@@ -8,7 +8,8 @@ from pathlib import Path
 
 from normlab.analysis.changes import frozen
 from normlab.analysis.rules import load_claims
-from normlab.records.record import FROZEN, Record, add
+from normlab.pages.records import FOLDER, Record
+from normlab.records.record import FROZEN, add
 from normlab.records.render import render
 from normlab.specs.strict import InputError
 from normlab.stages import command
@@ -32,14 +33,14 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", args.name):
         raise InputError(f"name: expected lower-case letters, digits and hyphens, got {args.name!r}")
-    record = Record(args.root / "reports" / "published" / args.name)
+    record = Record(args.root / FOLDER / args.name)
     if args.freeze:
         _freeze(record.folder / FROZEN)
         return
     if args.add:
         new = add(record, Path(args.add), processor_name=args.processor)
         print(f"{record.folder}: {len(new)} pieces of work are new, {len(record.manifest['missing'])} are missing")
-    render(record, args.root)
+    render(record)
 
 
 def _freeze(path: Path) -> None:

@@ -9,13 +9,15 @@ import posixpath
 import re
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from normlab.pages.readme import shown_record
-from normlab.pages.records import Record, records
+from normlab.pages.records import Record, in_folder, records
 from normlab.pages.shell import PAGES, write_page
 from normlab.pages.sources import FROM_PAGE
+from normlab.records.results import unpack
 from normlab.specs.strict import InputError
 from normlab.stages import command
 from normlab.stages.index import of_record
@@ -36,9 +38,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.sources and not re.fullmatch(r"https://\S+", args.sources):
         raise InputError(f"SOURCES: expected an address https://…, got {args.sources!r}")
-    found = records(args.root)
     first = shown_record((args.root / "README.md").read_text(encoding="utf-8"), args.root)
-    with command.new_folder(args.out) as folder:
+    with command.new_folder(args.out) as folder, tempfile.TemporaryDirectory(prefix="normlab-site-") as scratch:
+        found = readable(args.root, Path(scratch))
         jobs = [(record, name, folder / record.name) for record in found if record.tables for name in PAGES]
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             rendering = [pool.submit(_render, *job, args.root) for job in jobs]
@@ -52,6 +54,17 @@ def main(argv: list[str] | None = None) -> None:
             write_page(path, text.replace(f'href="{FROM_PAGE}src/', f'href="{sources.rstrip("/")}/src/'))
         write_page(folder / "index.html", one_folder_up((folder / first / "index.html").read_text("utf-8"), first))
     print(args.out / "index.html")
+
+
+def readable(root: Path, folder: Path) -> list[Record]:
+    """All records as pages read them, side by side in `folder`: those with tables of runs are unpacked there."""
+    for record in records(root):
+        if record.manifest["finished"]:
+            (folder / record.name).mkdir()
+            unpack(record, folder / record.name)
+        else:
+            (folder / record.name).symlink_to(record.folder.resolve())
+    return in_folder(folder)
 
 
 def one_folder_up(text: str, folder: str) -> str:

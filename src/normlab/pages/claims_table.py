@@ -1,0 +1,86 @@
+"""The claims of a record as Markdown tables, one a group: in the README and on the record's own page."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from normlab.analysis.rules import GROUPS
+from normlab.pages.standings import Standing, tally
+
+COLUMNS = {
+    "measured": {
+        "statement": "claim",
+        "quantity": "deciding quantity",
+        "paper": "paper's curve",
+        "here": "here",
+        "direction": "direction",
+        "size": "size",
+        "checks": "checks",
+        "verdict": "verdict",
+        "before": "before",
+    },
+    "theory": {"statement": "statement", "checks": "corrected form", "verdict": "verdict", "before": "before"},
+    "own": {
+        "statement": "question",
+        "quantity": "deciding quantity",
+        "here": "here",
+        "verdict": "answer",
+        "before": "before",
+    },
+}
+
+
+def anchor(heading: str) -> str:
+    """The anchor that GitHub makes of a heading: lower case, spaces to hyphens, other signs dropped."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def claims_table(found: Sequence[Standing], page: str) -> list[str]:
+    """A table a group, no claim left out.
+
+    Args:
+        found: where the claims stand.
+        page: what leads to the record's page, empty on that page itself.
+    """
+    lines = []
+    for group, title in GROUPS.items():
+        mine = [one for one in found if one.group == group]
+        if mine:
+            lines += [f"**{title[0].upper()}{title[1:]}**: {tally(mine)}.", "", *_table(group, mine, page), ""]
+    return lines
+
+
+def _table(group: str, found: Sequence[Standing], page: str) -> list[str]:
+    """One row a claim; the columns are those that mean something in the group."""
+    every = COLUMNS["theory" if group == "theory" else "own" if group == "own" else "measured"]
+    columns = {name: title for name, title in every.items() if any(getattr(one, name) != "–" for one in found)}
+    head = ["| | " + " | ".join(columns.values()) + " |", "|---" * (len(columns) + 1) + "|"]
+    return head + [_row(one, list(columns), page) for one in found]
+
+
+def _row(one: Standing, columns: Sequence[str], page: str) -> str:
+    cells = {**asdict(one), "verdict": f"**{one.verdict}**"}
+    linked = f"[{one.id}]({page}#{anchor(one.id)})"
+    return "| " + " | ".join([linked, *(_cell(cells[name]) for name in columns)]) + " |"
+
+
+def legend(first_rules: str) -> str:
+    """What the columns are; of a record that was scored under the first rules, that it was."""
+    columns = (
+        "*Paper's curve*: the same quantity of the paper's digitized curves, and whether it passes the claim's rule. "
+        "*Here*: median over seeds [interval] of the part that decides. *Direction*: seeds with the claimed sign. "
+        "*Size*: here over the paper's. *Checks*: for artefacts. *Before*: the verdict of the rule before."
+    )
+    if not first_rules:
+        return f"{columns} Which interval depends on the number of seeds: `src/normlab/analysis/statistics.py`."
+    return (
+        "*Paper's curve*: the deciding quantity of the paper's digitized curves under the present rule, and whether it "
+        f"passes. *Here*: this record, which was scored under the {first_rules}; its tables were not kept, so "
+        "only what does not rest on its runs has a present verdict. Median over seeds [interval; of 5 seeds their "
+        "range, which covers 93.75 %] of the first part as it was defined then, named where that differs. *Before*: "
+        "the verdict of the first rules. `src/normlab/analysis/rule_changes.yaml` says what has changed since, and why."
+    )
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

@@ -1,0 +1,75 @@
+"""What a record says of its runs: how many of those planned are finished, what they cost, and where they were made."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from normlab.analysis.changes import frozen
+from normlab.analysis.rules import load_claims
+from normlab.pages.records import Record
+from normlab.specs.study import read_study
+
+
+def progress(record: Record) -> list[str]:
+    """Whether everything that was planned is here; nothing for a record without tables of runs."""
+    manifest = record.manifest
+    done, planned = len(manifest["finished"]), manifest["planned"]
+    if not planned:
+        return []
+    hours = f"{manifest['core_hours']:,.1f} core-hours of training and probing"
+    if done == planned:
+        return [f"All {planned} planned pieces of work are finished: {hours}.", ""]
+    here = f"**Not finished yet: {done} of {planned} planned pieces of work** ({hours})"
+    return [f"{here}. Verdicts are those of what is here.", ""]
+
+
+def runs_table(record: Record) -> list[str]:
+    """One row a cell: how many of its planned seeds are finished, and their core-hours; then the other studies."""
+    study, finished, missing = read_study(record.params), record.manifest["finished"], record.manifest["missing"]
+    cells: dict[tuple[str, str, float, str], list[str]] = {}
+    for run in study.runs if "training" in study.analyze.studies else []:
+        cells.setdefault((run.network, run.norm_layer, run.learning_rate, run.variant), []).append(f"runs/{run.name}")
+    lines = ["| | normalizer | rate | settings | finished | core-hours |", "|---|---|---|---|---|---|"]
+    for (network, norm_layer, rate, variant), places in cells.items():
+        done = [finished[place] for place in places if place in finished]
+        lines.append(
+            f"| {network} | {norm_layer} | {rate:g} | {variant} | {len(done)} of {len(places)} | {_hours(done)} |"
+        )
+    studies: dict[str, list[str]] = {}
+    for place in (*finished, *missing):
+        if not place.startswith("runs/"):
+            studies.setdefault(place.partition("/")[0], []).append(place)
+    for name, places in studies.items():
+        lines.append(f"| {name} | | | | {sum(place in finished for place in places)} of {len(places)} | |")
+    return [*lines, "", f"Missing: {', '.join(f'`{place}`' for place in missing)}."] if missing else lines
+
+
+def _hours(done: Iterable[dict[str, Any]]) -> str:
+    seconds = [about["seconds"] for about in done if about.get("seconds") is not None]
+    return f"{sum(seconds) / 3600:.2f}" if seconds else "–"
+
+
+def provenance(record: Record) -> list[str]:
+    """Where the runs were made, a line a source, and whether rules or analysis code changed since they were frozen."""
+    lines = []
+    for source in record.manifest["sources"]:
+        tags = f" (tag {', '.join(source['tags'])})" if source.get("tags") else ""
+        commit = f"commit `{source['commit'][:12]}`{tags}" if source.get("commit") else "a copy without Git"
+        changed = f", with changes in {', '.join(source['changed'])}" if source.get("changed") else ""
+        versions = ", ".join(f"{name} {version}" for name, version in source["versions"].items())
+        lines.append(f"- {commit}{changed}; {source['processor']}; {versions}.")
+    return [*lines, f"- {frozen_sentence(record)}"]
+
+
+def frozen_sentence(record: Record) -> str:
+    """Whether the rules that give the verdicts are those that were stored before the first run."""
+    path = record.folder / "frozen.json"
+    if not path.is_file():
+        return "No digests of the rules were stored before the first run."
+    before, now = json.loads(path.read_text(encoding="utf-8")), frozen(load_claims())
+    changed = [name for name, digest in now["rules"].items() if before["rules"].get(name) != digest]
+    rules = f"changed since: {', '.join(changed)}" if changed else "unchanged since"
+    code = (
+        "unchanged" if before["analysis"] == now["analysis"] else "changed (see the history of `src/normlab/analysis`)"
+    )
+    return f"Rules of the claims, stored before the first run (`frozen.json`): {rules}; analysis code: {code}."
