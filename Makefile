@@ -17,7 +17,7 @@ WORKERS ?= 2
 
 # What a person or a workflow sets reaches programs through the environment, never as part of a shell's command; `value`
 # takes it as it is, so that make too expands nothing in it.
-INPUTS := PRESET CANARY CLONE BASE PORT WORKERS ARGS SOURCES RECORD ADD RUN
+INPUTS := PRESET JOBS SCHEDULER CANARY CLONE BASE PORT WORKERS ARGS SOURCES RECORD ADD RUN
 $(foreach name,$(INPUTS),$(eval override $(name) := $$(value $(name))))
 export $(INPUTS)
 # `<python> … $(WITH_ARGS) MODULE …` is `python -m MODULE …` with the words of ARGS at its end
@@ -33,6 +33,7 @@ endif
 
 help:
 	@echo 'make repro [PRESET=quick|cifar-cpu|paper-cpu|…]         run the study; without PRESET, as params.yaml says'
+	@echo '    JOBS=N: so many stages at a time (one a core); JOBS=1 is plain dvc repro'
 	@echo 'make test [ARGS="-k landscape"]             run the tests'
 	@echo 'make report                                 where the rendered pages are'
 	@echo 'make site                                   the published records as a static site, in site/; trains nothing'
@@ -89,7 +90,7 @@ ifdef PRESET
 endif
 	@$(PY) -m normlab.stages.mend
 	@$(PY) -m normlab.stages.expand
-	@$(DVC) repro
+	@$(WITH_VENV) $(PY) -m normlab.stages.repro
 	@$(PY) -m normlab.stages.publish || echo 'the study is complete without it; make publish tries again' >&2
 	@$(MAKE) --no-print-directory report
 

@@ -12,7 +12,15 @@ import torch
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DO_NOT_TRACK"] = "true"
-for _variable in ("MLFLOW_TRACKING_URI", "NORMLAB_DATA", "GITHUB_STEP_SUMMARY", "PRESET", "CANARY"):
+for _variable in (
+    "MLFLOW_TRACKING_URI",
+    "NORMLAB_DATA",
+    "GITHUB_STEP_SUMMARY",
+    "PRESET",
+    "CANARY",
+    "JOBS",
+    "SCHEDULER",
+):
     os.environ.pop(_variable, None)
 # a shell starts what it puts in the background with Ctrl-C ignored, which programs inherit: tests of Ctrl-C need it
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

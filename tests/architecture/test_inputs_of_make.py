@@ -23,6 +23,8 @@ INPUTS = {
     "WORKERS": "test",
     "ARGS": "test",
     "PRESET": "repro",
+    "JOBS": "repro",
+    "SCHEDULER": "repro",
 }
 WORKFLOWS = (Path(__file__).resolve().parents[2] / ".github/workflows").glob("*.yml")
 HOSTILE = [
@@ -68,7 +70,16 @@ def test_no_input_is_executed(copy: Path, name: str, through: str) -> None:
             command, cwd=copy, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
         assert not (copy / "owned").exists(), f"{name}={value!r} was executed"
-        if name in ("CANARY", "RECORD", "ADD", "RUN", "PORT", "CLONE"):  # whose programs take them from there
+        if name in (
+            "CANARY",
+            "RECORD",
+            "ADD",
+            "RUN",
+            "PORT",
+            "CLONE",
+            "JOBS",
+            "SCHEDULER",
+        ):  # whose programs take them from there
             assert json.loads((copy / "seen.json").read_text())[1][name] == value, done.stderr
 
 

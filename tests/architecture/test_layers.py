@@ -38,7 +38,7 @@ CONFINED = {
     "accelerate": {"integrations.accelerate"},
     "wandb": {"integrations.loggers"},
     "papermill": {"stages.report"},
-    "dvc": set(),
+    "dvc": {"scheduling.dvc_repo"},
     "dask": set(),
     "ruamel": set(),
 }

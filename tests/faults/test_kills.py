@@ -4,6 +4,7 @@ The short part, one kill over the first two stages, runs with all tests; `make f
 NORMLAB_FAULTS says (50), damaged files, a full disk, two at once.
 """
 
+import contextlib
 import os
 import random
 import resource
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
@@ -63,13 +65,13 @@ def _repository(root: Path) -> Path:
     return root
 
 
-def _repro(root: Path, limit: Callable[[], None] | None = None) -> subprocess.Popen:
-    """What `make repro` starts with, as a group of processes of its own."""
+def _repro(root: Path, limit: Callable[[], None] | None = None, jobs: int = 2) -> subprocess.Popen:
+    """What `make repro` starts with, as a group of processes of its own; one job is plain `dvc repro`."""
     subprocess.run([sys.executable, "-m", "normlab.stages.mend"], cwd=root, env=_environment(), check=True)
     with (root / "said").open("a") as said:
         return subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro"], cwd=root, env=_environment(), start_new_session=True,
-            preexec_fn=limit, stdout=subprocess.DEVNULL, stderr=said,
+            [sys.executable, "-m", "normlab.stages.repro", "--jobs", str(jobs)], cwd=root, env=_environment(),
+            start_new_session=True, preexec_fn=limit, stdout=subprocess.DEVNULL, stderr=said,
         )  # fmt: skip
 
 
@@ -82,9 +84,18 @@ def _group(number: int) -> Callable[[subprocess.Popen], None]:
     return lambda process: os.killpg(process.pid, number)
 
 
+def _kill_a_job(process: subprocess.Popen) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        below = psutil.Process(process.pid).children(recursive=True)
+        jobs = [child for child in below if os.getpgid(child.pid) == child.pid and child.ppid() != process.pid]
+        for job in jobs[:1]:
+            os.killpg(job.pid, signal.SIGKILL)
+
+
 MODES: dict[str, Callable[[subprocess.Popen], None]] = {
     "the group, KILL": _group(signal.SIGKILL),
-    "dvc alone, KILL": lambda process: process.kill(),  # what it has started goes on as an orphan
+    "the head alone, KILL": lambda process: process.kill(),
+    "a job, KILL": _kill_a_job,  # the others go on, and the whole fails
     "the group, INT": _group(signal.SIGINT),
     "the group, TERM": _group(signal.SIGTERM),
 }
@@ -95,7 +106,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes
     """The outputs of a run that nothing disturbs, and how long it took."""
     root = _repository(tmp_path_factory.mktemp("reference") / "repository")
     begun = time.monotonic()
-    assert _repro(root).wait(timeout=900) == 0, (root / "said").read_text()
+    assert _repro(root, jobs=1).wait(timeout=900) == 0, (root / "said").read_text()
     return _contents(root), time.monotonic() - begun
 
 
@@ -117,7 +128,7 @@ def test_kills_at_random_moments_change_nothing(reference: tuple[dict[str, bytes
             process.wait(timeout=draws.uniform(0.05, 0.6) * seconds)
         except subprocess.TimeoutExpired:
             MODES[mode](process)
-            process.wait(timeout=60)
+            process.wait(timeout=300)
         if number % 10 == 9:  # else most kills would find everything done
             shutil.rmtree(root)
             root = _repository(root)
