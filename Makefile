@@ -43,8 +43,8 @@ help:
 	@echo 'make record RECORD=NAME [ADD=FOLDER]         take finished runs into reports/published/NAME; render it from its tables'
 	@echo 'make faults | fuzz                          kills and damage at random; every parser on damaged bytes (long)'
 	@echo 'make audit                                  known vulnerabilities and licences of what is installed'
-	@echo 'make plan | deps                            what make repro would run; what each stage depends on, into dvc.yaml'
-	@echo 'make bench | lock | test-lowest | clean     measure the probes; renew the pins; oldest torch; remove caches'
+	@echo 'make plan [PRESET=paper]                    what make repro would run: stages, time, memory, disk'
+	@echo 'make deps | bench | lock | test-lowest | clean     measure the probes; renew the pins; oldest torch; remove caches'
 	@echo 'make test-others                            the probes in Lightning, transformers, Accelerate and on real models'
 
 # --- set-up ---------------------------------------------------------------------------------------------------------
@@ -112,12 +112,9 @@ site: $(STAMP)
 ui: $(STAMP)
 	@$(PY) -m normlab.stages.ui
 
-# what a reproduction here would run, from the committed lock file alone
+# what a reproduction here would run, of params.yaml or of a preset, and its time, memory and disk; changes nothing
 plan: $(STAMP)
-	@$(PY) -m normlab.stages.mend
-	@$(PY) -m normlab.stages.expand
-	@$(PY) -m normlab.stages.check
-	@$(DVC) repro --dry --allow-missing
+	@$(PY) -m normlab.stages.plan $${PRESET:+--params "presets/$$PRESET.yaml"}
 
 # against BASE, or the commit before where BASE names none (the first push of a branch)
 metrics-diff: $(STAMP)

@@ -64,14 +64,15 @@ def read_lock(path: Path) -> dict[str, Recorded]:
     """
     try:
         stages = yaml.load(path.read_bytes(), LockLoader)["stages"] or {}
-        return {name: _recorded(entry) for name, entry in stages.items()}
+        return {name: recorded(entry) for name, entry in stages.items()}
     except FileNotFoundError:
         return {}
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: not a dvc.lock; `python -m normlab.stages.mend` puts it right") from None
 
 
-def _recorded(entry: Mapping[str, Any]) -> Recorded:
+def recorded(entry: Mapping[str, Any]) -> Recorded:
+    """A stage from its entry, of dvc.lock or of the run cache."""
     deps, outs = entry.get("deps", ()), entry.get("outs", ())
     return Recorded(
         cmd=" ".join(entry["cmd"].split()),  # DVC may wrap the line where it is long

@@ -153,7 +153,7 @@ def _holds(expansion: Expansion, name: str, folder: Path) -> bool:
     entries = {entry.name: entry for entry in folder.iterdir()}
     if source.requirement:
         return list(entries) == [REQUIREMENT] and entries[REQUIREMENT].read_text().split() == [source.requirement]
-    return set(entries) == set(map(_link_name, source.files)) and all(path.is_file() for path in entries.values())
+    return set(entries) == set(map(link_name, source.files)) and all(path.is_file() for path in entries.values())
 
 
 def _link(source: Source, folder: Path, root: Path) -> None:
@@ -161,8 +161,9 @@ def _link(source: Source, folder: Path, root: Path) -> None:
     if source.requirement:
         (folder / REQUIREMENT).write_text(f"{source.requirement}\n", encoding="utf-8")
     for file in source.files:
-        (folder / _link_name(file)).symlink_to(os.path.relpath(root / file, folder))
+        (folder / link_name(file)).symlink_to(os.path.relpath(root / file, folder))
 
 
-def _link_name(file: str) -> str:
+def link_name(file: str) -> str:
+    """What the link to a file is called in a part's folder."""
     return file.replace("/", ".")

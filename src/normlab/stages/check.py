@@ -14,6 +14,8 @@ from normlab.specs.study import StudySpec, read_study
 from normlab.stages import command
 from normlab.studies.limits import check_limits
 
+SAID = "params.yaml and runs.yaml can be used, and agree\n"
+
 
 def warnings(study: StudySpec) -> list[str]:
     """What is allowed and rarely meant: too few seeds for any verdict on the training study."""
@@ -43,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"note: {warning}", file=sys.stderr)
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text("params.yaml and runs.yaml can be used, and agree\n", encoding="utf-8")
+        args.out.write_text(SAID, encoding="utf-8")
 
 
 if __name__ == "__main__":

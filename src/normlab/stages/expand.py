@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     for line in write(expand(read_study(args.root / "params.yaml"), args.root), args.root):
         print(f"written: {line}")
-    if line := repeated_trainings(args.root):
+    for line in repeated_trainings(args.root):
         print(f"note: {line}", file=sys.stderr)
 
 
