@@ -44,7 +44,8 @@ help:
 	@echo 'make faults | fuzz                          kills and damage at random; every parser on damaged bytes (long)'
 	@echo 'make audit                                  known vulnerabilities and licences of what is installed'
 	@echo 'make plan [PRESET=paper]                    what make repro would run: stages, time, memory, disk'
-	@echo 'make deps | bench | lock | test-lowest | clean     measure the probes; renew the pins; oldest torch; remove caches'
+	@echo 'make bench | lock | test-lowest | clean     measure the machine; renew the pins; oldest torch; remove caches'
+	@echo 'make deps                                   what each stage depends on, into dvc.yaml'
 	@echo 'make test-others                            the probes in Lightning, transformers, Accelerate and on real models'
 
 # --- set-up ---------------------------------------------------------------------------------------------------------
