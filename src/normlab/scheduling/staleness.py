@@ -13,6 +13,7 @@ from normlab.scheduling.digests import Cache, Digests
 from normlab.scheduling.lock_reader import LockLoader, Recorded, recorded
 from normlab.scheduling.pipeline import Stage, Writers
 
+MISSING = object()
 Fate = Literal["there", "restored", "runs", "follows"]
 
 
@@ -77,10 +78,17 @@ def judge(
 def changed_inputs(stage: Stage, last: Recorded, params: Mapping[str, Any], digests: Digests) -> list[str]:
     """What the stage is asked to do otherwise than when it last ran: `cmd`, sections of params.yaml, paths."""
     command = ["cmd"] if stage.cmd != last.cmd else []
-    missing = object()
-    sections = [key for key in stage.params if params.get(key, missing) != last.params.get(key, missing)]
-    paths = [path for path in stage.deps if digests.digest(path) != last.deps.get(path, missing)]
+    sections = [key for key in stage.params if _setting(params, key) != last.params.get(key, MISSING)]
+    paths = [path for path in stage.deps if digests.digest(path) != last.deps.get(path, MISSING)]
     return [*command, *sections, *paths]
+
+
+def _setting(params: Mapping[str, Any], key: str) -> Any:
+    """The value at a key such as `train` or `report.preset`; MISSING where there is none."""
+    value: Any = params
+    for name in key.split("."):
+        value = value.get(name, MISSING) if isinstance(value, Mapping) else MISSING
+    return value
 
 
 def _changed_outs(stage: Stage, last: Recorded, digests: Digests, cache: Cache) -> list[str]:
@@ -109,11 +117,12 @@ def _fate(stage: Stage, last: Recorded | None, params: Mapping[str, Any], digest
 def _from_run_cache(stage: Stage, params: Mapping[str, Any], digests: Digests, cache: Cache) -> Recorded | None:
     """The newest entry of the run cache for the stage's command, inputs and settings; the key is DVC's."""
     deps = [{"path": path, "hash": "md5", "md5": digests.digest(path)} for path in sorted(stage.deps)]
-    if any(dep["md5"] is None for dep in deps) or not set(stage.params) <= set(params):
+    settings = {name: _setting(params, name) for name in stage.params}
+    if any(dep["md5"] is None for dep in deps) or MISSING in settings.values():
         return None
     key: dict[str, Any] = {"cmd": stage.cmd, "deps": deps, "outs": sorted(stage.outs)}
     if stage.params:
-        key["params"] = {"params.yaml": {name: params[name] for name in stage.params}}
+        key["params"] = {"params.yaml": settings}
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     entries = sorted((cache.folder / "runs" / name[:2] / name).glob("*"), key=lambda path: path.stat().st_mtime)
     return recorded(yaml.load(entries[-1].read_bytes(), LockLoader)) if entries else None
