@@ -143,9 +143,13 @@ def test_stages_can_be_cached_and_rerun(name: str) -> None:
     assert "foreach" not in STAGES[name] or "grid" not in stage.get("params", []), (
         "one more seed would rerun all others"
     )
-    for out in stage.get("outs", []):
-        assert isinstance(out, str), "an uncached or persistent output turns the run cache off; metrics may be uncached"
-    assert not [path for path in (*stage.get("outs", []), *_deps(name)) if str(path).startswith("/")]
+    outs = {
+        path: flags
+        for out in stage.get("outs", [])
+        for path, flags in ({out: {}} if isinstance(out, str) else out).items()
+    }
+    assert all(set(flags) <= {"cache"} for flags in outs.values()), "a persistent output turns the run cache off"
+    assert not [path for path in (*outs, *_deps(name)) if str(path).startswith("/")]
 
 
 def test_no_part_of_a_command_is_empty() -> None:

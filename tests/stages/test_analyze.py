@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from tests.analysis.outputs import PARAMS, write_outputs
 from tests.analysis.synthetic import Kind
@@ -18,6 +19,9 @@ FILES = (
     "tables/theory.parquet",
     "metrics.json",
     "claims.json",
+    "summary.json",
+    "plots/training.csv",
+    "plots/landscape.csv",
 )
 
 
@@ -47,6 +51,8 @@ def test_all_outputs_are_written(analyzed: tuple[Path, dict[str, Any]]) -> None:
     assert all((root / "reports" / name).is_file() for name in FILES)
     assert len(load_measurements(root / "reports/tables/measurements.parquet")) > 1000
     assert len(load_histograms(root / "reports/tables/histograms.parquet")) == 12
+    assert strictly(root / "reports/summary.json")["test_accuracy"]["batch"] == 0.85
+    assert len(pd.read_csv(root / "reports/plots/landscape.csv")["normalizer"].unique()) == 2
 
 
 @pytest.mark.pipeline

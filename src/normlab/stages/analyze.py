@@ -18,10 +18,11 @@ from normlab.specs.strict import load_section
 from normlab.stages import command
 from normlab.tables.assemble import Sources, assemble
 from normlab.tables.frames import write_table
+from normlab.tables.overview import summary, write_curves
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read the studies of `analyze.studies` and write `tables/*.parquet`, `metrics.json` and `claims.json`."""
+    """Read the studies of `analyze.studies` and write the tables, metrics, verdicts, and what DVC shows of them."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--root", type=Path, default=Path("."), help="the folder with models/ and data/")
@@ -40,6 +41,8 @@ def main(argv: list[str] | None = None) -> None:
     write_table(tables.theory, args.out / "tables" / "theory.parquet")
     _write_json(judged, args.out / "claims.json")
     _write_json(metrics, args.out / "metrics.json")
+    _write_json(summary(metrics, spec), args.out / "summary.json")
+    write_curves(tables.measurements, spec, args.out / "plots")
 
 
 def _write_json(content: Any, path: Path) -> None:
