@@ -1,7 +1,7 @@
 # Everything runs from here with nothing but Python >= 3.11, git and make: the first target builds a private .venv.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup repro publish prune plan metrics-diff record rerun test test-lowest test-others lint lint-workflows ui report site bench audit faults fuzz lock deps clean FORCE
+.PHONY: help setup repro publish prune lab plan metrics-diff record rerun test test-lowest test-others lint lint-workflows ui report site bench audit faults fuzz lock deps clean FORCE
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -38,6 +38,7 @@ help:
 	@echo 'make report                                 where the rendered pages are'
 	@echo 'make site                                   the published records as a static site, in site/; trains nothing'
 	@echo 'make ui [PORT=5000] | prune                 browse the runs in MLflow, on this machine only; hide old ones'
+	@echo 'make lab                                    the notebooks in JupyterLab, on this machine only'
 	@echo 'make lint                                   style, types and workflow files'
 	@echo 'make rerun [CANARY=vgg11-batch-0.1-0]       repeat one run in a clean clone and compare its numbers'
 	@echo 'make record RECORD=NAME [ADD=FOLDER]         take finished runs into reports/published/NAME; render it from its tables'
@@ -77,7 +78,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 lock: $(STAMP)
 	@$(PY) $(WITH_ARGS) uv --quiet pip compile --python $(PY) --universal --generate-hashes --no-header --no-annotate \
-		--extra pipeline --extra dev --output-file requirements.lock pyproject.toml
+		--extra pipeline --extra lab --extra dev --output-file requirements.lock pyproject.toml
 	@$(UV) compile --python $(PY) --universal --generate-hashes --no-header --no-annotate -c requirements.lock \
 		--extra lightning --extra transformers --extra tensorboard --extra mlflow --extra wandb --extra dev \
 		--group pyproject.toml:models --output-file tests/others/requirements.lock pyproject.toml
@@ -97,6 +98,12 @@ endif
 
 publish: $(STAMP)
 	@$(PY) -m normlab.stages.publish
+
+# the notebooks, on this machine only; they find the results from their own folder
+lab: $(STAMP)
+	@$(WITH_VENV) $(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$$(pwd -P)" \
+		--LabApp.default_url=/lab/tree/notebooks \
+		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 
 # runs that are not of the present outputs, to MLflow's deleted ones
 prune: $(STAMP)

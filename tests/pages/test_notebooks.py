@@ -65,6 +65,20 @@ def test_a_page_shows_its_pictures_verdicts_and_caveats(name: str, paths: dict[s
     assert "Non-finite values (inf, NaN) are triangles" in captions
 
 
+@pytest.mark.parametrize("start", ["", "notebooks"])
+def test_a_notebook_finds_the_results_from_the_root_and_from_its_own_folder(
+    start: str, paths: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for parameter in ast.parse(code_cells(NOTEBOOKS["07-theory"])[0].source).body:
+        assert isinstance(parameter, ast.Assign)
+        name, default = parameter.targets[0].id, ast.literal_eval(parameter.value)  # type: ignore[attr-defined]
+        (tmp_path / default).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / default).symlink_to(Path(paths[name]).resolve())
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / start)
+    assert any(text.startswith("<figure>") for text in run(NOTEBOOKS["07-theory"], {}))
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_sections_come_in_the_order_of_a_paper(name: str) -> None:
     cells = nbformat.read(NOTEBOOKS[name], as_version=4).cells

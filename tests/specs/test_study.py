@@ -42,6 +42,10 @@ def test_the_runs_that_other_studies_look_at_are_those_that_claims_compare() -> 
             lambda p: p["grid"][0].update(weight_decay=4e-4),
             r"analyze\.learning_rate: accepted \(grid, vgg11\): 0\.5, got 0\.1",
         ),
+        (  # the sweep has the old rate, for two normalizers
+            lambda p: (p["grid"][0].update(learning_rate=[0.05]), p["grid"][1].update(learning_rate=[0.1])),
+            r"analyze\.learning_rate: at 0\.1 the grid has no l1, noise, noisy_batch, which it has at 0\.05: compare",
+        ),
         (
             lambda p: p["analyze"].update(dln_learning_rate=1e-3),
             r"analyze\.dln_learning_rate: accepted \(dln_grid\): 1e-06, got 0\.001",

@@ -38,12 +38,15 @@ class Results:
 
     @classmethod
     def load(cls, tables: str, claims: str, params: str, manifest: str) -> "Results":
-        """The results at these paths; every file but `theory.parquet` has to exist.
+        """The results at these paths, from here or from the folder above: Jupyter starts in that of the notebook.
+
+        Every file but `theory.parquet` has to exist.
 
         Raises:
             InputError: a file is missing.
         """
-        results = cls(Path(tables), Path(claims), Path(params), Path(manifest))
+        root = next((folder for folder in (Path(), Path("..")) if (folder / params).is_file()), Path())
+        results = cls(root / tables, root / claims, root / params, root / manifest)
         needed = [results.tables / "measurements.parquet", results.tables / "histograms.parquet", results.claims_path]
         for path in [*needed, results.params_path, results.manifest_path]:
             if not path.is_file():

@@ -93,6 +93,7 @@ def _check_comparison(study: StudySpec) -> None:
             raise InputError(f"analyze.network: accepted (grid): {', '.join(networks)}, got {spec.network!r}")
         rates = sorted({run.learning_rate for run in study.runs if (run.network, run.variant) == (spec.network, "")})
         _check_rate(spec.learning_rate, rates, "analyze.learning_rate", f"grid, {spec.network}")
+        _check_normalizers(study)
     if "dln" in spec.studies:
         _check_rate(spec.dln_learning_rate, study.dln_grid.learning_rate, "analyze.dln_learning_rate", "dln_grid")
 
@@ -100,6 +101,25 @@ def _check_comparison(study: StudySpec) -> None:
 def _check_rate(rate: float, rates: Sequence[float], where: str, source: str) -> None:
     if not any(isclose(rate, other, rel_tol=1e-6) for other in rates):
         raise InputError(f"{where}: accepted ({source}): {', '.join(map(str, rates)) or 'none'}, got {rate}")
+
+
+def _check_normalizers(study: StudySpec) -> None:
+    """Refuse a rate where only a part of the normalizers was run: most claims would be "not run" after all trainings.
+
+    It happens when the rate of the compared runs is changed in the grid and `analyze.learning_rate` is that of a sweep.
+    """
+    spec, normalizers = study.analyze, dict[float, set[str]]()
+    for run in study.runs:
+        if (run.network, run.variant) == (spec.network, ""):
+            normalizers.setdefault(run.learning_rate, set()).add(run.norm_layer)
+    here = next(names for rate, names in normalizers.items() if isclose(rate, spec.learning_rate, rel_tol=1e-6))
+    fuller = {rate: names - here for rate, names in normalizers.items() if names > here}
+    if fuller:
+        rate, missing = max(fuller.items(), key=lambda item: len(item[1]))
+        raise InputError(
+            f"analyze.learning_rate: at {spec.learning_rate} the grid has no {', '.join(sorted(missing))}, "
+            f"which it has at {rate}: compare there, or add them"
+        )
 
 
 def _check_images(study: StudySpec) -> None:
