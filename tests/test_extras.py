@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import normlab
+from tests.architecture.imports import modules
 
 HIDE = """
 from importlib.machinery import PathFinder
@@ -16,7 +17,6 @@ def hidden(name, path=None, target=None):
     return None if name.partition(".")[0] == {package!r} else find(name, path, target)
 PathFinder.find_spec = hidden
 """
-INSTALLED_NAMES = {"PIL": "pillow", "yaml": "pyyaml"}
 
 
 def message(package: str, statement: str) -> str:
@@ -47,12 +47,14 @@ def test_other_peoples_imports_are_left_alone() -> None:
     assert done.stdout == "None\n"
 
 
-def test_every_extra_exists_and_brings_its_packages() -> None:
+def test_every_package_that_a_module_imports_is_of_an_extra() -> None:
+    library = {"numpy", "pandas", "torch", "normlab", *sys.stdlib_module_names}
+    for name, module in modules().items():
+        group = "integrations" if name.startswith("normlab.integrations.") else "pipeline"
+        assert {package.partition(".")[0] for package in module.outside} - library <= set(normlab.EXTRAS[group]), name
+
+
+def test_every_extra_exists_and_the_library_needs_three_packages() -> None:
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    for package in normlab.EXTRAS["pipeline"]:
-        names = [line.partition(">")[0] for line in extras["pipeline"]]
-        assert INSTALLED_NAMES.get(package, package) in [*names, "nbformat"]  # nbformat comes with nbconvert
-    for package in normlab.EXTRAS["integrations"]:
-        assert any(line.startswith(package) for line in extras[package])
-    assert sorted(line.partition(">")[0] for line in project["dependencies"]) == ["numpy", "pandas", "torch"]
+    assert {"pipeline", *normlab.EXTRAS["integrations"]} <= project["optional-dependencies"].keys()
+    assert [line.partition(">")[0] for line in project["dependencies"]] == ["torch", "numpy", "pandas"]

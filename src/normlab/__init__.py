@@ -16,16 +16,8 @@ _LAZY = ("integrations", "nn", "probes", "theory")
 # extra -> what it brings that modules of this package import; the package of an integration is its own extra
 EXTRAS = {
     "pipeline": (
-        "PIL",
-        "latex2mathml",
-        "matplotlib",
-        "mlflow",
-        "nbformat",
-        "papermill",
-        "pyarrow",
-        "scipy",
-        "tqdm",
-        "yaml",
+        *("PIL", "distributed", "dvc", "filelock", "latex2mathml", "matplotlib", "mlflow", "nbconvert", "nbformat"),
+        *("papermill", "pyarrow", "scipy", "tqdm", "traitlets", "yaml"),
     ),
     "integrations": ("accelerate", "lightning", "mlflow", "tensorboard", "transformers", "wandb"),
 }
