@@ -188,8 +188,8 @@ def spectral_density(
 
         φ(λ) = (1/n) Σ_i N(λ; λ_i, width²) ≈ mean over V vectors of Σ_j τ_j² N(λ; θ_j, width²)
 
-    with nodes θ and weights τ² of `steps` Lanczos steps from a random vector. The density integrates to 1 over the
-    grid: an eigenvalue alone among n has the weight 1/n, so look at it on a logarithmic axis.
+    with nodes θ and weights τ² of `steps` Lanczos steps from a vector of random signs. The density integrates to 1 over
+    the grid: an eigenvalue alone among n has the weight 1/n, so look at it on a logarithmic axis.
 
     Cost: one forward pass, one backward pass with a graph, V·steps backward passes through both, and one forward.
 
@@ -228,7 +228,8 @@ def spectral_density(
         with hessian_of(objective, chosen_parameters(objective, parameters)) as operator:
             draw = operator.drawing(generator)
             with torch.no_grad():
-                found = [quadrature(operator.times_flat, draw(), steps) for _ in range(vectors)]
+                # of random signs, not Gaussian: then the mean eigenvalue has no error from the diagonal
+                found = [quadrature(operator.times_flat, draw().sign(), steps) for _ in range(vectors)]
             objective.recheck()
         notes = list(objective.notes)
     nodes, weights = tuple(n for n, _ in found), tuple(w for _, w in found)
