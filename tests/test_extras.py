@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import normlab
 from tests.architecture.imports import modules
 
 HIDE = """
@@ -47,14 +46,11 @@ def test_other_peoples_imports_are_left_alone() -> None:
     assert done.stdout == "None\n"
 
 
-def test_every_package_that_a_module_imports_is_of_an_extra() -> None:
-    library = {"numpy", "pandas", "torch", "normlab", *sys.stdlib_module_names}
-    for name, module in modules().items():
-        group = "integrations" if name.startswith("normlab.integrations.") else "pipeline"
-        assert {package.partition(".")[0] for package in module.outside} - library <= set(normlab.EXTRAS[group]), name
-
-
-def test_every_extra_exists_and_the_library_needs_three_packages() -> None:
+def test_every_package_of_an_integration_is_an_extra_and_the_library_needs_three() -> None:
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert {"pipeline", *normlab.EXTRAS["integrations"]} <= project["optional-dependencies"].keys()
-    assert [line.partition(">")[0] for line in project["dependencies"]] == ["torch", "numpy", "pandas"]
+    library = [line.partition(">")[0] for line in project["dependencies"]]
+    assert library == ["torch", "numpy", "pandas"]
+    used = [m.outside for name, m in modules().items() if name.startswith("normlab.integrations.")]
+    packages = {package.partition(".")[0] for outside in used for package in outside}
+    needed = packages - {*library, *sys.stdlib_module_names}
+    assert {"lightning", "wandb"} <= needed <= project["optional-dependencies"].keys()

@@ -13,14 +13,6 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 _LAZY = ("integrations", "nn", "probes", "theory")
-# extra -> what it brings that modules of this package import; the package of an integration is its own extra
-EXTRAS = {
-    "pipeline": (
-        *("PIL", "distributed", "dvc", "filelock", "latex2mathml", "matplotlib", "mlflow", "nbconvert", "nbformat"),
-        *("papermill", "pyarrow", "scipy", "tqdm", "traitlets", "yaml"),
-    ),
-    "integrations": ("accelerate", "lightning", "mlflow", "tensorboard", "transformers", "wandb"),
-}
 
 
 class _MissingExtra(MetaPathFinder):
@@ -31,9 +23,9 @@ class _MissingExtra(MetaPathFinder):
         while frame.f_back and frame.f_globals.get("__name__") in ("importlib", "importlib._bootstrap"):
             frame = frame.f_back
         importer = frame.f_globals.get("__name__", "")
-        group = "integrations" if importer.startswith("normlab.integrations.") else "pipeline"
-        if importer.startswith("normlab.") and fullname in EXTRAS[group]:
-            extra = fullname if group == "integrations" else group
+        if importer.startswith("normlab.") and "." not in fullname:
+            # an integration is named after its package, which is its own extra; all else is the pipeline's
+            extra = fullname if importer.startswith("normlab.integrations.") else "pipeline"
             raise ModuleNotFoundError(
                 f"{importer} needs {fullname}, which is not installed: pip install 'normlab[{extra}]'", name=fullname
             )
