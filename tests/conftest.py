@@ -27,6 +27,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`pytest -m gpu` imports those files alone that have such tests: a lent machine lacks what others need, as DVC."""
+    if config.option.markexpr != "gpu":
+        return None
+    files = collection_path.rglob("*.py") if collection_path.is_dir() else [collection_path]
+    return None if any("mark.gpu" in path.read_text(encoding="utf-8") for path in files) else True
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread_per_worker() -> None:
     # pytest-xdist starts one worker a core: more threads would only make them wait for each other

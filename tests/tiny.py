@@ -31,9 +31,12 @@ def write_data(folder: Path, train: int = 60, test: int = 30) -> Path:
     return folder
 
 
-def load(folder: Path, seed: int = 0, batch_size: int = 16) -> tuple[Batches, ImageSplit]:
+def load(
+    folder: Path, seed: int = 0, batch_size: int = 16, device: str | torch.device = "cpu", augment: bool = False
+) -> tuple[Batches, ImageSplit]:
     """Training batches and test split of the data set in `folder`."""
-    return Batches(load_images(folder, "train"), batch_size, seed), load_images(folder, "test")
+    batches = Batches(load_images(folder, "train", device), batch_size, seed, augment)
+    return batches, load_images(folder, "test", device)
 
 
 def run_spec(norm_layer: str = "batch", learning_rate: float = 0.1, seed: int = 0, **changes: object) -> RunSpec:

@@ -42,9 +42,23 @@ def test_no_file_is_larger_than_what_comes_back(
     assert (tmp_path / "histograms.parquet").exists()
 
 
-def test_what_does_not_fit_at_all_is_an_error(
-    tmp_path: Path, frames: list[pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+def test_runs_for_which_there_is_no_room_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: list[pd.DataFrame]
 ) -> None:
+    by_run = dict(zip((run.name for run in RUNS), frames, strict=True))
+    monkeypatch.setattr(
+        budget, "read_training_study", lambda runs, models, probes: ([by_run[run.name] for run in runs], [])
+    )
+    assert budget.write_budget(tmp_path, RUNS[:1], tmp_path) == []
+    size = max(path.stat().st_size for path in tmp_path.iterdir())
+    monkeypatch.setattr(budget, "MEASUREMENT_FILES", 2)
+    monkeypatch.setattr(budget, "LARGEST_FILE", 1.1 * size)
+    assert budget.write_budget(tmp_path, RUNS, tmp_path) == RUNS[2:]
+    files = ["histograms.parquet", "measurements-1.parquet", "measurements-2.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+    back = pd.concat([load_measurements(tmp_path / f"measurements-{n}.parquet") for n in (1, 2)])
+    assert set(back.seed) == {0, 1}
+    (tmp_path / "other").mkdir()
     monkeypatch.setattr(budget, "LARGEST_FILE", 10)
-    with pytest.raises(ValueError, match="4 files of 10 bytes do not hold 3 runs"):
-        budget.write_budget(tmp_path, RUNS, tmp_path)
+    assert budget.write_budget(tmp_path / "other", RUNS, tmp_path) == RUNS
+    assert list((tmp_path / "other").iterdir()) == []

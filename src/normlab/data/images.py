@@ -11,6 +11,7 @@ checkpoint of step t sees exactly the batch of training's update t, and all norm
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,14 @@ class ImageSplit:
 
     def normalize(self, images: Tensor) -> Tensor:
         """x ↦ (x/255 − mean)/std, channel by channel: uint8 (B, 3, H, W) to float32 of the same shape."""
-        mean = torch.tensor(self.mean, dtype=torch.float32, device=images.device).view(1, -1, 1, 1)
-        std = torch.tensor(self.std, dtype=torch.float32, device=images.device).view(1, -1, 1, 1)
+        mean, std = (value.to(images.device) for value in self._scale)
         return (images.to(torch.float32) / 255 - mean) / std
+
+    @cached_property
+    def _scale(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation on the device, once: a copy to a GPU waits for all that it has still to do."""
+        mean, std = (torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1) for values in (self.mean, self.std))
+        return mean.to(self.images.device), std.to(self.images.device)
 
     def chunks(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once, in stored order, as (inputs, targets) of at most `size`; for evaluation."""
@@ -175,7 +181,7 @@ class Batches:
         epoch, position = divmod(step, self.per_epoch)
         if epoch != self._epoch:  # one epoch's order is kept; it is drawn again whenever another epoch is asked for
             order = torch.randperm(len(self.split), generator=generator(self.seed, "batches", epoch))
-            self._order, self._epoch = order.to(self.split.labels.device), epoch
+            self._order, self._epoch = order.to(self.split.labels.device, non_blocking=True), epoch
         return self._order[position * self.batch_size : (position + 1) * self.batch_size]
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
@@ -215,12 +221,12 @@ class Batches:
 def _crop_and_mirror(images: Tensor, draws: torch.Generator) -> Tensor:
     """out[b, c, i, j] = padded[b, c, i + dy_b, j' + dx_b], j' = j or mirrored; dy, dx uniform on 0 … 8."""
     count, _, height, width = images.shape
-    offsets = torch.randint(0, 2 * PADDING + 1, (2, count, 1), generator=draws)
-    mirror = torch.randint(0, 2, (count, 1), generator=draws).bool()
-    rows = offsets[0] + torch.arange(height)
-    columns = offsets[1] + torch.where(mirror, torch.arange(width - 1, -1, -1), torch.arange(width))
+    # the small draws go to the device without waiting for it: they are read before the call returns
+    offsets = torch.randint(0, 2 * PADDING + 1, (2, count, 1), generator=draws).to(images.device, non_blocking=True)
+    mirror = torch.randint(0, 2, (count, 1), generator=draws).bool().to(images.device, non_blocking=True)
+    places = partial(torch.arange, device=images.device)
+    rows = offsets[0] + places(height)
+    columns = offsets[1] + torch.where(mirror, places(width - 1, -1, -1), places(width))
     padded = F.pad(images, (PADDING,) * 4)
-    image = torch.arange(count).view(-1, 1, 1, 1).to(images.device)
-    channel = torch.arange(images.shape[1]).view(1, -1, 1, 1).to(images.device)
-    rows, columns = rows.to(images.device), columns.to(images.device)
+    image, channel = places(count).view(-1, 1, 1, 1), places(images.shape[1]).view(1, -1, 1, 1)
     return padded[image, channel, rows[:, None, :, None], columns[:, None, None, :]]

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -46,13 +47,15 @@ def main(argv: list[str] | None = None) -> None:
         failed = [f"{outcome.run.name}: {outcome.error}" for outcome in outcomes if outcome.error]
         if not finished:
             raise InputError(f"no run of {params} was finished in {args.minutes:g} minutes{_first(failed)}")
-        write_budget(folder, finished, work)
+        no_room = [run.name for run in write_budget(folder, finished, work)]
         shutil.copyfile(params, folder / "params.yaml")
         shutil.copyfile(work / "data/manifest.json", folder / "manifest.json")
         ended = [{**dataclasses.asdict(outcome), "run": outcome.run.name} for outcome in outcomes]
         (folder / "runs.json").write_text(json.dumps(ended, indent=2) + "\n")
     minutes = (time.time() - start) / 60
     print(f"{len(finished)} of {len(runs)} runs in {minutes:.1f} minutes: {args.out}{_first(failed)}")
+    if no_room:
+        print(f"note: left out, because five files of 16 MB do not hold them: {', '.join(no_room)}", file=sys.stderr)
 
 
 def predict_seconds(run: PreparedRun) -> float:

@@ -13,28 +13,42 @@ LARGEST_FILE = 16 * 2**20  # bytes, of a file that comes back
 MEASUREMENT_FILES = 4
 
 
-def write_budget(folder: Path, runs: Sequence[RunSpec], work: Path) -> None:
+def write_budget(folder: Path, runs: Sequence[RunSpec], work: Path) -> list[RunSpec]:
     """Write `histograms.parquet` and `measurements.parquet`, or several of these where one would be too large.
 
     Args:
         folder: where the files go.
-        runs: the finished runs.
+        runs: the finished runs, in the order of their value.
         work: holds `models/<run>/` and `probes/<run>/`.
 
-    Raises:
-        ValueError: four files are not enough to keep each below 16 MB.
+    Returns:
+        The runs for which there was no room: five files of 16 MB hold the others. What a lent machine has made is worth
+        more than an error.
     """
+    kept = list(runs)
+    while kept and not _written(folder, kept, work):
+        kept.pop()
+    return list(runs[len(kept) :])
+
+
+def _written(folder: Path, runs: Sequence[RunSpec], work: Path) -> bool:
+    """Whether the runs fit; only then the files are there."""
     measurements, histograms = read_training_study(runs, work / "models", work / "probes")
-    write_table(combine(histograms, HISTOGRAM_COLUMNS), folder / "histograms.parquet")
+    path = folder / "histograms.parquet"
+    write_table(combine(histograms, HISTOGRAM_COLUMNS), path)
+    if path.stat().st_size > LARGEST_FILE:
+        path.unlink()
+        return False
     for count in range(1, MEASUREMENT_FILES + 1):
         paths = [folder / f"measurements{'' if count == 1 else f'-{n + 1}'}.parquet" for n in range(count)]
-        for path, part in zip(paths, _parts(measurements, count), strict=True):
-            write_table(combine(part), path)
-        if max(path.stat().st_size for path in paths) <= LARGEST_FILE:
-            return
-        for path in paths:
-            path.unlink()
-    raise ValueError(f"{folder}: {MEASUREMENT_FILES} files of {LARGEST_FILE} bytes do not hold {len(runs)} runs")
+        for part_path, part in zip(paths, _parts(measurements, count), strict=True):
+            write_table(combine(part), part_path)
+        if max(part_path.stat().st_size for part_path in paths) <= LARGEST_FILE:
+            return True
+        for part_path in paths:
+            part_path.unlink()
+    path.unlink()
+    return False
 
 
 def _parts(frames: Sequence[pd.DataFrame], count: int) -> list[list[pd.DataFrame]]:
