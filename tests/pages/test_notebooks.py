@@ -1,6 +1,7 @@
 """The pages' cells, run one after another in this process on invented results."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,17 @@ import pytest
 from tests.architecture.imports import SOURCE
 
 NOTEBOOKS = {path.stem: path for path in sorted((SOURCE.parent / "notebooks").glob("*.ipynb"))}
+# interactive figures on each page
+LIVE = {
+    "01-training": 1,
+    "02-landscape": 1,
+    "03-covariate-shift": 1,
+    "04-activations": 1,
+    "05-normalizers": 1,
+    "06-deep-linear": 2,
+    "07-theory": 0,
+}
+JSON_SCRIPT = r'<script type="application/json">(.*?)</script>'
 STUDIES = [name for name in NOTEBOOKS if not name.startswith("08")]
 
 
@@ -48,7 +60,7 @@ def test_one_cell_holds_the_parameters(name: str) -> None:
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_page_shows_its_pictures_verdicts_and_caveats(name: str, paths: dict[str, str]) -> None:
     shown = run(NOTEBOOKS[name], paths)
-    pictures = [text for text in shown if text.startswith("<figure>")]
+    pictures = [text for text in shown if text.startswith('<figure id="figure-')]
     assert len(pictures) >= 2
     assert all("<figcaption><strong>" in text for text in pictures)
     for text in pictures:
@@ -61,6 +73,9 @@ def test_a_page_shows_its_pictures_verdicts_and_caveats(name: str, paths: dict[s
     assert len(cards) == 1
     assert "Computed by <a href=" in cards[0]
     assert shown[-1].startswith("<ul>")
+    lives = [json.loads(found) for text in pictures for found in re.findall(JSON_SCRIPT, text)]
+    assert len(lives) == LIVE[name]
+    assert all(len(live["runs"]) >= 4 and live["shown"] for live in lives)
     captions = " ".join(text.partition("<figcaption>")[2] for text in pictures)
     assert "Non-finite values (inf, NaN) are triangles" in captions
 

@@ -1,32 +1,101 @@
 import base64
+import gzip
+import json
 import re
 
+import pytest
 from matplotlib.figure import Figure
 
+from normlab.pages import still
 from normlab.pages.pictures import Picture, bullets, paragraphs, table
 
 
 def drawing() -> Figure:
     figure = Figure(figsize=(2, 1))
-    figure.subplots().plot([0, 1], [1, 0])
+    ax = figure.subplots()
+    ax.plot([0, 1], [1, 0.5], gid="line-none")
+    ax.set_title("the loss")
     return figure
+
+
+def svg_of(markup: str) -> str:
+    (data,) = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', markup)
+    return base64.b64decode(data).decode()
 
 
 def test_a_picture_is_inside_the_page_with_its_caption_and_a_text_for_those_who_cannot_see_it() -> None:
     markup = Picture(drawing(), "Bands: least < greatest.", "Loss & more", [drawing, "normlab.nn:vgg"])._repr_html_()
-    data = re.search(r'src="data:image/png;base64,([^"]+)"', markup)
-    assert data
-    assert base64.b64decode(data.group(1)).startswith(b"\x89PNG")
-    assert 'alt="Loss &amp; more"' in markup
-    assert "<strong>Loss &amp; more.</strong> Bands: least &lt; greatest. <small" in markup
+    assert svg_of(markup).startswith("<svg")
+    assert 'alt="Loss &amp; more. Panels: the loss."' in markup
+    assert "<strong>Loss &amp; more.</strong> Bands: least &lt; greatest. <a" in markup
     assert '<a href="../../src/normlab/nn.py"><code>nn.vgg</code></a>.</small></figcaption>' in markup
 
 
-def test_the_same_figure_has_the_same_bytes_and_names_no_software() -> None:
+@pytest.mark.parametrize(
+    ("title", "anchor"),
+    [
+        ("Loss variation (Figure 4)", "figure-4-loss-variation"),
+        ("Accuracy, with β (Figures 5a, 12a)", "figure-5-accuracy-with-a-12a"),
+        ("Equal ‖Δw‖, and others", "figure-equal-w-and-others"),
+    ],
+)
+def test_every_figure_has_an_anchor_that_starts_with_the_paper_s_number(title: str, anchor: str) -> None:
+    picture = Picture(drawing(), "", title, [])
+    assert picture.anchor == anchor
+    assert f'<figure id="{anchor}">' in picture._repr_html_()
+    assert f'href="#{anchor}"' in picture._repr_html_()
+
+
+def test_the_same_figure_has_the_same_bytes_and_names_no_software_nor_day() -> None:
     first, second = (Picture(drawing(), "", "t", [])._repr_html_() for _ in range(2))
     assert first == second
-    data = base64.b64decode(first.split("base64,")[1].split('"')[0])
-    assert b"matplotlib" not in data.lower()
+    picture = Picture(drawing(), "", "t", [])
+    assert picture._repr_html_() == picture._repr_html_()
+    assert not re.search(r"matplotlib|20\d\d-", svg_of(first), flags=re.I)
+
+
+def test_a_still_picture_follows_light_and_dark_colors() -> None:
+    drawn = still.svg(drawing())
+    style = drawn.partition("</style>")[0]
+    assert "prefers-color-scheme:dark" in style
+    written = drawn.partition("</style>")[2]
+    for color in (*still.GRAYS, still.INK[0], still.PAPER[0]):
+        assert color not in written
+    assert "var(--ffffff)" in written
+    assert "opacity: 0.18" in still.svg(_filled(0.18))  # coordinates are shortened, opacities are not
+
+
+def _filled(alpha: float) -> Figure:
+    figure = drawing()
+    figure.axes[0].fill_between([0, 1], [0, 1], alpha=alpha)
+    return figure
+
+
+def test_a_picture_of_too_many_shapes_is_dots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(still, "LARGEST_SVG", 100)
+    markup = still.image(drawing(), "alt")
+    (data,) = re.findall(r'<img class="dots" alt="alt" src="data:image/png;base64,([^"]+)">', markup)
+    assert base64.b64decode(data).startswith(b"\x89PNG")
+    assert markup == still.image(drawing(), "alt")
+
+
+def test_the_drawn_lines_are_in_the_page_as_data() -> None:
+    markup = Picture(drawing(), "", "t", [])._repr_html_()
+    (packed,) = re.findall(r'<script type="text/csv\+gzip">([^<]+)</script>', markup)
+    assert gzip.decompress(base64.b64decode(packed)).decode().splitlines() == [
+        "panel,line,x,y",
+        "the loss,line-none,0,1",
+        "the loss,line-none,1,0.5",
+    ]
+    assert "text/csv" not in Picture(Figure(), "", "t", [])._repr_html_()
+
+
+def test_an_interactive_figure_keeps_its_still_picture_and_ends_no_script() -> None:
+    markup = Picture(drawing(), "", "t", [], {"panels": [{"title": "</script><b>"}]})._repr_html_()
+    (data,) = re.findall(r'<script type="application/json">(.*?)</script>', markup)
+    assert json.loads(data) == {"panels": [{"title": "</script><b>"}]}
+    assert '<details class="still" open>' in markup
+    assert svg_of(markup)
 
 
 def test_text_is_escaped_and_empty_entries_are_left_out() -> None:

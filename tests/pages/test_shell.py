@@ -37,7 +37,8 @@ def test_the_switch_for_code_is_there_only_if_there_is_code() -> None:
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
     text = page("t", "<p>x</p>", "index", TINY)
-    assert not re.search(r"https?://|@import|url\(|<script|<link", text)
+    assert re.findall(r"<script[^>]*>", text) == ['<script defer src="normlab.js">']
+    assert not re.search(r"https?://|@import|url\(|<link", text)
 
 
 def test_a_page_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -50,10 +51,10 @@ def test_a_page_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_every_page_says_which_record_it_shows_and_leads_to_the_others() -> None:
-    record = Shows("big", "Record", "50,000 <images>", (("small", "../small/index.html"),))
+    record = Shows("big", "Record", (("small", "../small/index.html"),), script="../normlab.js")
     head = page("t", "<p>x</p>", "index", record).partition("<nav")[0]
     assert "Record <strong>big</strong>" in head
-    assert "50,000 &lt;images&gt;" in head
+    assert 'src="../normlab.js"' in head
     assert '<a href="../small/index.html">small</a>' in head
     assert "Other records" not in page("t", "<p>x</p>", "index", TINY)
     assert "<nav" not in page("t", "<p>x</p>", "index", Shows("old", "Record", one_page=True))
@@ -68,3 +69,13 @@ def test_every_section_has_an_anchor_and_long_pages_have_contents() -> None:
         ("third-c", "Third c"),
     ]
     assert with_contents("<h2>One</h2>")[1] == ""
+
+
+def test_contents_have_the_figures_below_their_section() -> None:
+    figure = '<figure id="figure-4"><img>\n<figcaption><strong>Loss (Figure 4).</strong> a</figcaption></figure>'
+    _, contents = with_contents(f"<h2>One</h2><p>x</p>{figure}<h2>Two</h2>")
+    assert re.findall(r'class="(\w+)"><a href="#([^"]+)">', contents) == [
+        ("section", "one"),
+        ("picture", "figure-4"),
+        ("section", "two"),
+    ]

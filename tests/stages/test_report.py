@@ -44,9 +44,12 @@ def test_a_page_is_self_contained_and_has_the_same_bytes_again(repository, paths
         pages.append((tmp_path / f"{name}.html").read_bytes())
     assert pages[0] == pages[1]
     text = pages[0].decode()
-    assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?\s*(?:https?:)?//|@import|<script|<link|<iframe""", text)
-    assert text.count("<figure>") == 2
-    assert text.count('src="data:image/png;base64,') == 2
+    assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?\s*(?:https?:)?//|@import|<link|<iframe""", text)
+    scripts = ['<script defer src="normlab.js">', '<script type="application/json">', '<script type="text/csv+gzip">']
+    assert re.findall(r"<script[^>]*>", text) == scripts
+    assert text.count("<figure id=") == 2
+    assert text.count('src="data:image/svg+xml;base64,') == 2
+    assert len(pages[0]) < 1_500_000
     assert "<math" in text
     assert "$" not in re.sub(r"<[^>]+>", "", text.partition("<main>")[2]), "a formula was left as LaTeX"
     assert 'class="code"' in text
@@ -136,9 +139,10 @@ def test_the_index_opens_with_the_answer_and_the_landscape(repository, paths, tm
         pages.append(out.read_bytes())
     assert pages[0] == pages[1]
     text = pages[0].decode()
-    assert text.index('class="answers"') < text.index("<figure>") < text.index('class="claims"')
+    assert text.index('class="answers"') < text.index("<figure id=") < text.index('class="claims"')
     assert text.count('<th scope="row"><a href="') == 7
     assert all(f'href="{name}.html"' in text for name in PAGES)
     assert "Preset <strong>tiny</strong>" in text
     assert "CIFAR-10 &lt;from JPEG&gt;, 1280 training and 256 test images, NOT the official CIFAR data" in text
     assert "digest 0123456789abcdef" in text
+    assert (tmp_path / "normlab.js").stat().st_size < 1_500_000

@@ -50,7 +50,7 @@ def links(path: Path) -> list[str]:
 @pytest.mark.slow
 def test_a_record_with_tables_has_pages_and_one_without_has_one(built: Path) -> None:
     names = {path.relative_to(built).as_posix() for path in built.rglob("*.*")}
-    assert names == {"index.html", "old/index.html", "new/index.html", "new/03-covariate-shift.html"}
+    assert names == {"index.html", "normlab.js", "old/index.html", "new/index.html", "new/03-covariate-shift.html"}
     assert 'id="C9"' in (built / "old" / "index.html").read_text()
     assert "NOT the official CIFAR data" in (built / "new" / "03-covariate-shift.html").read_text()
 

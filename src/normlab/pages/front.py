@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from normlab.analysis.rules import VERDICTS
 from normlab.figures.bands import BAND
 from normlab.figures.landscape import figure_4
+from normlab.figures.live import LANDSCAPE, live_data
 from normlab.figures.training import figure_1
 from normlab.pages.paper_figures import definitions
 from normlab.pages.pictures import Picture
@@ -72,6 +73,15 @@ def landscape(results: Results) -> Picture:
         f"{finite_caption(bands)} Dashed: the paper, one run.",
         "The landscape along the gradient, with and without BatchNorm",
         [figure_4, *definitions(figure_4, "index")],
+        live_data(
+            rows,
+            LANDSCAPE,
+            results.spec.learning_rate,
+            ["none", "batch"],
+            history=results.measurements(results.study, probe="history"),
+            window=results.spec.window,
+            paper_figure=4,
+        ),
     )
 
 

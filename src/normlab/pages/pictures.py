@@ -1,16 +1,18 @@
 """What a notebook cell shows: a figure with its caption, a paragraph, a table. The bytes depend on the content only."""
 
-import base64
 import html
-import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from matplotlib.figure import Figure
 
+from normlab.pages import still
 from normlab.pages.sources import Function, computed_by
 
-RESOLUTION = 130  # dots per inch of figures 10 or 12 inches wide: sharp at page width on a dense screen, yet small
+FIGURE_NUMBER = re.compile(r"\(Figures? (\d+)")  # in a title: that of the paper
 
 
 @dataclass(frozen=True, repr=False)
@@ -18,26 +20,44 @@ class Picture:
     """A figure with its caption, shown as an HTML `<figure>`.
 
     Attributes:
-        figure: a matplotlib figure.
+        figure: a matplotlib figure: for print, and for readers without scripts.
         caption: plain text: what is drawn, over how many runs, how bands and non-finite values are to be read.
-        title: the caption's first words in bold, and the image's text for readers who cannot see it.
+        title: the caption's first words in bold.
         functions: what draws it and what defines the plotted quantities; the caption ends with links to them.
+        live: the content of the interactive figure above it (`normlab.figures.live`); empty for none.
     """
 
     figure: Figure
     caption: str
     title: str
     functions: Sequence[Function]
+    live: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def anchor(self) -> str:
+        """The name that links lead to: `figure-4-loss-variation-…`, from the title."""
+        words = re.sub(r"[^a-z0-9]+", "-", FIGURE_NUMBER.sub("", self.title).lower()).strip("-")
+        number = FIGURE_NUMBER.search(self.title)
+        return "-".join(["figure", *([number[1]] if number else []), *words.split("-")[:6]])
 
     def _repr_html_(self) -> str:
-        buffer = io.BytesIO()
-        # no software version in the file: the same figure has the same bytes
-        self.figure.savefig(buffer, format="png", dpi=RESOLUTION, metadata={"Software": None})
-        data = base64.b64encode(buffer.getvalue()).decode("ascii")
         title, caption = html.escape(self.title), html.escape(self.caption)
+        drawn = "; ".join(still.panels(self.figure))
+        alt = html.escape(f"{self.title}. Panels: {drawn}." if drawn else self.title)
+        shown = still.image(self.figure, alt)
+        if self.live:
+            # a closing tag inside a text must not end the script
+            data = json.dumps(self.live, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+            shown = (
+                f'<div class="panels" hidden></div>\n<script type="application/json">{data}</script>\n'
+                f'<details class="still" open><summary>as a still picture</summary>{shown}</details>'
+            )
+        elif packed := still.packed_csv(self.figure):
+            shown += f'\n<script type="text/csv+gzip">{packed}</script>'
         return (
-            f'<figure><img alt="{title}" src="data:image/png;base64,{data}">\n'
-            f"<figcaption><strong>{title}.</strong> {caption} {computed_by(self.functions)}</figcaption></figure>"
+            f'<figure id="{self.anchor}">{shown}\n'
+            f'<figcaption><strong>{title}.</strong> {caption} <a class="anchor" href="#{self.anchor}" '
+            f'aria-label="link to this figure">#</a> {computed_by(self.functions)}</figcaption></figure>'
         )
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.analysis.rules import load_claims
+from normlab.pages.script import NAME
 from normlab.pages.shell import Shows
 from normlab.pages.standings import Standing, standings
 from normlab.specs.analyze import AnalyzeSpec
@@ -95,7 +96,7 @@ class Record:
             for other in in_folder(self.folder.resolve().parent)
             if other.name != self.name
         )
-        return Shows(self.name, "Record", self.scale, others, one_page=self.tables is None)
+        return Shows(self.name, "Record", others, one_page=self.tables is None, script=f"../{NAME}")
 
     @property
     def standings(self) -> list[Standing]:

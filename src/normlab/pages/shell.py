@@ -1,4 +1,7 @@
-"""The shell around every page: head with the one style sheet, navigation, footer. Pages load nothing from elsewhere."""
+"""The shell around every page: head with the one style sheet, navigation, footer.
+
+Pages load the script that lies beside them and nothing else; without it they show their still pictures.
+"""
 
 import html
 import os
@@ -6,6 +9,8 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+
+from normlab.pages.script import NAME
 
 # Every page, in reading order: file name without suffix, name in the navigation, what it is about.
 PAGES = {
@@ -27,16 +32,16 @@ class Shows:
     Attributes:
         name: of the record or preset.
         kind: `Record` or `Preset`.
-        note: one more sentence, such as the scale; may be empty.
         others: name and address of the other records; empty for pages of one's own run.
         one_page: whether the record has one page alone.
+        script: address of the script that all pages share.
     """
 
     name: str
     kind: str
-    note: str = ""
     others: tuple[tuple[str, str], ...] = ()
     one_page: bool = False
+    script: str = NAME
 
 
 def page(title: str, body: str, current: str, shows: Shows) -> str:
@@ -54,7 +59,7 @@ def page(title: str, body: str, current: str, shows: Shows) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{html.escape(title)} · normlab, {html.escape(shows.name)}</title>\n"
-        f"<style>\n{css}</style></head>\n<body>\n"
+        f'<style>\n{css}</style>\n<script defer src="{shows.script}"></script></head>\n<body>\n'
         f'<a class="skip" href="#content">to the content</a>\n{_head(shows)}\n{_navigation(body, current, shows)}\n'
         f'<main id="content">\n{contents}{body}\n'
         "<footer>Paper: S. Santurkar, D. Tsipras, A. Ilyas, A. Madry, “How Does Batch Normalization Help "
@@ -69,7 +74,6 @@ def _head(shows: Shows) -> str:
     others = ", ".join(f'<a href="{html.escape(link)}">{html.escape(name)}</a>' for name, link in shows.others)
     return (
         f'<div class="shows"><p>{html.escape(shows.kind)} <strong>{html.escape(shows.name)}</strong>'
-        f"{f'<span class=note>: {html.escape(shows.note)}</span>' if shows.note else ''}"
         f"{f' <span class=switch>Other records: {others}</span>' if others else ''}</p></div>"
     )
 
@@ -88,21 +92,32 @@ def _navigation(body: str, current: str, shows: Shows) -> str:
 
 
 def with_contents(body: str) -> tuple[str, str]:
-    """The body with an anchor on every heading of the second level, and its contents; none for fewer than three."""
-    names: list[tuple[str, str]] = []
+    """The body with an anchor on every heading of the second level, and the contents; none for fewer than three.
+
+    The contents have the headings and, below each, the figures that follow it.
+    """
+    entries: list[str] = []
+
+    def entry(name: str, text: str, kind: str) -> None:
+        entries.append(f'<li class="{kind}"><a href="#{name}">{text}</a></li>')
 
     def anchored(found: re.Match[str]) -> str:
-        attributes, text = found.groups()
+        attributes, text, figure, title = found.groups()
+        if figure:
+            entry(figure, title, "picture")
+            return found[0]
         plain = re.sub(r"<[^>]+>", "", text)
         own = re.search(r"""\bid=["']([^"']+)["']""", attributes)
         name = own.group(1) if own else re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
-        names.append((name, plain))
+        entry(name, plain, "section")
         return f'<h2 id="{name}">{text}</h2>'
 
-    body = re.sub(r"<h2([^>]*)>(.*?)</h2>", anchored, body)
-    if len(names) < 3:
+    sections = r"<h2([^>]*)>(.*?)</h2>"
+    pictures = r'<figure id="([^"]+)">.*?<figcaption><strong>(.*?)\.</strong>'
+    body = re.sub(f"{sections}|{pictures}", anchored, body, flags=re.S)
+    if len(entries) < 3:
         return body, ""
-    items = "".join(f'<li><a href="#{name}">{plain}</a></li>' for name, plain in names)
+    items = "".join(entries)
     return body, f'<details class="contents"><summary>On this page</summary><ul>{items}</ul></details>\n'
 
 

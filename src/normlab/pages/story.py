@@ -34,9 +34,8 @@ def story(found: Sequence[Standing], picture: str, scale: str, link: str = "{pag
         link: what leads to a claim, with `{page}` and `{id}`.
     """
     return (
-        f"<h1>{TITLE}</h1>\n<p class='lead'>Santurkar et al. (2018), measured again: {html.escape(scale)}</p>\n"
-        f"{cards_of(found, link)}\n{picture}\n<p>{html.escape(summary(found))} Intervals are over seeds; what each "
-        "claim's number is, and how sure, stands beside its verdict below.</p>"
+        f"<h1>{TITLE}</h1>\n<p class='lead'>Santurkar et al. (2018), measured again: {html.escape(scale)} "
+        f"{html.escape(summary(found))}</p>\n{cards_of(found, link)}\n{picture}"
     )
 
 
@@ -70,7 +69,9 @@ def _card(one: Answer, link: str) -> str:
         for word, claims in by_verdict([claim for claim in one.further if claim.verdict != NOT_RUN]).items()
     )
     before = f" <small>{html.escape(lead.before)} under the first rules</small>" if lead.verdict == NOT_SCORED else ""
-    said = one.sentence or f"{lead.statement} ({lead.here})" if lead.here != "–" else lead.statement
+    value, _, then = lead.here.partition(": ")  # of an earlier rule: with the quantity that it was
+    measured = f"Measured then: {then}, {value}." if then else f"{lead.statement} {value}"
+    said = one.sentence or (measured if lead.here != "–" else lead.statement)
     return (
         f'<li><p class="question">{html.escape(one.question.text)}</p>'
         f"<p>The paper: {html.escape(one.question.paper)}. Here: {badge(lead.verdict)}{before}</p>"

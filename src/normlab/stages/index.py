@@ -6,6 +6,7 @@ from pathlib import Path
 from normlab.pages.front import claims_front, front
 from normlab.pages.records import Record, the_record
 from normlab.pages.results import Results
+from normlab.pages.script import write_script
 from normlab.pages.shell import PAGES, Shows, page, write_page
 from normlab.specs.report import ReportSpec
 from normlab.specs.strict import load_section
@@ -19,7 +20,7 @@ def of_record(record: Record) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write index.html from the tables, the verdicts, the parameters and the data set's manifest."""
+    """Write index.html from the tables, the verdicts, the parameters and the manifest; beside it the script."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--tables", type=Path, default=Path("reports/tables"))
@@ -33,6 +34,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     spec = load_section(args.params, "report", ReportSpec)
     results = Results.load(str(args.tables), str(args.claims), str(args.params), str(args.manifest))
+    write_script(args.out.parent)
     write_page(args.out, page("All claims", front(results, spec.notebooks), "index", Shows(spec.preset, "Preset")))
 
 

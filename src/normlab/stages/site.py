@@ -15,6 +15,7 @@ from pathlib import Path
 
 from normlab.pages.readme import shown_record
 from normlab.pages.records import Record, in_folder, records
+from normlab.pages.script import write_script
 from normlab.pages.shell import PAGES, write_page
 from normlab.pages.sources import FROM_PAGE
 from normlab.records.results import unpack
@@ -46,6 +47,7 @@ def main(argv: list[str] | None = None) -> None:
             rendering = [pool.submit(_render, *job, args.root) for job in jobs]
             for record in found:
                 write_page(folder / record.name / "index.html", of_record(record))
+            write_script(folder)
         for job in rendering:
             job.result()
         sources = args.sources or os.path.relpath(args.root, args.out / first)

@@ -1,0 +1,99 @@
+"""A matplotlib figure as the still picture of a page: an SVG that follows the reader's light or dark colors.
+
+An SVG inside `<img>` sees the page's color scheme. Its grays become variables, which a style of its own sets for both.
+The same figure has the same bytes.
+"""
+
+import base64
+import csv
+import gzip
+import io
+import re
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+LARGEST_SVG = 250_000  # bytes; a larger one (thousands of histogram bars) is smaller as dots
+RESOLUTION = 130  # dots per inch of figures 10 or 12 inches wide: sharp at page width on a dense screen, yet small
+# as matplotlib writes them, with what they are in the dark; ink is its default, which it leaves out
+GRAYS = {"#dddddd": "#3a414b", "#444444": "#b9c0ca", "#666666": "#a2abb8", "#333333": "#c9ced6", "#cccccc": "#4a515c"}
+DARKER = {"#332288": "#8f83e0", "#882255": "#d873a6", "#6e6e6e": "#a8a8a8", "#7a7a1f": "#b9b94a", "#0072b2": "#3a9bdc"}
+INK = ("#000000", "#e4e7eb")
+PAPER = ("#ffffff", "#14171c")
+SHORTER = [  # what a page does not need of matplotlib's SVG, a third of it
+    (re.compile(pattern, re.S), better)
+    for pattern, better in (
+        (r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<!--.*?-->", ""),
+        (r"(\.\d)\d{3,}", r"\1"),  # coordinates to a tenth of a point; opacities have two digits
+        (r"font-family: [^;\"]*;?", ""),
+        (r' id="(?![mp][0-9a-f]{10}")[^"]*"', ""),  # kept: what is pointed to
+        (r" transform=\"rotate\(-0 [^\"]*\"", ""),
+        (r"\s*\n\s*", " "),
+        (r"> <", "><"),
+        (r"<g>((?:<use [^>]*/>)*)</g>", r"\1"),
+    )
+]
+
+
+def image(figure: Figure, alt: str) -> str:
+    """The `<img>` element with the figure inside.
+
+    Args:
+        figure: what is drawn.
+        alt: the text for readers who cannot see it, as HTML.
+    """
+    drawn = svg(figure)
+    if len(drawn) <= LARGEST_SVG:
+        return f'<img alt="{alt}" src="data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode("ascii")}">'
+    buffer = io.BytesIO()
+    # no software version in the file
+    figure.savefig(buffer, format="png", dpi=RESOLUTION, metadata={"Software": None})
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f'<img class="dots" alt="{alt}" src="data:image/png;base64,{data}">'
+
+
+def svg(figure: Figure) -> str:
+    """The figure as SVG, without date and software, grays as variables."""
+    buffer = io.StringIO()
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # a second layout would move the panels by a hair
+    with rc_context({"svg.hashsalt": "normlab", "svg.fonttype": "none", "path.simplify_threshold": 0.5}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue()
+    for pattern, better in SHORTER:
+        text = pattern.sub(better, text)
+    named = {**GRAYS, **DARKER, INK[0]: INK[1], PAPER[0]: PAPER[1]}
+    text = re.sub(r"#[0-9a-f]{6}\b", lambda found: _variable(found[0]) if found[0] in named else found[0], text)
+    light = "".join(f"--{color[1:]}:{color};" for color in named)
+    dark = "".join(f"--{color[1:]}:{other};" for color, other in named.items())
+    always = f"svg{{{light}fill:var(--000000);font-family:'DejaVu Sans',Verdana,sans-serif}}"
+    style = f"<style>{always}@media (prefers-color-scheme:dark){{svg{{{dark}}}}}@media print{{svg{{{light}}}}}</style>"
+    return re.sub(r"(<svg[^>]*>)", rf"\1{style}", text.strip(), count=1)
+
+
+def _variable(color: str) -> str:
+    return f"var(--{color[1:]})"
+
+
+def packed_csv(figure: Figure) -> str:
+    """The lines of a figure as CSV (panel, line, x, y), compressed, as text; empty where there are none."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["panel", "line", "x", "y"])
+    found = 0
+    for place, ax in enumerate(figure.axes, start=1):
+        panel = " ".join(ax.get_title().split()) or f"panel {place}"
+        for line in ax.lines:
+            name = line.get_gid() or line.get_label()
+            points = np.asarray(line.get_xydata(), dtype=float)
+            found += len(points)
+            rows.writerows([panel, name, f"{x:.6g}", f"{y:.6g}"] for x, y in points)
+    if not found:
+        return ""
+    return base64.b64encode(gzip.compress(text.getvalue().encode(), mtime=0)).decode("ascii")
+
+
+def panels(figure: Figure) -> list[str]:
+    """The titles of the panels, each once."""
+    return list(dict.fromkeys(title for ax in figure.axes if (title := " ".join(ax.get_title().split()))))

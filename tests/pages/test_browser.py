@@ -1,0 +1,218 @@
+"""The pages in headless Chromium: what a person does with them, on a desk, on a phone, in the dark, on paper."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from tests.pages.test_notebooks import NOTEBOOKS, run
+
+from normlab.pages.front import front
+from normlab.pages.results import Results
+from normlab.pages.script import write_script
+from normlab.pages.shell import Shows, page, write_page
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium or Chrome on the PATH; `.ci/run` installs one where it can"
+    ),
+]
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+SHOWN = "figure.drawn .plot svg"
+# texts of a drawing whose boxes share more than a hair
+OVERLAPS = """() => [...document.querySelectorAll(".plot svg")].flatMap((svg) => {
+  const visible = (text) => text.textContent && text.getAttribute("opacity") !== "0";
+  const texts = [...svg.querySelectorAll("text")].filter(visible);
+  const boxes = texts.map((text) => [text.textContent, text.getBoundingClientRect()]);
+  const shared = (a, b, low, high) => Math.min(a[high], b[high]) - Math.max(a[low], b[low]);
+  return boxes.flatMap(([one, a], place) => boxes.slice(place + 1)
+    .filter(([, b]) => shared(a, b, "left", "right") > 1 && shared(a, b, "top", "bottom") > 1)
+    .map(([other]) => `${one} / ${other}`));
+})"""
+
+
+@pytest.fixture(scope="module")
+def html(paths: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The index and one page of the invented study, with the shared script beside them."""
+    folder = tmp_path_factory.mktemp("html")
+    tiny = Shows("tiny", "Preset")
+    write_page(folder / "index.html", page("All claims", front(Results.load(**paths), [*NOTEBOOKS]), "index", tiny))
+    shown = "\n".join(run(NOTEBOOKS["03-covariate-shift"], paths))
+    write_page(folder / "03-covariate-shift.html", page("Shift", f"<h1>Shift</h1>{shown}", "03-covariate-shift", tiny))
+    write_script(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser: Browser, html: Path) -> Iterator[Callable[..., Page]]:
+    """Opens a page; afterwards nothing may have been said on the console, and nothing asked of anybody else."""
+    said: list[str] = []
+    contexts = []
+
+    def open_page(name: str, viewport: dict[str, int] = DESK, **settings: Any) -> Page:
+        context = browser.new_context(viewport=viewport, **settings)  # type: ignore[arg-type]
+        contexts.append(context)
+        tab = context.new_page()
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("request", lambda request: said.append(request.url) if foreign(request.url) else None)
+        tab.goto((html / name).as_uri())
+        return tab
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+def foreign(url: str) -> bool:
+    return not re.match(r"file:|data:|blob:", url)
+
+
+def lines(tab: Page) -> list[int]:
+    """The drawn lines of each panel."""
+    counting = "all => all.map(svg => svg.querySelectorAll('.mark-line path[stroke]').length)"
+    return tab.eval_on_selector_all(SHOWN, counting)
+
+
+def settled(tab: Page, condition: str) -> None:
+    tab.wait_for_function(condition, timeout=10_000)
+
+
+def test_from_the_index_to_a_page_a_toggle_and_back(opened: Callable[..., Page]) -> None:
+    tab = opened("index.html")
+    tab.wait_for_selector(SHOWN)
+    tab.get_by_role("link", name="Covariate shift").first.click()
+    tab.wait_for_selector("#figure-3-shift-of-two-layers-over-training .plot svg")
+    before = lines(tab)
+    assert len(before) == 6
+    assert set(before) == {2}  # plain and BatchNorm at one rate
+    tab.get_by_label("ℓ1").check()
+    settled(tab, "document.querySelectorAll('.plot svg .mark-line path[stroke]').length === 18")
+    assert set(lines(tab)) == {3}  # in all panels at once
+    tab.get_by_label("BatchNorm", exact=True).uncheck()
+    tab.get_by_label("none (plain)").uncheck()
+    settled(tab, "document.querySelectorAll('.plot svg .mark-line path[stroke]').length === 6")
+    tab.get_by_label("ℓ1").uncheck()
+    tab.get_by_text("nothing finite to show with this choice").first.wait_for()
+    tab.go_back()
+    tab.wait_for_selector(SHOWN)
+    assert tab.url.endswith("index.html")
+
+
+def test_axes_rates_and_seeds_can_be_chosen(opened: Callable[..., Page]) -> None:
+    tab = opened("03-covariate-shift.html")
+    tab.wait_for_selector(SHOWN)
+    tab.get_by_label("horizontal").select_option("train accuracy")
+    settled(tab, "document.querySelector('.plot svg').textContent.includes('train accuracy (%)')")
+    assert set(lines(tab)) == {6}  # one a seed: three seeds of two normalizers
+    tab.get_by_role("checkbox", name="2", exact=True).uncheck()
+    settled(tab, "document.querySelectorAll('.plot svg .mark-line path[stroke]').length === 24")
+    tab.get_by_label("horizontal").select_option("training step")
+    tab.get_by_label("0.5").check()
+    settled(tab, "document.querySelectorAll('.plot svg .mark-line path[stroke]').length === 24")
+    index = opened("index.html")
+    index.wait_for_selector(SHOWN)
+    index.get_by_text("What the figures show").click()
+    labels = "[...document.querySelectorAll('.plot svg')].map(svg => svg.textContent).join()"
+    drawn = index.evaluate(labels)
+    index.get_by_label("vertical").select_option("linear")  # the loss was logarithmic
+    index.wait_for_function(f"drawn => {labels} !== drawn", arg=drawn, timeout=10_000)
+
+
+def test_the_keyboard_reaches_every_control(opened: Callable[..., Page]) -> None:
+    tab = opened("03-covariate-shift.html")
+    tab.wait_for_selector(SHOWN)
+    tab.get_by_text("What the figures show").focus()
+    reached = []
+    for _ in range(12):
+        tab.keyboard.press("Tab")
+        reached.append(tab.evaluate("document.activeElement.closest('label')?.textContent ?? ''"))
+    for name in ("none (plain)", "BatchNorm", "ℓ1", "0.5"):
+        assert name in reached
+    tab.get_by_label("ℓ1").focus()
+    tab.keyboard.press("Space")
+    assert tab.get_by_label("ℓ1").is_checked()
+
+
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("name", ["index.html", "03-covariate-shift.html"])
+def test_no_text_lies_on_another_and_nothing_reaches_beyond_the_page(
+    opened: Callable[..., Page], name: str, viewport: dict[str, int]
+) -> None:
+    tab = opened(name, viewport)
+    tab.locator("figure").first.scroll_into_view_if_needed()
+    tab.wait_for_selector(SHOWN)
+    assert tab.evaluate(OVERLAPS) == []
+    assert tab.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    tops = tab.eval_on_selector_all(".panel", "all => all.map(panel => Math.round(panel.getBoundingClientRect().left))")
+    assert (len(set(tops)) == 1) == (viewport == PHONE)  # stacked on a phone, side by side on a desk
+
+
+def test_every_picture_and_drawing_has_a_text(opened: Callable[..., Page]) -> None:
+    tab = opened("03-covariate-shift.html")
+    tab.wait_for_selector(SHOWN)
+    assert tab.eval_on_selector_all("img", "all => all.every(image => image.alt.length > 10)")
+    assert tab.eval_on_selector_all(".plot", "all => all.every(plot => plot.getAttribute('aria-label').length > 10)")
+
+
+def test_dark_colors_reach_the_drawings(opened: Callable[..., Page]) -> None:
+    fills = []
+    for scheme in ("light", "dark"):
+        tab = opened("03-covariate-shift.html", color_scheme=scheme)
+        tab.wait_for_selector(SHOWN)
+        fills.append(tab.eval_on_selector(".plot svg text", "text => getComputedStyle(text).fill"))
+        background = tab.eval_on_selector("body", "body => getComputedStyle(body).backgroundColor")
+        assert (sum(map(int, re.findall(r"\d+", background))) < 3 * 128) == (scheme == "dark")
+    assert fills[0] != fills[1]
+
+
+def test_without_scripts_there_are_still_pictures(opened: Callable[..., Page]) -> None:
+    tab = opened("03-covariate-shift.html", java_script_enabled=False)
+    assert tab.locator("figure img").count() == 2
+    assert all(image.is_visible() for image in tab.locator("figure img").all())
+    assert not any(part.is_visible() for part in tab.locator(".panels").all())
+
+
+def test_print_shows_still_pictures_what_is_folded_and_addresses(opened: Callable[..., Page]) -> None:
+    tab = opened("03-covariate-shift.html", color_scheme="dark")
+    tab.wait_for_selector(SHOWN)
+    tab.emulate_media(media="print")
+    assert not tab.locator(".controls").is_visible()
+    assert not tab.locator(".panels").first.is_visible()
+    assert all(image.is_visible() for image in tab.locator("figure img").all())
+    address = tab.eval_on_selector(".source a", "link => getComputedStyle(link, '::after').content")
+    assert "src/normlab/" in address or "attr(href)" in address
+    tab.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert tab.locator("main details:not([open]):not(.controls)").count() == 0
+
+
+def test_data_can_be_saved_and_pictures_open_large(opened: Callable[..., Page]) -> None:
+    tab = opened("03-covariate-shift.html")
+    tab.wait_for_selector(SHOWN)
+    heads = []
+    for figure in tab.locator("figure").all():
+        with tab.expect_download() as waiting:
+            figure.get_by_role("button", name="data (CSV)").click()
+        heads.append(Path(waiting.value.path()).read_text(encoding="utf-8").splitlines())
+    assert heads[0][0] == "panel,normalizer,learning_rate,seed,step,train_accuracy_percent,low,high"
+    assert heads[1][0] == "panel,line,x,y"
+    assert all(len(head) > 50 for head in heads)
+    picture = tab.locator("figure img").last
+    picture.click()
+    tab.locator("dialog.large img").wait_for()
+    tab.keyboard.press("Escape")
+    tab.locator("dialog.large").wait_for(state="detached")
