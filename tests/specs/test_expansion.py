@@ -58,7 +58,11 @@ def test_every_run_has_its_arguments_and_its_own_files(root: Path) -> None:
     batch = [path.resolve().relative_to(QUICK.parents[1]) for path in (root / "parts/normalizer/batch").iterdir()]
     assert batch == [Path("src/normlab/nn/normalizers/batch.py")]
     assert list(entries["assumption_runs"]) == ["vgg11-batch-0.1-0", "vgg11-batch-0.1-1"]
-    assert entries["dln_cells"]["batch-1e-06"] == {"train": "--norm-layer batch --learning-rate 1e-06"}
+    cell = entries["dln_cells"]["l1-1e-06"]
+    assert cell == {"train": "--norm-layer l1 --learning-rate 1e-06", "scale": "parts/scale/l1"}
+    scales = [path.resolve().relative_to(QUICK.parents[1]) for path in (root / cell["scale"]).iterdir()]
+    assert scales == [Path("src/normlab/studies/scales/l1.py")]
+    assert {path.name for path in (root / "parts/scale").iterdir()} == {"none", "batch", "l1"}  # of dln_scan, too
 
 
 def test_runs_that_keep_few_checkpoints_keep_those_that_other_stages_read(root: Path) -> None:

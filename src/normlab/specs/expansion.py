@@ -3,7 +3,8 @@
 DVC cannot multiply the blocks of the grid, and takes no list of dependencies from a variable. So `runs.yaml` has an
 entry a run, with one path for its network and one for its normalizer: folders such as `parts/normalizer/l1/`, which
 hold links to the files of the working tree that the part consists of (DVC looks through them), or `requirement.txt`
-for a part of an installed package. A data set of one's own has its folder in `parts/data/`.
+for a part of an installed package. A data set of one's own has its folder in `parts/data/`, and a normalizer's closed
+form in the deep linear study one in `parts/scale/`.
 """
 
 import os
@@ -66,6 +67,8 @@ def expand(study: StudySpec, root: Path) -> Expansion:
             looked_at = study.looked_at(run)
             keep = f" --keep {' '.join(map(str, looked_at))}" if looked_at else ""
             measured[run.name] = {**entry, "train": entry["train"] + keep}
+    scales = [*study.dln_grid.norm_layer, *study.dln_scan.norm_layer]
+    parts |= {_folder(name, "scale"): sources(name, "scale", REPOSITORY) for name in scales}
     source = study.data.source
     data = f"{PARTS}/data/{slug(source)}"
     parts[data] = sources(source, "data", root) if ":" in source else Source(("src/normlab/data/sources.py",))
@@ -75,7 +78,10 @@ def expand(study: StudySpec, root: Path) -> Expansion:
         "measured_runs": measured,
         "assumption_runs": _entries(study.compared(study.assumptions.norm_layer), parts),
         "reparametrization_runs": _entries(study.compared(study.reparametrization.norm_layer), parts),
-        "dln_cells": {cell.name: {"train": cell.arguments} for cell in study.dln_grid.cells},
+        "dln_cells": {
+            cell.name: {"train": cell.arguments, "scale": _folder(cell.norm_layer, "scale")}
+            for cell in study.dln_grid.cells
+        },
         "pages": list(study.report.notebooks),
     }
     return Expansion(entries, parts)

@@ -22,7 +22,7 @@ Kind = Literal["normalizer", "network", "data", "scale"]
 """A scale is a normalizer in the closed form that the deep linear study computes with; those are built in alone."""
 
 PACKAGE = Path(__file__).resolve().parents[1]
-FOLDERS = {"normalizer": "nn.normalizers", "network": "nn.networks", "scale": "studies.deep_linear.scales"}
+FOLDERS = {"normalizer": "nn.normalizers", "network": "nn.networks", "scale": "studies.scales"}
 LOADERS = {
     "normalizer": "normlab.nn",
     "network": "normlab.nn",

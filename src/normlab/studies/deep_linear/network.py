@@ -98,7 +98,7 @@ class Network:
 
     @cached_property
     def scale(self) -> Scale | None:
-        """The normalizer's function, from its file in `normlab.studies.deep_linear.scales`; None for no normalizer."""
+        """The normalizer's function, from its file in `normlab.studies.scales`; None for no normalizer."""
         part = resolve(self.norm_layer, "scale")
         return getattr(importlib.import_module(part.module), part.attribute)
 

@@ -1,0 +1,1 @@
+../../../src/normlab/studies/scales/batch.py
