@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from normlab import rerun
-from normlab.rerun import Change, Tolerance
+from normlab.rerun import Difference, Tolerance
 from normlab.specs.strict import InputError
 from normlab.stages import rerun as stage
 
@@ -161,13 +161,13 @@ def test_any_change_of_a_verdict_counts() -> None:
     ]
     after = [{"id": "C1", "verdict": "supported"}, {"id": "C2", "verdict": "inconclusive"}]
     assert rerun.compare_verdicts(before, after) == [
-        Change("C2", "refuted", "inconclusive", None),
-        Change("C10", "not run", "missing", None),
+        Difference("C2", "refuted", "inconclusive", None),
+        Difference("C10", "not run", "missing", None),
     ]
 
 
 def test_allowed_changes_are_shown_with_their_rule() -> None:
-    text = rerun.summary("vgg11-batch-0.1-0", False, [Change("test_accuracy", 0.9, 0.85, "*accuracy*")], [])
+    text = rerun.summary("vgg11-batch-0.1-0", False, [Difference("test_accuracy", 0.9, 0.85, "*accuracy*")], [])
     assert "no difference that matters" in text
     assert "| test_accuracy | 0.9 | 0.85 | `*accuracy*` |" in text
 
@@ -210,5 +210,5 @@ def test_every_committed_metric_has_a_rule(repository: Path) -> None:
 
 def test_a_metric_without_a_rule_may_not_move() -> None:
     rules = [Tolerance("cells.*.seeds", 1.0, 0.0, "")]
-    assert rerun.compare_metrics({"n_seeds": 2}, {"n_seeds": 3}, rules) == [Change("n_seeds", 2.0, 3.0, None)]
+    assert rerun.compare_metrics({"n_seeds": 2}, {"n_seeds": 3}, rules) == [Difference("n_seeds", 2.0, 3.0, None)]
     assert rerun.compare_metrics({"n_seeds": 2}, {"n_seeds": 2}, rules) == []

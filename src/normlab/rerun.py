@@ -39,7 +39,7 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
-class Change:
+class Difference:
     """A number or verdict that differs; `allowed` names the rule that accepts it, None if nothing does."""
 
     name: str
@@ -80,18 +80,18 @@ def flat_numbers(values: object, prefix: str = "") -> dict[str, float]:
     return {name: number for part in parts for name, number in part.items()}
 
 
-def compare_metrics(committed: object, now: object, tolerances: Sequence[Tolerance]) -> list[Change]:
+def compare_metrics(committed: object, now: object, tolerances: Sequence[Tolerance]) -> list[Difference]:
     """What changed between two contents of metrics.json; one that came, went, or has no rule is not allowed."""
     before, after = flat_numbers(committed), flat_numbers(now)
     changes = []
     for name in sorted(before.keys() | after.keys()):
         if name not in before or name not in after:
-            changes.append(Change(name, before.get(name, "missing"), after.get(name, "missing"), None))
+            changes.append(Difference(name, before.get(name, "missing"), after.get(name, "missing"), None))
             continue
         if before[name] != after[name] and not (math.isnan(before[name]) and math.isnan(after[name])):
             rule = rule_for(name, tolerances)
             allowed = rule.pattern if rule and rule.allows(before[name], after[name]) else None
-            changes.append(Change(name, before[name], after[name], allowed))
+            changes.append(Difference(name, before[name], after[name], allowed))
     return changes
 
 
@@ -100,12 +100,12 @@ def rule_for(name: str, tolerances: Sequence[Tolerance]) -> Tolerance | None:
     return next((rule for rule in tolerances if fnmatch.fnmatchcase(name, rule.pattern)), None)
 
 
-def compare_verdicts(committed: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[Change]:
+def compare_verdicts(committed: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[Difference]:
     """The claims whose verdict changed, or that came or went; none of it is allowed."""
     before, after = ({claim["id"]: claim["verdict"] for claim in claims} for claims in (committed, now))
     names = sorted(before.keys() | after.keys(), key=lambda name: (len(name), name))
     pairs = [(name, before.get(name, "missing"), after.get(name, "missing")) for name in names]
-    return [Change(name, old, new, None) for name, old, new in pairs if old != new]
+    return [Difference(name, old, new, None) for name, old, new in pairs if old != new]
 
 
 def clone_head(root: Path, clone: Path) -> None:
@@ -162,7 +162,7 @@ def _dvc(clone: Path, *arguments: str) -> None:
     subprocess.run(command, cwd=clone, env=environment, stdout=sys.stderr.fileno(), check=True)
 
 
-def compare(root: Path, clone: Path) -> tuple[list[Change], list[Change]]:
+def compare(root: Path, clone: Path) -> tuple[list[Difference], list[Difference]]:
     """The changed metrics and verdicts of `clone` against the commit that it was cloned from."""
 
     def committed(path: str) -> Any:
@@ -180,7 +180,7 @@ def compare(root: Path, clone: Path) -> tuple[list[Change], list[Change]]:
     return metrics, compare_verdicts(committed(CLAIMS), now(CLAIMS))
 
 
-def summary(canary: str, identical: bool, metrics: Sequence[Change], verdicts: Sequence[Change]) -> str:
+def summary(canary: str, identical: bool, metrics: Sequence[Difference], verdicts: Sequence[Difference]) -> str:
     """The outcome in Markdown."""
     refused = [change for change in (*metrics, *verdicts) if change.allowed is None]
     outcome = f"**{len(refused)} differences that are not allowed**" if refused else "**no difference that matters**"

@@ -9,7 +9,7 @@ from normlab.analysis.estimates import NotRunError, PerSeed, exact
 from normlab.analysis.parts import judge_part
 from normlab.analysis.rules import Claim, PaperSource, Part, Region
 from normlab.analysis.statistics import Interval
-from normlab.analysis.verdicts import entry, judge_all, magnitude, same_sign, tally
+from normlab.analysis.verdicts import entry, judge_all, magnitude, same_sign, verdict_counts
 
 PRIMARY = Part("a ratio", holds=Region(at_least=1.5), fails=Region(at_most=1.1), direction=Region(above=1.0))
 CHECK = Part("the same at equal steps", holds=Region(above=1.0), fails=Region(at_most=1.0), check=True)
@@ -160,4 +160,4 @@ def test_another_record_has_the_same_sign_or_not_or_no_number() -> None:
 
 def test_each_group_has_its_own_tally() -> None:
     entries = [{"group": "theory", "verdict": "erratum"}, {"group": "own", "verdict": "no"}]
-    assert tally([*entries, entries[0]]) == {"theory": {"erratum": 2}, "own": {"no": 1}}
+    assert verdict_counts([*entries, entries[0]]) == {"theory": {"erratum": 2}, "own": {"no": 1}}

@@ -12,7 +12,7 @@ from normlab.pages.front import front
 from normlab.pages.readme import _cell
 from normlab.pages.results import Results
 from normlab.pages.shell import Shows, page
-from normlab.rerun import Change, summary
+from normlab.rerun import Difference, summary
 
 HOSTILE = "<script>alert(1)</script>\" onmouseover='x' | `a` $x$"
 
@@ -57,6 +57,6 @@ def test_the_index_shows_settings_and_results_as_text(hostile: dict[str, str]) -
 
 def test_tables_in_markdown_keep_their_columns() -> None:
     assert "|" not in _cell(HOSTILE).replace("\\|", "")
-    text = summary("x", True, [Change("a|b", "c|d", "e", None)], [])
+    text = summary("x", True, [Difference("a|b", "c|d", "e", None)], [])
     (row,) = [line for line in text.splitlines() if line.startswith("| a")]
     assert row.replace("\\|", "").count("|") == 5

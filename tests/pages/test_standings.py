@@ -5,7 +5,7 @@ from tests.analysis.synthetic import SPEC
 from tests.pages.study import claim
 
 from normlab.analysis.rules import load_claims
-from normlab.pages.standings import earlier_standing, standing, standings, tally
+from normlab.pages.standings import counts_in_words, earlier_standing, standing, standings
 
 CLAIMS = {found.id: found for found in load_claims()}
 
@@ -75,5 +75,5 @@ def test_entries_of_both_kinds_keep_their_order() -> None:
     entries = [claim(4, "01-training", "undecided"), old("C18", "refuted", printed="refuted")]
     found = standings(entries, list(CLAIMS.values()), SPEC)
     assert [one.id for one in found] == ["C4", "C18"]
-    assert tally(found) == "1 undecided, 1 not scored anew"
+    assert counts_in_words(found) == "1 undecided, 1 not scored anew"
     assert [one.id for one in standings(entries, [], None)] == ["C4"]

@@ -23,7 +23,7 @@ SIDES = ("supported", "refuted")
 
 
 @dataclass(frozen=True)
-class Change:
+class RuleChange:
     """One entry of `rule_changes.yaml`.
 
     Attributes:
@@ -56,7 +56,7 @@ class _Head:
 
 
 @cache
-def load_changes(path: Path | None = None) -> tuple[Change, ...]:
+def load_changes(path: Path | None = None) -> tuple[RuleChange, ...]:
     """All changes, oldest first (the packaged `rule_changes.yaml` unless another is given).
 
     Raises:
@@ -69,7 +69,7 @@ def load_changes(path: Path | None = None) -> tuple[Change, ...]:
     return tuple(_change(entry, f"rule_changes.yaml: changes[{i}]") for i, entry in enumerate(raw["changes"]))
 
 
-def _change(raw: object, where: str) -> Change:
+def _change(raw: object, where: str) -> RuleChange:
     if not isinstance(raw, dict) or not isinstance(raw.get("before"), dict):
         raise InputError(f"{where}: expected a mapping with the earlier rule under before, got {raw!r}")
     head = build(_Head, {key: value for key, value in raw.items() if key != "before"}, where)
@@ -79,7 +79,7 @@ def _change(raw: object, where: str) -> Change:
     for name, regions in before["parts"].items():
         for side, region in regions.items():
             build(Region, region, f"{where}.before.parts.{name}.{side}")
-    return Change(**vars(head), before=before)
+    return RuleChange(**vars(head), before=before)
 
 
 def digest(claim: Claim) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from normlab.analysis.catalog import Quantity, named
 from normlab.analysis.cells import Cell, Cells
 from normlab.analysis.estimates import NotRunError
-from normlab.analysis.verdicts import tally
+from normlab.analysis.verdicts import verdict_counts
 
 _WALKS = ("loss_range", "gradient_distance", "effective_beta", "loss_range_up_to_rate", "beta_up_to_rate", "stretch")
 OF_TRAINING = ("final_test_accuracy", "final_train_accuracy", "mean_train_accuracy")
@@ -64,7 +64,7 @@ def claim_metrics(claims: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """How many claims of each group have which verdict."""
     return {
         group.replace(" ", "_"): {verdict_key(verdict): count for verdict, count in counts.items()}
-        for group, counts in tally(claims).items()
+        for group, counts in verdict_counts(claims).items()
     }
 
 

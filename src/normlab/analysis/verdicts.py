@@ -188,7 +188,7 @@ def same_sign(entry: Mapping[str, Any], other: Sequence[Mapping[str, Any]]) -> b
     return region.holds(Interval(numbers[0], numbers[0], numbers[0])) if numbers else None
 
 
-def tally(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+def verdict_counts(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """How many claims of each group have which verdict, in the order of groups and verdicts; zeros left out."""
     counts: dict[str, dict[str, int]] = {}
     for found in entries:

@@ -23,7 +23,7 @@ LITTER_FOLDERS = ("@eadir", "@tmp", "#recycle", "$recycle.bin", "system volume i
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedPicture:
     """One decoded image.
 
     Attributes:
@@ -37,7 +37,7 @@ class Picture:
     size: tuple[int, int]
 
 
-def decode_picture(content: bytes, where: str) -> Picture:
+def decode_picture(content: bytes, where: str) -> DecodedPicture:
     """An encoded image as 32 × 32 RGB; one of another size is resampled bicubically, its aspect ratio not being kept.
 
     Raises:
@@ -58,7 +58,7 @@ def decode_picture(content: bytes, where: str) -> Picture:
         raise InputError(f"{where}: a corrupt or unknown image; accepted: {', '.join(FORMATS)}") from None
     if size != (SIZE, SIZE):
         image = image.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
-    return Picture(image.tobytes(), jpeg, size)
+    return DecodedPicture(image.tobytes(), jpeg, size)
 
 
 def _check(image: Image.Image, where: str) -> None:
@@ -131,7 +131,7 @@ class Pictures:
         self.jpeg |= picture.jpeg
         self._filled.update((split, *inside[:depth]) for depth in range(1, len(inside)))
 
-    def _note_size(self, picture: Picture, name: str) -> None:
+    def _note_size(self, picture: DecodedPicture, name: str) -> None:
         width, height = picture.size
         if (width, height) == (SIZE, SIZE):
             return

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from normlab.analysis.rules import GROUPS, VERDICTS
-from normlab.pages.standings import Standing, tally
+from normlab.pages.standings import Standing, counts_in_words
 from normlab.pages.verdicts import NOT_SCORED
 
 
@@ -108,7 +108,7 @@ def summary(found: Sequence[Standing]) -> str:
         ("statements", [one for one in found if one.group == "theory"]),
         ("questions of our own", [one for one in found if one.group == "own"]),
     )
-    return " ".join(f"{len(mine)} {title}: {tally(mine)}." for title, mine in parts if mine)
+    return " ".join(f"{len(mine)} {title}: {counts_in_words(mine)}." for title, mine in parts if mine)
 
 
 def by_verdict(claims: Sequence[Standing]) -> dict[str, list[Standing]]:

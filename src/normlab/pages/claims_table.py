@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from normlab.analysis.rules import GROUPS
-from normlab.pages.standings import Standing, tally
+from normlab.pages.standings import Standing, counts_in_words
 
 COLUMNS = {
     "measured": {
@@ -46,7 +46,7 @@ def claims_table(found: Sequence[Standing], page: str) -> list[str]:
     for group, title in GROUPS.items():
         mine = [one for one in found if one.group == group]
         if mine:
-            lines += [f"**{title[0].upper()}{title[1:]}**: {tally(mine)}.", "", *_table(group, mine, page), ""]
+            lines += [f"**{title[0].upper()}{title[1:]}**: {counts_in_words(mine)}.", "", *_table(group, mine, page), ""]
     return lines
 
 

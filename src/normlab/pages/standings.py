@@ -126,7 +126,7 @@ def standings(
     return found
 
 
-def tally(found: Sequence[Standing]) -> str:
+def counts_in_words(found: Sequence[Standing]) -> str:
     """`3 reproduced, 2 undecided`: how many have which verdict, in the order of verdicts."""
     verdicts = [one.verdict for one in found]
     return ", ".join(f"{verdicts.count(word)} {word}" for word in (*VERDICTS, NOT_SCORED) if word in verdicts)

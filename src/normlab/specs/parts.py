@@ -34,7 +34,7 @@ DOTTED = re.compile(r"(?:[^\W\d]\w*\.)*[^\W\d]\w*:[^\W\d]\w*")
 
 
 @dataclass(frozen=True)
-class Part:
+class Location:
     """Where a name leads.
 
     Attributes:
@@ -80,7 +80,7 @@ def names(kind: Kind) -> tuple[str, ...]:
     return tuple(found)
 
 
-def resolve(name: str, kind: Kind, where: str = "") -> Part:
+def resolve(name: str, kind: Kind, where: str = "") -> Location:
     """Where `name` leads; only its spelling is looked at, so that it can be asked anywhere.
 
     Raises:
@@ -89,10 +89,10 @@ def resolve(name: str, kind: Kind, where: str = "") -> Part:
     if name in names(kind):
         stem = next(stem for stem in stems(kind) if re.fullmatch(rf"{stem}\d*", name))
         depth = name.removeprefix(stem)
-        return Part(f"normlab.{FOLDERS[kind]}.{stem}", stem, {"depth": int(depth)} if depth else {})
+        return Location(f"normlab.{FOLDERS[kind]}.{stem}", stem, {"depth": int(depth)} if depth else {})
     if DOTTED.fullmatch(name):
         module, _, attribute = name.partition(":")
-        return Part(module, attribute)
+        return Location(module, attribute)
     known = f"{', '.join(names(kind))}, or " if names(kind) else ""
     raise InputError(f"{where or kind}: accepted: {known}a path module:attribute, got {name!r}")
 

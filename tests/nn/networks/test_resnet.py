@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from normlab.nn import resnet
-from normlab.nn.networks.resnet import Block
+from normlab.nn.networks.resnet import ResidualBlock
 
 
 @pytest.mark.parametrize(("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85)])
@@ -27,7 +27,7 @@ def test_names_and_shapes():
 
 
 def test_block_against_its_formula():
-    block = Block(2, 4, 2, "none").double()
+    block = ResidualBlock(2, 4, 2, "none").double()
     x = torch.randn(3, 2, 6, 6, dtype=torch.float64)
     branch = functional.conv2d(x, block.conv1.weight, stride=2, padding=1).relu()
     expected = functional.conv2d(branch, block.conv2.weight, padding=1)

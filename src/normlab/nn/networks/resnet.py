@@ -12,7 +12,7 @@ DEPTHS = (20, 32, 44, 56)
 CHANNELS = (16, 32, 64)
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """relu(norm2(conv2(relu(norm1(conv1(x))))) + shortcut(x)).
 
     The shortcut has no parameters (option A of He et al. 2016): where the block halves the image, every second pixel is
@@ -92,7 +92,7 @@ def resnet(depth: int = 20, norm_layer: NormLayer = "batch", num_classes: int = 
         for index in range((depth - 2) // 6):
             out_channels = scale_channels(base, width)
             stride = 2 if stage > 0 and index == 0 else 1
-            blocks[f"block{index}"] = Block(channels, out_channels, stride, norm_layer)
+            blocks[f"block{index}"] = ResidualBlock(channels, out_channels, stride, norm_layer)
             channels = out_channels
         stages.append(nn.Sequential(blocks))
     return ResNet(stem, stages, build_linear(channels, num_classes))
