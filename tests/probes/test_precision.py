@@ -17,6 +17,7 @@ def _defaults() -> Iterator[None]:
     yield
     if NEWER:
         torch.backends.fp32_precision = "none"
+        torch._C._set_fp32_precision_setter("mkldnn", "all", "none")
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = True
 
@@ -27,26 +28,33 @@ def switches() -> list[str]:
     return [torch.get_float32_matmul_precision(), "tf32" if torch.backends.cudnn.allow_tf32 else "ieee"]
 
 
-@pytest.mark.parametrize("setting", ["default", "medium", "legacy", "inherited"])
+@pytest.mark.parametrize("setting", ["default", "medium", "legacy", "inherited", "inherited from oneDNN"])
 def test_float32_is_float32_inside_and_switches_are_as_before_outside(setting: str) -> None:
     if setting == "medium":
         torch.set_float32_matmul_precision("medium")
     elif setting == "legacy":
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = False
+    elif not NEWER and setting != "default":
+        pytest.skip("this torch has no switch that inherits")
     elif setting == "inherited":
-        if not NEWER:
-            pytest.skip("this torch has no switch that inherits")
         torch.backends.fp32_precision = "tf32"
+    elif setting == "inherited from oneDNN":
+        torch._C._set_fp32_precision_setter("mkldnn", "all", "tf32")
     before = switches()
     with full_precision():
         assert switches() == (["ieee"] * len(SWITCHES) if NEWER else ["highest", "ieee"])
-        if setting != "inherited":  # torch refuses to read the older switches while they contradict the newer
+        if not setting.startswith(
+            "inherited"
+        ):  # torch refuses to read the older switches while they contradict the newer
             assert torch.get_float32_matmul_precision() == "highest"
             assert not torch.backends.cudnn.allow_tf32
     assert switches() == before
     if setting == "inherited":  # a switch that inherits must go on inheriting
         torch.backends.fp32_precision = "none"
+        assert switches() != before
+    if setting == "inherited from oneDNN":
+        torch._C._set_fp32_precision_setter("mkldnn", "all", "none")
         assert switches() != before
 
 

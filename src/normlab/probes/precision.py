@@ -31,19 +31,8 @@ _LOW_PRECISION = tuple(
     )
     if (dtype := getattr(torch, name, None)) is not None
 )
-# torch's switches, parents before children: a child that was never set reads as its parent
-_PRECISION_PARENTS = (("generic", "all"), ("cuda", "all"), ("mkldnn", "all"))
-_PRECISION_LEAVES = (
-    ("cuda", "matmul"),
-    ("cuda", "conv"),
-    ("cuda", "rnn"),
-    ("mkldnn", "matmul"),
-    ("mkldnn", "conv"),
-    ("mkldnn", "rnn"),
-)
-
 # older torch (2.6 is supported) has the older switches alone, and they mean the same there
-_HAS_NEWER_SWITCHES = hasattr(torch._C, "_get_fp32_precision_getter")
+_HAS_NEWER_SWITCHES = hasattr(torch.backends, "fp32_precision")
 
 
 def floating_dtype(model: nn.Module) -> torch.dtype:
@@ -162,14 +151,13 @@ _FORMULAS: dict[Callable[..., Any], Callable[..., Any]] = {
 @contextmanager
 def _float32_is_float32() -> Iterator[None]:
     with closed_undisturbed() as stack:
-        parents, leaves = (_PRECISION_PARENTS, _PRECISION_LEAVES) if _HAS_NEWER_SWITCHES else ((), ())
-        # private: what the attributes `fp32_precision` below torch.backends call, by key, so that loops set all nine
-        for key in parents:
+        parents, leaves = _newer_switches() if _HAS_NEWER_SWITCHES else ([], [])
+        for switch in parents:
             # a parent is cleared as soon as it is read, so that the next ones read as themselves
-            stack.callback(torch._C._set_fp32_precision_setter, *key, torch._C._get_fp32_precision_getter(*key))
-            torch._C._set_fp32_precision_setter(*key, "none")
-        for key in leaves:
-            stack.callback(torch._C._set_fp32_precision_setter, *key, torch._C._get_fp32_precision_getter(*key))
+            stack.callback(setattr, switch, "fp32_precision", switch.fp32_precision)
+            switch.fp32_precision = "none"
+        for switch in leaves:
+            stack.callback(setattr, switch, "fp32_precision", switch.fp32_precision)
         legacy = _legacy_switches()
         if legacy is not None:
             # torch refuses to read the older switches while they contradict the newer: move both together
@@ -178,9 +166,36 @@ def _float32_is_float32() -> Iterator[None]:
             stack.callback(torch.set_float32_matmul_precision, matmul)
             torch.set_float32_matmul_precision("highest")
             setattr(torch.backends.cudnn, "allow_tf32", False)  # noqa: B010 (its annotation is a descriptor)
-        for key in leaves:
-            torch._C._set_fp32_precision_setter(*key, "ieee")
+        for switch in leaves:
+            switch.fp32_precision = "ieee"
         yield
+
+
+def _newer_switches() -> tuple[list[Any], list[Any]]:
+    """What has an attribute `fp32_precision`: parents before their children, which read as the parent if never set."""
+    backends: Any = torch.backends
+    parents = [backends, backends.cudnn, _OneDnn()]
+    return parents, [
+        backends.cuda.matmul,
+        backends.cudnn.conv,
+        backends.cudnn.rnn,
+        backends.mkldnn.matmul,
+        backends.mkldnn.conv,
+        backends.mkldnn.rnn,
+    ]
+
+
+class _OneDnn:
+    """oneDNN's switch, by torch's private functions: the public attribute of torch.backends.mkldnn (2.15) reads it, but
+    writes the one of torch.backends."""
+
+    @property
+    def fp32_precision(self) -> str:
+        return torch._C._get_fp32_precision_getter("mkldnn", "all")
+
+    @fp32_precision.setter
+    def fp32_precision(self, value: str) -> None:
+        torch._C._set_fp32_precision_setter("mkldnn", "all", value)
 
 
 def _legacy_switches() -> tuple[str, bool] | None:
