@@ -84,6 +84,14 @@ def test_figure_11_has_one_curve_a_probed_step(vgg: pd.DataFrame) -> None:
     assert set(published.loc[published["network"] == "vgg", "step_size"]) == {0.05, 0.1, 0.2, 0.4}
 
 
+def test_figure_11_without_batchnorm_says_so_and_keeps_the_scale_of_what_there_is(vgg: pd.DataFrame) -> None:
+    walks = vgg[(vgg["probe"] == "landscape") & (vgg["norm_layer"] == "none")]
+    plain, missing = landscape.figure_11(walks, 0.1).axes[:2]
+    alone = landscape.figure_11(vgg[vgg["probe"] == "landscape"], 0.1).axes[0]
+    assert "not measured" in missing.texts[0].get_text()
+    assert 0 < plain.get_ylim()[0] <= alone.dataLim.ymax
+
+
 def test_the_rate_of_the_analysis_is_shown_not_the_paper_s(vgg: pd.DataFrame) -> None:
     walks = vgg[vgg["probe"] == "landscape"]
     figure = landscape.figure_4(walks, 0.5, eta_min_factor=0.5)

@@ -29,8 +29,13 @@ def test_caveats_are_found_in_the_runs(results: Results) -> None:
 def test_networks_that_show_too_little_are_named() -> None:
     rows = [("vgg11", "mean_abs_change"), ("my:net", "normalized_layers"), ("my:vit", "not_applicable")]
     frame = pd.DataFrame(rows, columns=["network", "quantity"])
-    assert sentences.unmeasured(frame).startswith("Not measured on my:net, my:vit: no normalized layers seen there")
-    assert sentences.unmeasured(frame[:1]) == ""
+    theory = pd.DataFrame({"network": ["my:vit", "vgg11"], "quantity": ["producer_known", "usable"]})
+    assert sentences.unmeasured(frame, theory) == (
+        "Not measured on my:net: no normalized layer is seen there. Not measured on my:vit: it has no normalized "
+        "layers in which BatchNorm could stand. Not measured on my:vit: no normalizer stands right behind a "
+        "convolution or linear layer."
+    )
+    assert sentences.unmeasured(frame[:1], pd.DataFrame()) == ""
 
 
 def test_the_smoothing_is_named() -> None:

@@ -13,11 +13,13 @@ import pytest
 import torch
 import yaml
 from tests.figures.drawn import named
+from tests.pages.test_notebooks import NOTEBOOKS, STUDIES
+from tests.pages.test_notebooks import run as run_page
 
 from normlab.figures.landscape import figure_4
 from normlab.specs.parts import check, slug
 from normlab.specs.strict import InputError
-from normlab.stages import analyze, assumptions, data, probe, reparametrization, train
+from normlab.stages import analyze, assumptions, data, index, probe, reparametrization, theory, train
 from normlab.tables.frames import load_measurements, select
 
 RMS, VIT, RESNET = "examples.layers:RMSNorm2d", "examples.networks:small_vit", "torchvision.models:resnet18"
@@ -118,6 +120,55 @@ def test_an_installed_network_goes_through_every_stage_of_a_run() -> None:
     walks = select(measured, probe="landscape")
     picture = figure_4(walks, 0.1, eta_min_factor=0.5)
     assert named(picture.axes[0], "low-batch").get_xdata().tolist() == [0, 2]
+
+
+VIT_PARAMS = f"""
+data: {{source: "examples.data:stripes", seed: 0, train_per_class: 16, test_per_class: 4}}
+train: {{width: 0.0625, batch_size: 8, steps: 4, test_every: 2, checkpoint_every: 1}}
+probe: {{step_sizes: [0.5, 1.0], random_directions: false, units: 2}}
+grid: [{{network: ["{VIT}"], norm_layer: [none, "torch.nn:LayerNorm"], learning_rate: [1.0e-1], seed: [0]}}]
+dln_grid: {{norm_layer: [none], learning_rate: [1.0e-6]}}
+dln: {{step_sizes: [1.0], steps: 1, seeds: [0]}}
+theory: {{cases: 1, samples: [4], seeds: [0]}}
+assumptions: {{norm_layer: [], steps: [2], layers: 2, units: 1}}
+reparametrization: {{norm_layer: [none], steps: [4], step_sizes: [0.5]}}
+analyze: {{studies: [training, theory, reparametrization], network: "{VIT}", learning_rate: 1.0e-1,
+  dln_learning_rate: 1.0e-6, window: 1, confidence: 0.95, resamples: 100, seed: 0}}
+report: {{preset: vit, notebooks: [01-training]}}
+"""
+
+
+@pytest.mark.pipeline
+@pytest.mark.slow
+def test_a_transformer_goes_through_the_whole_pipeline_pages_included(study: Path) -> None:
+    """No normalizer of it stands behind a weight layer, and none can be BatchNorm: pages say so and are whole."""
+    (study / "vit.yaml").write_text(VIT_PARAMS)
+    params, plain = ["--params", "vit.yaml"], f"{slug(VIT)}-none-0.1-0"
+    for norm_layer in ("none", "torch.nn:LayerNorm"):
+        name = f"{slug(VIT)}-{slug(norm_layer)}-0.1-0"
+        point = ["--network", VIT, "--norm-layer", norm_layer, "--learning-rate", "0.1", "--seed", "0"]
+        train.main([*params, *point, "--out", f"vit/models/runs/{name}"])
+        probe.main([*params, "--run", f"vit/models/runs/{name}", "--out", f"vit/data/probes/{name}"])
+    out = f"vit/data/studies/reparametrization/{plain}"
+    reparametrization.main([*params, "--run", f"vit/models/runs/{plain}", "--out", out])
+    theory.main([*params, "--out", "vit/data/studies/theory"])
+    analyze.main([*params, "--root", "vit", "--out", "vit/reports"])
+    files = {"tables": "vit/reports/tables", "claims": "vit/reports/claims.json"}
+    claims = {claim["id"]: claim for claim in json.loads(Path(files["claims"]).read_text())}
+    assert "here: no cell with norm_layer batch" in claims["C3"]["reason"]
+    pages = {
+        name: " ".join(
+            run_page(NOTEBOOKS[name], files | {"params": "vit.yaml", "manifest": "data/prepared/manifest.json"})
+        )
+        for name in STUDIES
+    }
+    index.main([*params, "--tables", files["tables"], "--claims", files["claims"], "--out", "vit/index.html"])
+    for name in STUDIES[:5]:
+        assert f"Network: {VIT}; normalizers: none (plain)" in pages[name]
+        assert pages[name].count("<figure>") >= 2
+    assert f"Not measured on {VIT}: it has no normalized layers in which BatchNorm could stand." in pages["07-theory"]
+    assert "This study is not part of this preset" in pages["06-deep-linear"]
+    assert "All claims" in Path("vit/index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.pipeline

@@ -110,4 +110,5 @@ def smoothness_and_speed(
         if not math.isnan(smooth):
             steps = steps_to_accuracy(cell, accuracy, window).values["value"].to_numpy()
             rows.append((cell.norm_layer, cell.learning_rate, float(smooth), float(np.median(steps)), len(cell.seeds)))
-    return pd.DataFrame(rows, columns=["norm_layer", "learning_rate", "smoothness", "steps", "seeds"])
+    columns = {"norm_layer": object, "learning_rate": float, "smoothness": float, "steps": float, "seeds": int}
+    return pd.DataFrame(rows, columns=list(columns)).astype(columns)  # also without a row

@@ -244,7 +244,8 @@ def figure_11(frame: pd.DataFrame, learning_rate: float) -> Figure:
         ax = plot_distance_by_step_size(published[published["norm_layer"] == kind], axes[1, column])
         ax.set_title(f"{paper_title(11, 'b' if study == 'dln' else 'a')}: {label(kind)}")
     for row in axes:
-        limits = [edge for ax in row for edge in ax.get_ylim()]
-        for ax in row:
+        drawn = [ax for ax in row if ax.has_data()]  # the other one says that it was not measured
+        limits = [edge for ax in drawn for edge in ax.get_ylim()]
+        for ax in drawn:
             ax.set_ylim(min(limits), max(limits))
     return figure

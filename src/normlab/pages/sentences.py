@@ -69,16 +69,27 @@ def caveats(results: Results, study: str, frame: pd.DataFrame, *further: str) ->
     )
 
 
-def unmeasured(frame: pd.DataFrame) -> str:
-    """Which networks a measurement was not made on, because they do not show what it needs; empty if there are none.
+LACKS = {
+    "normalized_layers": "no normalized layer is seen there",
+    "not_applicable": "it has no normalized layers in which BatchNorm could stand",
+    "producer_known": "no normalizer stands right behind a convolution or linear layer",
+}
+"""What networks lack of which a measurement was not made, by the quantity of the row that says so."""
+
+
+def unmeasured(*frames: pd.DataFrame) -> str:
+    """Which networks a measurement was not made on, and what it needs that they do not show; empty if there are none.
 
     Args:
-        frame: rows of all networks; those that say so are `normalized_layers` (0) and `not_applicable` (1).
+        frames: rows of all networks, and the table of the theory study; those that say so are named in `LACKS`.
     """
-    networks = sorted(set(frame[frame["quantity"].isin(["normalized_layers", "not_applicable"])]["network"]))
-    if not networks:
-        return ""
-    return f"Not measured on {', '.join(networks)}: no normalized layers seen there, or none for BatchNorm."
+    found = []
+    for frame in frames:
+        for quantity, lack in LACKS.items() if len(frame) else ():
+            networks = sorted(set(frame[frame["quantity"] == quantity]["network"].astype(str)))
+            if networks:
+                found.append(f"Not measured on {', '.join(networks)}: {lack}.")
+    return " ".join(found)
 
 
 def theory_sentences(found: pd.DataFrame) -> list[str]:
