@@ -46,7 +46,12 @@ def claims_table(found: Sequence[Standing], page: str) -> list[str]:
     for group, title in GROUPS.items():
         mine = [one for one in found if one.group == group]
         if mine:
-            lines += [f"**{title[0].upper()}{title[1:]}**: {counts_in_words(mine)}.", "", *_table(group, mine, page), ""]
+            lines += [
+                f"**{title[0].upper()}{title[1:]}**: {counts_in_words(mine)}.",
+                "",
+                *_table(group, mine, page),
+                "",
+            ]
     return lines
 
 
