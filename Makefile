@@ -1,7 +1,7 @@
 # Everything runs from here with nothing but Python >= 3.11, git and make: the first target builds a private .venv.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup repro publish prune lab plan metrics-diff record rerun test test-lowest test-others lint lint-workflows ui report site bench audit faults fuzz lock deps clean FORCE
+.PHONY: help setup repro publish prune lab plan metrics-diff record rerun test test-lowest test-others docs lint lint-workflows ui report site bench audit faults fuzz lock deps clean FORCE
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -38,6 +38,7 @@ help:
 	@echo 'make report                                 where the rendered pages are'
 	@echo 'make site                                   the published records as a static site, in site/; trains nothing'
 	@echo 'make ui [PORT=5000] | prune                 browse the runs in MLflow, on this machine only; hide old ones'
+	@echo 'make docs                                   the documentation site: tutorials, definitions, reference'
 	@echo 'make lab                                    the notebooks in JupyterLab, on this machine only'
 	@echo 'make lint                                   style, types and workflow files'
 	@echo 'make rerun [CANARY=vgg11-batch-0.1-0]       repeat one run in a clean clone and compare its numbers'
@@ -82,6 +83,8 @@ lock: $(STAMP)
 	@$(UV) compile --python $(PY) --universal --generate-hashes --no-header --no-annotate -c requirements.lock \
 		--extra lightning --extra transformers --extra tensorboard --extra mlflow --extra wandb --extra dev \
 		--group pyproject.toml:models --output-file tests/others/requirements.lock pyproject.toml
+	@$(UV) compile --python $(PY) --universal --generate-hashes --no-header --no-annotate \
+		--output-file docs/requirements.lock docs/requirements.in
 
 # --- the study ------------------------------------------------------------------------------------------------------
 
@@ -165,6 +168,13 @@ test-others: $(STAMP)
 	@$(UV) install --python .venv-others/bin/python --no-deps --editable .
 	@HF_HUB_OFFLINE=1 .venv-others/bin/python $(WITH_ARGS) pytest -n "$$WORKERS" tests/others
 
+# the documentation site, of an environment of its own; the package is read and not imported
+docs: $(STAMP)
+	@test -x .venv-docs/bin/python || $(PY) -m venv --without-pip .venv-docs
+	@$(UV) sync --python .venv-docs/bin/python docs/requirements.lock
+	@.venv-docs/bin/python -m zensical build --strict
+	@echo "$$(pwd -P)/build/docs/index.html"
+
 lint: $(STAMP) lint-workflows
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -200,5 +210,5 @@ bench: $(STAMP)
 
 # caches only: results, the environment and the MLflow store stay
 clean:
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build scratch src/*.egg-info
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache build scratch src/*.egg-info
 	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -71,7 +71,8 @@ def normalizer(kind: NormLayer, channels: int, *, dims: int = 2, **options: Any)
     group and instance are not in the paper.
 
     Example:
-        >>> normalizer("batch", 8), normalizer("torch.nn:BatchNorm2d", 8, eps=1e-3)
+        >>> normalizer("batch", 8).num_features, normalizer("torch.nn:BatchNorm2d", 8, eps=1e-3).eps
+        (8, 0.001)
     """
     name, build = _callable(kind, "normalizer")
     _check_settings(channels, dims, options)
@@ -122,7 +123,8 @@ def network(
         TypeError: a callable that cannot be called like this, or returns no module.
 
     Example:
-        >>> network("torchvision.models:resnet18", norm_layer="l1", num_classes=10)
+        >>> network("torchvision.models:resnet18", norm_layer="l1", num_classes=10).fc.out_features
+        10
     """
     own_name, build = _callable(name, "network")
     offered: dict[str, Any] = {"num_classes": num_classes, "width": width}

@@ -58,8 +58,9 @@ def ranks(needs: Mapping[str, set[str]], seconds: Mapping[str, float]) -> dict[s
     """For each stage the time of the longest chain of stages that begins with it.
 
     Example:
-        >>> ranks({"data": set(), "train": {"data"}, "dln": set()}, {"data": 1, "train": 10, "dln": 25})
-        {'train': 10, 'data': 11, 'dln': 25}
+        >>> found = ranks({"data": set(), "train": {"data"}, "dln": set()}, {"data": 1, "train": 10, "dln": 25})
+        >>> dict(sorted(found.items()))
+        {'data': 11, 'dln': 25, 'train': 10}
     """
     followers: dict[str, list[str]] = {name: [] for name in needs}
     for name, needed in needs.items():

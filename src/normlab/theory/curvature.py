@@ -87,6 +87,16 @@ def theorem_4_2(y: Tensor, g: Tensor, hessian: Tensor, gamma: float) -> Theorem4
         lhs = v' Hhat v with the full matrix Hhat, the right side of (a), which is the same in print and corrected ("<="
         against "="), and the quantities of (b) as further fields.
 
+    Example:
+        >>> import torch
+        >>> from normlab.theory import theorem_4_2
+        >>> y = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+        >>> g = torch.tensor([1.0, -1.0, 0.5], dtype=torch.float64)
+        >>> hessian = torch.diag(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+        >>> found = theorem_4_2(y, g, hessian, gamma=1.0)
+        >>> found.holds_printed, found.holds_corrected
+        (True, True)
+
     Raises:
         TypeError: y, g or hessian is not a float64 tensor.
         ValueError: shapes do not fit, m < 2, a value is not finite, sigma = 0 or gamma = 0.
@@ -150,6 +160,16 @@ def theorem_c_1(y: Tensor, g: Tensor, hessian: Tensor, gamma: float, lam: float)
     Returns:
         lhs = lam^4 v' Hhat v, which the paper takes for the maximum, both right sides, true maxima and a
         counterexample.
+
+    Example:
+        >>> import torch
+        >>> from normlab.theory import theorem_c_1
+        >>> y = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+        >>> g = torch.tensor([1.0, -1.0, 0.5], dtype=torch.float64)
+        >>> hessian = torch.diag(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+        >>> found = theorem_c_1(y, g, hessian, gamma=1.0, lam=1.0)
+        >>> found.holds_printed, found.holds_corrected
+        (True, True)
 
     Raises:
         TypeError: y, g or hessian is not a float64 tensor.

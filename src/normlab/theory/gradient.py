@@ -65,6 +65,15 @@ def theorem_4_1(y: Tensor, g: Tensor, gamma: float) -> Theorem41:
     Returns:
         lhs = ||v||^2 from Fact C.1, both right sides, and whether they hold.
 
+    Example:
+        >>> import torch
+        >>> from normlab.theory import theorem_4_1
+        >>> y = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+        >>> g = torch.tensor([1.0, -1.0, 0.5], dtype=torch.float64)
+        >>> found = theorem_4_1(y, g, gamma=1.0)
+        >>> found.holds_printed, found.holds_corrected
+        (False, True)
+
     Raises:
         TypeError: y or g is not a float64 tensor.
         ValueError: shapes differ, m < 2, a value is not finite, sigma = 0 or gamma = 0.
@@ -118,6 +127,15 @@ def theorem_4_4(y: Tensor, g: Tensor, gamma: float, lam: float) -> Theorem44:
 
     Returns:
         lhs = ||X'v||^2 at the maximizing X (which is returned), both right sides, and whether they hold.
+
+    Example:
+        >>> import torch
+        >>> from normlab.theory import theorem_4_4
+        >>> y = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+        >>> g = torch.tensor([1.0, -1.0, 0.5], dtype=torch.float64)
+        >>> found = theorem_4_4(y, g, gamma=1.0, lam=1.0)
+        >>> found.holds_printed, found.holds_corrected
+        (True, True)
 
     Raises:
         TypeError: y or g is not a float64 tensor.

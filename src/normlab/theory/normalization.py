@@ -107,6 +107,14 @@ def normalized_gradient(y: Tensor, g: Tensor, gamma: float) -> Tensor:
 
     P = I - 11'/m - yhat yhat'/m is the projector that removes the mean and the part along yhat.
 
+    Example:
+        >>> import torch
+        >>> from normlab.theory import normalized_gradient
+        >>> y = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+        >>> g = torch.tensor([1.0, -1.0, 0.5], dtype=torch.float64)
+        >>> [round(value, 3) for value in normalized_gradient(y, g, gamma=1.0).tolist()]  # its mean is 0
+        [0.63, -0.945, 0.315]
+
     Raises:
         TypeError: y or g is not a float64 tensor.
         ValueError: shapes differ, m < 2, a value is not finite, sigma = 0 or gamma = 0.
@@ -121,6 +129,16 @@ def normalized_hessian(y: Tensor, g: Tensor, hessian: Tensor, gamma: float) -> T
 
         d^2 L/dy^2 = (gamma^2/sigma^2) [ P H P - 1/(m gamma) ( gt yhat' + yhat gt' - (3/m) <g, yhat> yhat yhat'
                                                                + <g, yhat> (I - 11'/m) ) ],      gt = g - mean(g)
+
+    Example:
+        >>> import torch
+        >>> from normlab.theory import normalized_hessian
+        >>> y = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+        >>> g = torch.tensor([1.0, -1.0, 0.5], dtype=torch.float64)
+        >>> hessian = torch.diag(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+        >>> found = normalized_hessian(y, g, hessian, gamma=1.0)
+        >>> bool(torch.allclose(found, found.T)), bool((found.sum(1).abs() < 1e-12).all())  # shifts change nothing
+        (True, True)
 
     Raises:
         TypeError: an argument is not a float64 tensor.

@@ -72,6 +72,15 @@ def observation_4_3(X: Tensor, w: Tensor, g: Tensor) -> Observation43:
         lhs = ||X'v0||; rhs_printed = 0; rhs_corrected = |<1, g0>|/m ||X'1 - (mu/sigma) X'yhat||; `holds_corrected` also
         asks that z = y and that the gradient vanishes with a bias column.
 
+    Example:
+        >>> import torch
+        >>> from normlab.theory import observation_4_3
+        >>> X = torch.tensor([[1.0, 0.0], [2.0, 1.0], [4.0, 1.0]], dtype=torch.float64)
+        >>> w, g = torch.ones(2, dtype=torch.float64), torch.tensor([1.0, -1.0, 0.5], dtype=torch.float64)
+        >>> found = observation_4_3(X, w, g)
+        >>> found.holds_printed, found.holds_corrected
+        (False, True)
+
     Raises:
         TypeError: X, w or g is not a float64 tensor.
         ValueError: shapes do not fit, m < 2, a value is not finite, or sigma = 0.
@@ -145,6 +154,13 @@ def lemma_4_5(w0: Tensor, w_star: Tensor) -> Lemma45:
 
     Returns:
         lhs = the squared distance of w0 from the ray; the printed and the corrected right side.
+
+    Example:
+        >>> import torch
+        >>> from normlab.theory import lemma_4_5
+        >>> found = lemma_4_5(torch.tensor([1.0, 0.0]).double(), torch.tensor([2.0, 1.0]).double())
+        >>> found.holds_printed, found.holds_corrected
+        (True, True)
 
     Raises:
         TypeError: w0 or w_star is not a float64 tensor.

@@ -41,6 +41,12 @@ def deep_linear(
     Returns:
         A module (N, features) -> (N, features).
 
+    Example:
+        >>> import torch
+        >>> from normlab import nn
+        >>> [name for name, _ in nn.deep_linear(depth=2, features=3).named_parameters()]
+        ['layers.linear1.weight', 'layers.linear2.weight']
+
     Raises:
         ValueError: a depth, a number of features or a normalizer that is not accepted; "instance" and, for up to 32
             features, "group" normalize single values here, which leaves nothing of the input.

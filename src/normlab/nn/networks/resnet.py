@@ -73,6 +73,12 @@ def resnet(depth: int = 20, norm_layer: NormLayer = "batch", num_classes: int = 
     Returns:
         A module (N, 3, 32, 32) -> (N, num_classes).
 
+    Example:
+        >>> import torch
+        >>> from normlab import nn
+        >>> nn.resnet(20, width=0.25, norm_layer="group")(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 10])
+
     Raises:
         ValueError: a depth, width, normalizer or number that is not accepted.
 

@@ -61,6 +61,12 @@ def vgg(
     Returns:
         A module (N, in_channels, 32, 32) -> (N, num_classes).
 
+    Example:
+        >>> import torch
+        >>> from normlab import nn
+        >>> nn.vgg(11, width=0.125, norm_layer="l1")(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 10])
+
     Raises:
         ValueError: a depth, width, normalizer, classifier or number that is not accepted.
 
