@@ -69,10 +69,13 @@ class Results:
         frame = frame if probes else frame[~frame["probe"].isin(["summary", "structure"])]
         return self._of_network(frame, network)
 
-    def cells(self, *studies: str, probe: str | Sequence[str] = ()) -> Cells:
-        """The cells of these studies and probes (all if none is named), on which quantities are computed."""
+    def cells(self, *studies: str, probe: str | Sequence[str] = (), every_variant: bool = False) -> Cells:
+        """The cells of these studies and probes (all if none is named), on which quantities are computed.
+
+        Of the runs with the shared settings, or with `every_variant` also of those whose settings differ.
+        """
         probes = [probe] if isinstance(probe, str) else list(probe)
-        frame = self._read("measurements", studies, [*probes, "summary"] if probes else [])
+        frame = self._read("measurements", studies, [*probes, "summary"] if probes else [], every_variant)
         return Cells(as_categories(frame), self.theory(), self.spec)
 
     def histograms(self, *studies: str, network: str | None = None) -> pd.DataFrame:
@@ -132,13 +135,15 @@ class Results:
         penalty = decay or float(self.params.get("probe", {}).get("penalty", 0.0))
         return f"λ = {penalty:g}; training {'had it, too' if decay else 'itself had no weight decay'}."
 
-    def _read(self, table: str, studies: Sequence[str], probes: Sequence[str]) -> pd.DataFrame:
+    def _read(
+        self, table: str, studies: Sequence[str], probes: Sequence[str], every_variant: bool = False
+    ) -> pd.DataFrame:
         # pages compare runs with the shared settings, measured on training's own batch
-        filters: list[tuple[str, str, Any]] = [("variant", "==", "")]
+        filters: list[tuple[str, str, Any]] = [] if every_variant else [("variant", "==", "")]
         filters += [("batch", "==", 0)] if table == "measurements" else []
         filters += [("study", "in", list(studies))] if studies else []
         filters += [("probe", "in", list(probes))] if probes else []
-        return pq.read_table(self.tables / f"{table}.parquet", filters=filters).to_pandas()
+        return pq.read_table(self.tables / f"{table}.parquet", filters=filters or None).to_pandas()
 
     def _of_network(self, frame: pd.DataFrame, network: str | None) -> pd.DataFrame:
         if network != "*":
