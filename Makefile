@@ -10,7 +10,7 @@ STAMP := .venv/.synced
 WITH_VENV := PATH="$$(pwd -P)/$(BIN):$$PATH"
 DVC := $(WITH_VENV) $(PY) -m dvc
 UV := $(BIN)/uv --quiet pip
-PRESETS := quick cifar-cpu paper-cpu paper paper-gpu projection
+PRESETS := quick cifar-cpu paper-cpu paper paper-gpu projection lottery
 PORT ?= 5000
 BASE ?= HEAD~1
 WORKERS ?= 2

@@ -28,7 +28,8 @@ from normlab.specs.yaml12 import load_yaml
 STAGES: dict[str, Any] = load_yaml(DVC_YAML)["stages"]
 SECTIONS = {field.name for field in dataclasses.fields(StudySpec)}
 # what makes a run, or costs as much
-HEAVY = ("data", "train", "probe", "measure", "dln", "dln_scan", "theory", "assumptions", "reparametrization")
+HEAVY = ("data", "train", "probe", "measure", "dln", "dln_scan", "dln_lottery", "theory")
+HEAVY += ("assumptions", "reparametrization")
 
 
 def _files(stage: str) -> set[str]:

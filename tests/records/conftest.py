@@ -22,6 +22,7 @@ dln:
    extra_step_sizes: [0.5], distances: [1.0e-3], shift_layers: [1, 5], activation_layers: [1, 4],
    eigenvalue_products: 3}
 dln_scan: {norm_layer: [none], learning_rate: [1.0e-6], steps: 2, loss_every: 1}
+dln_lottery: []
 theory: {cases: 3, samples: [4], seeds: [0]}
 assumptions: {norm_layer: [batch], steps: [0], layers: 1, units: 1}
 reparametrization: {norm_layer: [none], steps: [0], step_sizes: [1.0], distances: [0.1], learned_affine: false}

@@ -10,6 +10,7 @@ import pandas as pd
 
 from normlab.records.provenance import seconds_of
 from normlab.specs.dln import DlnCell
+from normlab.specs.lottery import lottery_cells
 from normlab.specs.strict import InputError
 from normlab.specs.study import StudySpec
 from normlab.specs.training import RunSpec
@@ -20,6 +21,7 @@ from normlab.tables.stage_outputs import (
     read_assumptions,
     read_deep_linear_study,
     read_learning_rate_scan,
+    read_lottery,
     read_random_statements,
     read_reparametrization_study,
     read_training_study,
@@ -72,6 +74,9 @@ def planned_work(study: StudySpec, root: Path = Path()) -> list[Planned]:
     if "dln_scan" in studies:
         folder = sources.study("dln_scan")
         found.append(_measured("dln_scan", folder, lambda: read_learning_rate_scan(folder)))
+    if "dln_lottery" in studies:
+        folder = sources.study("dln_lottery")
+        found += [_lottery(cell, folder) for cell in lottery_cells(study.dln_lottery)]
     if "reparametrization" in studies:
         folder = sources.study("reparametrization")
         for run in study.compared(study.reparametrization.norm_layer):
@@ -142,6 +147,10 @@ def _cell(cell: DlnCell, folder: Path) -> Planned:
         return {"measurements": combine(measurements), "histograms": pd.concat(histograms)}
 
     return Planned(f"dln/{cell.name}", (folder / cell.name / "measurements.parquet",), read)
+
+
+def _lottery(cell: DlnCell, folder: Path) -> Planned:
+    return _measured(f"dln_lottery/{cell.name}", folder / cell.name, lambda: read_lottery(cell, folder))
 
 
 def _measured(place: str, folder: Path, read: Callable[[], pd.DataFrame]) -> Planned:

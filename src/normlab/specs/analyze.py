@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from normlab.specs.strict import InputError, require
 
-STUDIES = ("training", "dln", "dln_scan", "theory", "reparametrization")
+STUDIES = ("training", "dln", "dln_scan", "dln_lottery", "theory", "reparametrization")
 
 
 @dataclass(frozen=True)

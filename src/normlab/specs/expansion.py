@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from normlab.specs.dln import DlnCell
+from normlab.specs.lottery import lottery_cells
 from normlab.specs.parts import PACKAGE, Kind, Source, resolve, slug, sources
 from normlab.specs.strict import InputError
 from normlab.specs.study import StudySpec
@@ -67,7 +69,8 @@ def expand(study: StudySpec, root: Path) -> Expansion:
             looked_at = study.looked_at(run)
             keep = f" --keep {' '.join(map(str, looked_at))}" if looked_at else ""
             measured[run.name] = {**entry, "train": entry["train"] + keep}
-    scales = [*study.dln_grid.norm_layer, *study.dln_scan.norm_layer]
+    lottery = lottery_cells(study.dln_lottery)
+    scales = [*study.dln_grid.norm_layer, *study.dln_scan.norm_layer, *(cell.norm_layer for cell in lottery)]
     parts |= {_folder(name, "scale"): sources(name, "scale", REPOSITORY) for name in scales}
     source = study.data.source
     data = f"{PARTS}/data/{slug(source)}"
@@ -78,10 +81,8 @@ def expand(study: StudySpec, root: Path) -> Expansion:
         "measured_runs": measured,
         "assumption_runs": _entries(study.compared(study.assumptions.norm_layer), parts),
         "reparametrization_runs": _entries(study.compared(study.reparametrization.norm_layer), parts),
-        "dln_cells": {
-            cell.name: {"train": cell.arguments, "scale": _folder(cell.norm_layer, "scale")}
-            for cell in study.dln_grid.cells
-        },
+        "dln_cells": {cell.name: _cell(cell) for cell in study.dln_grid.cells},
+        "lottery_cells": {cell.name: _cell(cell, f" --seeds {n}") for cell, n in lottery.items()},
         "pages": list(study.report.notebooks),
     }
     return Expansion(entries, parts)
@@ -144,6 +145,11 @@ def _entry(run: RunSpec, parts: dict[str, Source]) -> dict[str, str]:
     point = f"--network {run.network} --norm-layer {run.norm_layer} --learning-rate {run.learning_rate}"
     point += f" --seed {run.seed}" + (f" --variant {run.variant}" if run.variant else "")
     return {"train": point + required, "read": f"--run models/runs/{run.name}{required}", **folders}
+
+
+def _cell(cell: DlnCell, further: str = "") -> dict[str, str]:
+    """The arguments that make a deep linear cell, and the folder of its normalizer's closed form."""
+    return {"train": cell.arguments + further, "scale": _folder(cell.norm_layer, "scale")}
 
 
 def _stale_parts(expansion: Expansion, root: Path) -> list[str]:

@@ -1,7 +1,7 @@
 """The whole parameter file: every section by its own spec, and the rules between sections."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import isclose
 from pathlib import Path
@@ -11,6 +11,7 @@ from normlab.specs.assumptions import AssumptionsSpec
 from normlab.specs.data import DataSpec
 from normlab.specs.dln import DlnGridSpec, DlnScanSpec, DlnSpec
 from normlab.specs.grid import Block, compared, plan
+from normlab.specs.lottery import LotteryBlock, lottery_cells
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.reparametrization import ReparametrizationSpec
 from normlab.specs.report import ReportSpec
@@ -34,6 +35,7 @@ class StudySpec:
     dln_grid: DlnGridSpec
     dln: DlnSpec
     dln_scan: DlnScanSpec
+    dln_lottery: tuple[LotteryBlock, ...] = field(default=(), kw_only=True)  # older files have none
     theory: TheorySpec
     assumptions: AssumptionsSpec
     reparametrization: ReparametrizationSpec
@@ -52,6 +54,7 @@ class StudySpec:
                 check_steps(steps, run, where)
         for cell in self.dln_grid.cells:
             self.dln.varied(cell.variant, "dln_grid.variant")
+        lottery_cells(self.dln_lottery)
         _check_images(self)
 
     @cached_property

@@ -11,6 +11,7 @@ from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.assumptions import AssumptionsSpec
 from normlab.specs.dln import DlnGridSpec
 from normlab.specs.grid import compared, of_other_length, planned_runs
+from normlab.specs.lottery import planned_lottery
 from normlab.specs.reparametrization import ReparametrizationSpec
 from normlab.specs.strict import InputError, load_params, load_section
 from normlab.specs.training import RunSpec
@@ -18,6 +19,7 @@ from normlab.tables.frames import HISTOGRAM_COLUMNS, combine
 from normlab.tables.stage_outputs import (
     read_deep_linear_study,
     read_learning_rate_scan,
+    read_lottery,
     read_reparametrization_study,
     read_theory_study,
     read_training_study,
@@ -87,6 +89,10 @@ def assemble(spec: AnalyzeSpec, params: Path, sources: Sources) -> Tables:
         notes += _stray_notes(sources.study("dln"), [cell.name for cell in cells], "dln_grid")
     if "dln_scan" in spec.studies:
         measurements.append(read_learning_rate_scan(sources.study("dln_scan")))
+    if "dln_lottery" in spec.studies:
+        folder, many = sources.study("dln_lottery"), planned_lottery(load_params(params))
+        measurements += [read_lottery(cell, folder) for cell in many]
+        notes += _stray_notes(folder, [cell.name for cell in many], "dln_lottery")
     if "reparametrization" in spec.studies:
         runs = _compared_runs(load_section(params, "reparametrization", ReparametrizationSpec).norm_layer, spec, params)
         folder = sources.study("reparametrization")

@@ -77,6 +77,16 @@ def read_learning_rate_scan(folder: Path) -> pd.DataFrame:
     return _read_of({"study": "dln_scan"}, folder / "measurements.parquet", COLUMNS)
 
 
+def read_lottery(cell: DlnCell, folder: Path) -> pd.DataFrame:
+    """The few numbers of the many seeds of one deep linear cell.
+
+    Raises:
+        InputError: the file is missing or belongs to another cell.
+    """
+    keys = {**cell.keys, "study": "dln_lottery"}
+    return as_categories(_read_of(keys, folder / cell.name / "measurements.parquet", COLUMNS))
+
+
 def read_reparametrization_study(runs: Iterable[RunSpec], folder: Path) -> list[pd.DataFrame]:
     """Measurements of the plain runs that `runs` names before and after BatchNorm is put in, one frame a run.
 
