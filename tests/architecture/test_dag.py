@@ -78,7 +78,7 @@ def test_an_edit_makes_stale_what_it_can_change() -> None:
     assert stale["runs/training.py"] == {"train", "probe", "measure", "assumptions", "reparametrization"}
     assert stale["specs/training.py"] >= {"train", "probe", "analyze"}
     assert stale["data/textures.py"] == {"data"}
-    assert stale["studies/deep_linear/network.py"] == {"dln", "dln_scan"}
+    assert stale["studies/deep_linear/network.py"] == {"dln", "dln_scan", "dln_lottery"}
     assert "${item.scale}" in _deps("dln")
     assert "parts/scale" in _deps("dln_scan")
     # parts reach a run through its own folder in parts/, so that another normalizer's file is none of its business
