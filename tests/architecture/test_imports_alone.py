@@ -23,6 +23,10 @@ sys.meta_path.insert(0, Absent())
             "import normlab; normlab.nn, normlab.probes, normlab.theory",
             (*TOOLS, "matplotlib", "scipy", "pyarrow", "PIL", "torchvision", "tqdm", "yaml"),
         ),
+        (
+            "from normlab.integrations import distributed, loggers, watch",
+            (*TOOLS, "lightning", "transformers", "accelerate", "tensorboard", "wandb"),
+        ),
         ("from normlab.stages import data, train, probe, dln, theory", TOOLS),
     ],
 )

@@ -67,7 +67,11 @@ def test_rank_0_is_probed_while_two_processes_train(tmp_path: Path) -> None:
     started = [
         subprocess.Popen([sys.executable, "-c", here, str(rank), str(tmp_path / "meet")], **pipes) for rank in range(2)
     ]
-    outputs = [one.communicate(timeout=120)[0] for one in started]
+    try:
+        outputs = [one.communicate(timeout=120)[0] for one in started]
+    finally:
+        for one in started:  # one that failed leaves the other waiting
+            one.kill()
     assert [one.returncode for one in started] == [0, 0], "\n".join(outputs)
     assert all("agreed" in output for output in outputs)
 

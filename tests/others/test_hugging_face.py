@@ -77,6 +77,18 @@ def test_mixed_precision_is_off_in_a_probe(tmp_path: Path) -> None:
     assert plain.loss == landscape(trainer.model, own_loss, batch, [0.1]).loss
 
 
+def test_a_training_that_failed_leaves_one_hook_and_the_next_none(tmp_path: Path) -> None:
+    failing = ProbeCallback({"walk": lambda m, f, b: landscape(m, f, b, [])}, every=1)
+    with pytest.raises(ValueError, match="step_sizes"):
+        train(tmp_path, failing)
+    model = BertForSequenceClassification(CONFIG)
+    for _ in range(2):
+        failing.on_train_begin(None, None, None, model=model)
+        assert len(model._forward_pre_hooks) == 1
+    failing.on_train_end(None, None, None)
+    assert not model._forward_pre_hooks
+
+
 def test_the_optimizer_is_given_to_probes_that_need_it(tmp_path: Path) -> None:
     callback = ProbeCallback(
         lambda model, optimizer: {"walk": lambda m, f, b: landscape(m, f, b, [1.0], optimizer=optimizer)}, every=4

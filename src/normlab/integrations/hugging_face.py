@@ -58,6 +58,7 @@ class ProbeCallback(TrainerCallback):  # type: ignore[misc]
         **others: Any,
     ) -> None:
         """Make the monitor, and listen to what the model is called with."""
+        self._listen_no_more()  # a training that failed has not said so
         self._watch.begin(model, model, optimizer)
         self._hook = model.register_forward_pre_hook(self._listen, with_kwargs=True)
 
@@ -77,7 +78,12 @@ class ProbeCallback(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
     ) -> None:
         """Listen no more."""
-        self._hook.remove()
+        self._listen_no_more()
+
+    def _listen_no_more(self) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+        self._hook = self._inputs = None
 
     def _listen(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if model.training:
