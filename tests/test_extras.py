@@ -41,6 +41,8 @@ def test_a_missing_package_is_named_with_its_extra(package: str, statement: str,
 
 def test_other_peoples_imports_are_left_alone() -> None:
     assert message("yaml", "import normlab, yaml") == "ModuleNotFoundError: No module named 'yaml'"
+    named = "from normlab.nn import network; network('yaml:x', norm_layer='none', num_classes=2)"
+    assert "normlab[" not in message("yaml", named)
     program = HIDE.format(package="wandb") + "import importlib.util, normlab; print(importlib.util.find_spec('wandb'))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "None\n"

@@ -20,7 +20,7 @@ class _MissingExtra(MetaPathFinder):
 
     def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> None:
         frame = sys._getframe(1)
-        while frame.f_back and frame.f_globals.get("__name__") in ("importlib", "importlib._bootstrap"):
+        while frame.f_back and frame.f_globals.get("__name__") == "importlib._bootstrap":  # an import statement's own
             frame = frame.f_back
         importer = frame.f_globals.get("__name__", "")
         if importer.startswith("normlab.") and "." not in fullname:
