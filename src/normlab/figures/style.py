@@ -236,6 +236,7 @@ def say_nothing_to_draw(ax: Axes, message: str = NOT_MEASURED) -> Axes:
     )
     ax.set_xticks([])
     ax.set_yticks([])
+    ax.spines[:].set_visible(False)  # words, not an empty box
     return ax
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from normlab.analysis.rules import VERDICTS
 from normlab.figures.bands import BAND
 from normlab.figures.landscape import figure_4
-from normlab.figures.live import LANDSCAPE, live_data
+from normlab.figures.live import LANDSCAPE, TRAINING, live_data
 from normlab.figures.training import figure_1
 from normlab.pages.paper_figures import definitions
 from normlab.pages.pictures import Picture
@@ -93,6 +93,15 @@ def accuracy(results: Results) -> Picture:
         f"{BAND} {smoothing(results.spec.window)} Dashed: the paper, one run.",
         "Train and test accuracy, with and without BatchNorm",
         [figure_1, *definitions(figure_1, "01-training")],
+        live_data(
+            rows,
+            TRAINING,
+            results.spec.learning_rate,
+            ["none", "batch"],
+            history=rows,
+            window=results.spec.window,
+            paper_figure=1,
+        ),
     )
 
 

@@ -49,12 +49,16 @@ def check(found: Sequence[Standing], reason: str, pictures: Sequence[str], scale
     )
     return (
         f"<h1>{TITLE}</h1>\n<p class='notice'><strong>A check of the pipeline, not a result.</strong> "
-        f"{html.escape(scale)} {html.escape(reason[:1].upper() + reason[1:])}: the pictures show that everything runs "
-        "and what is drawn, not how BatchNorm helps. The published records do.</p>\n"
+        f"{html.escape(_capital(scale))} {html.escape(_capital(reason))}: the pictures show that everything runs and "
+        "what is drawn, not how BatchNorm helps. <a href='../published/README.md'>The published records</a> do.</p>\n"
         + "\n".join(pictures)
         + f"\n<h2>What the rules make of it</h2>\n<p>Too little to decide ({html.escape(reason)}): "
         f"{undecided or 'none'}. Whatever is measured here: {others}.</p>"
     )
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def cards_of(found: Sequence[Standing], link: str) -> str:
