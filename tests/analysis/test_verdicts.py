@@ -7,7 +7,7 @@ from tests.analysis.synthetic import SPEC, Kind, study
 
 from normlab.analysis.estimates import NotRunError, PerSeed, exact
 from normlab.analysis.parts import judge_part
-from normlab.analysis.rules import Claim, PaperSource, Part, Region
+from normlab.analysis.rules import Claim, PaperSource, Part, Region, load_claims
 from normlab.analysis.statistics import Interval
 from normlab.analysis.verdicts import entry, judge_all, magnitude, same_sign, verdict_counts
 
@@ -150,12 +150,14 @@ def test_every_entry_says_what_it_was_measured_on() -> None:
 
 
 def test_another_record_has_the_same_sign_or_not_or_no_number() -> None:
-    ours = judged(YES)
-    old = {"id": "C1", "parts": [{"name": "main", "estimate": 1.2}]}  # scored under the first rules
-    assert same_sign(ours, [old]) is True
-    assert same_sign(ours, [{**old, "parts": [{"name": "main", "estimate": 0.9}]}]) is False
-    assert same_sign(ours, [{**old, "parts": [{"name": "main", "estimate": None}]}]) is None
-    assert same_sign(ours, [{**old, "id": "C2"}]) is None
+    claim = next(claim for claim in load_claims() if claim.id == "C1")
+    part = {"name": claim.primary, "quantity": claim.parts[claim.primary].quantity, "estimate": 1.2}
+    old = {"id": "C1", "parts": [part]}  # scored under the first rules
+    assert same_sign(claim, [old]) is True
+    assert same_sign(claim, [{**old, "parts": [{**part, "estimate": 0.9}]}]) is False
+    assert same_sign(claim, [{**old, "parts": [{**part, "estimate": None}]}]) is None
+    assert same_sign(claim, [{**old, "parts": [{**part, "quantity": "of another definition"}]}]) is None
+    assert same_sign(claim, [{**old, "id": "C2"}]) is None
 
 
 def test_each_group_has_its_own_tally() -> None:

@@ -5,7 +5,9 @@ from tests.analysis.synthetic import SPEC
 from tests.pages.study import claim
 
 from normlab.analysis.rules import load_claims
-from normlab.pages.standings import counts_in_words, earlier_standing, standing, standings
+from normlab.pages.claims_table import claims_table
+from normlab.pages.standings import beside_others, counts_in_words, earlier_standing, standing, standings
+from normlab.pages.story import claims_tables
 
 CLAIMS = {found.id: found for found in load_claims()}
 
@@ -77,3 +79,18 @@ def test_entries_of_both_kinds_keep_their_order() -> None:
     assert [one.id for one in found] == ["C4", "C18"]
     assert counts_in_words(found) == "1 undecided, 1 not scored anew"
     assert [one.id for one in standings(entries, [], None)] == ["C4"]
+
+
+def test_a_claim_stands_beside_the_other_records_that_have_its_number() -> None:
+    speed = CLAIMS["C1"].parts["speed"].quantity
+    same, other = old("C1", "supported", speed="supported"), old("C1", "refuted", speed="refuted")
+    for entry, estimate in ((same, 3.5), (other, 0.5)):
+        entry["parts"][0] |= {"quantity": speed, "estimate": estimate}
+    without = old("C1", "inconclusive", elsewhere="supported")
+    entries = [claim(1, "01-training", "reproduced"), claim(18, "07-theory", "erratum", group="theory")]
+    found = standings(entries, [], None)
+    placed = beside_others(found, list(CLAIMS.values()), [[same], [other], [without]])
+    assert [one.elsewhere for one in placed] == ["1 of 2", "–"]
+    assert "| same sign |" in claims_table(placed, "")[2]
+    assert "same sign in 1 of 2 other records" in claims_tables(placed)
+    assert "same sign" not in " ".join(claims_table(found, ""))

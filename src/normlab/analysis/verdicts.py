@@ -24,10 +24,9 @@ from normlab.analysis.rules import (
     UNDECIDED,
     YES,
     Claim,
-    Region,
 )
 from normlab.analysis.statistics import Interval
-from normlab.specs.strict import InputError, build
+from normlab.specs.strict import InputError
 
 SAME_SIZE = 2.0  # two effects are of one size if neither is more than twice the other
 
@@ -165,27 +164,27 @@ def scope(claim: Claim, cells: Cells) -> str:
     return f"{network}, rate {rate:g}, {steps:,} updates" if steps else "not run"
 
 
-def same_sign(entry: Mapping[str, Any], other: Sequence[Mapping[str, Any]]) -> bool | None:
-    """Whether the deciding number of another record has the claimed direction, too.
+def same_sign(claim: Claim, entries: Sequence[Mapping[str, Any]]) -> bool | None:
+    """Whether the deciding number of a record has the claimed direction.
 
     Args:
-        entry: a claim of claims.json.
-        other: all entries of the other record, perhaps scored under earlier rules: the part of the same name counts.
+        claim: under the present rules.
+        entries: of the record's claims.json, perhaps scored under earlier rules: what decides now is looked for among
+            the parts of then, in the same words.
 
     Returns:
-        None where the other record has no number for it, or the claim has no direction.
+        None where the record has no number for it.
     """
-    primary = entry["rule"]["primary"]
-    regions = entry["rule"]["parts"][primary]
-    region = build(Region, regions.get("direction", regions["holds"]), "a region")
+    primary = claim.parts[claim.primary]
+    region = primary.direction or primary.holds
     numbers = [
         part["estimate"]
-        for claim in other
-        if claim["id"] == entry["id"]
-        for part in claim["parts"]
-        if part["name"] == primary and part["estimate"] is not None
+        for entry in entries
+        if entry["id"] == claim.id
+        for part in entry["parts"]
+        if (part["name"], part["quantity"]) == (claim.primary, primary.quantity) and part["estimate"] is not None
     ]
-    return region.holds(Interval(numbers[0], numbers[0], numbers[0])) if numbers else None
+    return region.holds(Interval(numbers[0], numbers[0], numbers[0])) if numbers and region is not None else None
 
 
 def verdict_counts(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:

@@ -16,6 +16,7 @@ COLUMNS = {
         "direction": "direction",
         "size": "size",
         "checks": "checks",
+        "elsewhere": "same sign",
         "verdict": "verdict",
         "before": "before",
     },
@@ -24,6 +25,7 @@ COLUMNS = {
         "statement": "question",
         "quantity": "deciding quantity",
         "here": "here",
+        "elsewhere": "same sign",
         "verdict": "answer",
         "before": "before",
     },
@@ -69,12 +71,15 @@ def _row(one: Standing, columns: Sequence[str], page: str) -> str:
     return "| " + " | ".join([linked, *(_cell(cells[name]) for name in columns)]) + " |"
 
 
+SAME_SIGN = "*Same sign*: in how many of the other records that have the deciding number it lies on the claimed side."
+
+
 def legend(first_rules: str) -> str:
     """What the columns are; of a record that was scored under the first rules, that it was."""
     columns = (
         "*Paper's curve*: the same quantity of the paper's digitized curves, and whether it passes the claim's rule. "
         "*Here*: median over seeds [interval] of the part that decides. *Direction*: seeds with the claimed sign. "
-        "*Size*: here over the paper's. *Checks*: for artefacts. *Before*: the verdict of the rule before."
+        "*Size*: here over the paper's. *Checks*: for artefacts. *Before*: the verdict of the rule before. " + SAME_SIGN
     )
     if not first_rules:
         return f"{columns} Which interval depends on the number of seeds: `src/normlab/analysis/statistics.py`."
@@ -83,7 +88,8 @@ def legend(first_rules: str) -> str:
         f"passes. *Here*: this record, which was scored under the {first_rules}; its tables were not kept, so "
         "only what does not rest on its runs has a present verdict. Median over seeds [interval; of 5 seeds their "
         "range, which covers 93.75 %] of the first part as it was defined then, named where that differs. *Before*: "
-        "the verdict of the first rules. `src/normlab/analysis/rule_changes.yaml` says what has changed since, and why."
+        f"the verdict of the first rules. {SAME_SIGN} `src/normlab/analysis/rule_changes.yaml` says what has changed "
+        "since, and why."
     )
 
 

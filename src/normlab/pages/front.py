@@ -16,21 +16,22 @@ from normlab.pages.records import Record, scale
 from normlab.pages.results import Results
 from normlab.pages.sentences import data_sentence, finite_caption, smoothing
 from normlab.pages.shell import PAGES
-from normlab.pages.standings import standings
+from normlab.pages.standings import Standing, standings
 from normlab.pages.story import check, claims_tables, story, too_few_seeds
 from normlab.pages.verdicts import badge, cards
 
 HERE = "#{id}"  # a claim of a page that has all of them
 
 
-def front(results: Results, notebooks: Sequence[str]) -> str:
+def front(results: Results, notebooks: Sequence[str], found: Sequence[Standing] | None = None) -> str:
     """The index page of a study: the story and its claims, or, where seeds are too few for any, a check.
 
     Args:
         results: of the study.
         notebooks: the pages that exist beside it.
+        found: where its claims stand, if that is known: a record's stand beside those of the other records.
     """
-    found = standings(results.claims, [], None)
+    found = found or standings(results.claims, [], None)
     reason = too_few_seeds(results.claims)
     if reason:
         pictures = [picture._repr_html_() for picture in (landscape(results), accuracy(results))]

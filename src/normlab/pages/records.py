@@ -10,7 +10,7 @@ from typing import Any
 from normlab.analysis.rules import load_claims
 from normlab.pages.script import NAME
 from normlab.pages.shell import Shows
-from normlab.pages.standings import Standing, standings
+from normlab.pages.standings import Standing, beside_others, standings
 from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.strict import InputError, build
 
@@ -91,19 +91,20 @@ class Record:
     @property
     def shows(self) -> Shows:
         """What the head of its pages says; every record's pages are in a folder of its name beside the others'."""
-        others = tuple(
-            (other.name, f"../{other.name}/index.html")
-            for other in in_folder(self.folder.resolve().parent)
-            if other.name != self.name
-        )
+        others = tuple((other.name, f"../{other.name}/index.html") for other in self.others)
         return Shows(self.name, "Record", others, one_page=self.tables is None, script=f"../{NAME}")
 
     @property
     def standings(self) -> list[Standing]:
-        """Where each claim stands."""
-        analyze = self.settings.get("analyze")
+        """Where each claim stands, also beside the other records."""
+        analyze, claims = self.settings.get("analyze"), load_claims()
         spec = build(AnalyzeSpec, analyze, f"{self.name}: analyze") if analyze else None
-        return standings(self.entries, load_claims(), spec)
+        return beside_others(standings(self.entries, claims, spec), claims, [one.entries for one in self.others])
+
+    @property
+    def others(self) -> list["Record"]:
+        """The other records of the same folder."""
+        return [one for one in in_folder(self.folder.resolve().parent) if one.name != self.name]
 
     @property
     def first_rules(self) -> str:

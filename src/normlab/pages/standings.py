@@ -6,12 +6,13 @@ paper's own curve does not pass the present rule, and that a statement has count
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from normlab.analysis.claims.registry import FUNCTIONS
 from normlab.analysis.paper_cells import paper_numbers
 from normlab.analysis.rules import CONTRADICTED, ERRATUM, NOT_RUN, VERDICTS, Claim
+from normlab.analysis.verdicts import same_sign
 from normlab.pages.verdicts import NOT_SCORED, number
 from normlab.specs.analyze import AnalyzeSpec
 
@@ -30,6 +31,7 @@ class Standing:
         direction: in how many seeds the effect has the claimed sign.
         size: the number here over the paper's.
         checks: how many checks for artefacts hold.
+        elsewhere: in how many of the other records that have the deciding number it has the claimed direction.
         verdict: under the present rules.
         before: under the rule before, and which that was.
     """
@@ -48,6 +50,7 @@ class Standing:
     checks: str
     verdict: str
     before: str
+    elsewhere: str = "–"
 
 
 def standing(entry: Mapping[str, Any]) -> Standing:
@@ -124,6 +127,27 @@ def standings(
         elif entry["id"] in by_id and spec is not None:
             found.append(earlier_standing(entry, by_id[entry["id"]], spec))
     return found
+
+
+def beside_others(
+    found: Sequence[Standing], claims: Sequence[Claim], others: Sequence[Sequence[Mapping[str, Any]]]
+) -> list[Standing]:
+    """The same claims with what the other records say of their direction; statements of the theory have none.
+
+    Args:
+        found: of one record.
+        claims: under the present rules.
+        others: the entries of each other record.
+    """
+    by_id = {claim.id: claim for claim in claims}
+    placed = []
+    for one in found:
+        claim = by_id.get(one.id)
+        if claim is not None and claim.group != "theory":
+            signs = [sign for entries in others if (sign := same_sign(claim, entries)) is not None]
+            one = replace(one, elsewhere=f"{sum(signs)} of {len(signs)}" if signs else "–")
+        placed.append(one)
+    return placed
 
 
 def counts_in_words(found: Sequence[Standing]) -> str:

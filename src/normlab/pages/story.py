@@ -110,6 +110,7 @@ def _beside(one: Standing) -> str:
     """Direction, checks for artefacts and the verdict before, where there are any."""
     parts = [f"direction {one.direction} seeds"] if one.direction != "–" else []
     parts += [f"artefact checks: {one.checks}"] if one.checks != "–" else []
+    parts += [f"same sign in {one.elsewhere} other records"] if one.elsewhere != "–" else []
     parts += [f"before: {one.before}"] if one.before != "–" else []
     return f"<br><small>{html.escape('; '.join(parts))}</small>" if parts else ""
 

@@ -15,7 +15,7 @@ from normlab.stages import command
 
 def of_record(record: Record) -> str:
     """The index page of a published record."""
-    body = front(Results.load(**record.paths), list(PAGES)) if record.tables else claims_front(record)
+    body = front(Results.load(**record.paths), list(PAGES), record.standings) if record.tables else claims_front(record)
     return page("All claims", body, "index", record.shows)
 
 
