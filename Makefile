@@ -33,7 +33,7 @@ endif
 
 help:
 	@echo 'make repro [PRESET=quick|cifar-cpu|paper-cpu|…]         run the study; without PRESET, as params.yaml says'
-	@echo '    JOBS=N: so many stages at a time (one a core); JOBS=1 is plain dvc repro'
+	@echo '    JOBS=N: so many stages at a time (one a core), 1: plain dvc repro; SCHEDULER=tls://HOST:PORT: many machines'
 	@echo 'make test [ARGS="-k landscape"]             run the tests'
 	@echo 'make report                                 where the rendered pages are'
 	@echo 'make site                                   the published records as a static site, in site/; trains nothing'

@@ -40,6 +40,7 @@ CONFINED = {
     "papermill": {"stages.report"},
     "dvc": {"scheduling.dvc_repo"},
     "dask": set(),
+    "distributed": {"scheduling.machines", "scheduling.on_worker"},
     "ruamel": set(),
 }
 

@@ -30,7 +30,11 @@ stages:
     outs: [last]
     metrics: [last.json: {cache: false}]
 """
-ENVIRONMENT = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+
+
+def environment() -> dict[str, str]:
+    """That of this process, with its python first."""
+    return os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
 
 
 def repository(root: Path, pipeline: str = DVC) -> Path:
@@ -50,16 +54,16 @@ def dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return _done(root, "dvc", *arguments)
 
 
-def repro(root: Path, jobs: int = 2) -> subprocess.CompletedProcess[str]:
+def repro(root: Path, jobs: int = 2, *more: str) -> subprocess.CompletedProcess[str]:
     """What `make repro JOBS=…` runs."""
-    return _done(root, "normlab.stages.repro", "--jobs", str(jobs))
+    return _done(root, "normlab.stages.repro", "--jobs", str(jobs), *more)
 
 
-def begin(root: Path, jobs: int = 2) -> subprocess.Popen[str]:
+def begin(root: Path, jobs: int = 2, *more: str) -> subprocess.Popen[str]:
     """The same, not waited for, as a group of processes of its own."""
-    command = [sys.executable, "-m", "normlab.stages.repro", "--jobs", str(jobs)]
+    command = [sys.executable, "-m", "normlab.stages.repro", "--jobs", str(jobs), *more]
     return subprocess.Popen(
-        command, cwd=root, env=ENVIRONMENT, start_new_session=True, text=True,
+        command, cwd=root, env=environment(), start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -72,7 +76,9 @@ def ran(root: Path) -> list[str]:
 
 def _done(root: Path, *program: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", *program]
-    return subprocess.run(command, cwd=root, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command, cwd=root, env=environment(), capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def wait_for(what: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -5,6 +5,7 @@ that it calls itself (`dvc/repo/reproduce.py`, `Stage.run` and `Stage.reproduce`
 same. Whoever moves to another minor version reads these again and changes `DVC_VERSION`.
 """
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import PipelineStage
 from dvc.stage.cache import RunCacheNotFoundError
+from dvc.stage.serialize import to_single_stage_lockfile
 
 from normlab.scheduling.child import program
 from normlab.specs.strict import InputError
@@ -34,6 +36,7 @@ class Pipeline:
     Attributes:
         names: the stages in the order of `dvc repro`.
         needs: for each of them the stages whose outputs it reads.
+        pulling: whether `restore` takes outputs from the remote, too.
     """
 
     def __init__(self, repo: Any) -> None:
@@ -45,6 +48,7 @@ class Pipeline:
         self.needs = {name: {one.addressing for one in graph.successors(stage)} for name, stage in self._stages.items()}
         self._entered = set(stages[0].dvcfile.lockfile_contents.get("stages", {})) if stages else set()
         self._pending: dict[str, Any] = {}
+        self.pulling = False
         self._written, self._took = time.monotonic(), 0.0
 
     def commands(self, name: str) -> tuple[str, ...]:
@@ -89,7 +93,7 @@ class Pipeline:
                 return True
             stage.remove_outs(ignore_remove=False, force=False)
             try:
-                self._repo.stage_cache.restore(stage)
+                self._repo.stage_cache.restore(stage, pull=self.pulling)
             except RunCacheNotFoundError:
                 stage.save_deps()
                 return False
@@ -108,6 +112,45 @@ class Pipeline:
             stage.save(run_cache=not uncached)
             stage.commit()
         self._pending[name] = stage
+
+    def entry(self, name: str) -> dict[str, Any]:
+        """What dvc.lock says, or is to say, of a stage."""
+        return json.loads(json.dumps(to_single_stage_lockfile(self._stages[name])))
+
+    def remote(self) -> tuple[str, str]:
+        """Name and address of the storage that clones share, DVC's default remote.
+
+        Raises:
+            InputError: there is none.
+        """
+        name = self._repo.config["core"].get("remote")
+        if not name:
+            raise InputError(
+                "SCHEDULER: expected a storage that all machines reach, as DVC's default remote; "
+                "there is none: .venv/bin/dvc remote add --local --default shared PATH_OR_URL"
+            )
+        return name, str(self._repo.config["remote"][name]["url"])
+
+    def share(self, name: str, runs: bool = False) -> None:
+        """Copy the outputs of a stage to the remote, and with `runs` the run cache."""
+        with _one_line():
+            for objects in self._stages[name].get_used_objs().values():
+                _all_of(self._repo.cloud.push(objects), f"{name} to the remote")
+            if runs:
+                self._repo.stage_cache.push(None)
+
+    def fetch(self, name: str, entry: Mapping[str, Any]) -> None:
+        """Put the outputs that another clone has made of a stage, as it says in `entry`, in their places."""
+        with _one_line():
+            made = self._repo.stage_cache._create_stage(entry, wdir=self._stages[name].wdir)
+            for objects in made.get_used_objs().values():
+                _all_of(self._repo.cloud.pull(objects), f"{name} from the remote")
+            made.checkout(force=True)
+
+    def fetch_runs(self) -> None:
+        """Copy the run cache of the remote, so that `restore` finds what other clones have made."""
+        with _one_line():
+            self._repo.stage_cache.pull(None)
 
     def write_lock(self, now: bool = True) -> None:
         """Enter recorded stages into dvc.lock: `now`, or once it is time again, for a write costs DVC seconds.
@@ -141,9 +184,16 @@ class Pipeline:
         return ready
 
 
+def _all_of(transfer: Any, what: str) -> None:
+    if transfer.failed:
+        raise InputError(f"DVC: {len(transfer.failed)} files of {what} could not be copied")
+
+
 @contextmanager
-def open_pipeline(root: Path) -> Iterator[Pipeline]:
-    """The stages of the repository at `root`, which no other DVC can change meanwhile; dvc.lock is complete afterwards.
+def open_pipeline(root: Path, entering: bool = True) -> Iterator[Pipeline]:
+    """The stages of the repository at `root`, which no other DVC can change meanwhile.
+
+    Afterwards dvc.lock is complete, unless nothing is to be entered there.
 
     Raises:
         InputError: another version of DVC, another DVC at work, or a pipeline that DVC refuses.
@@ -158,7 +208,8 @@ def open_pipeline(root: Path) -> Iterator[Pipeline]:
             try:
                 yield pipeline
             finally:
-                pipeline.write_lock()
+                if entering:
+                    pipeline.write_lock()
     finally:
         repo.close()
 

@@ -20,6 +20,18 @@ def kind(name: str) -> str:
     return name.partition("@")[0]
 
 
+def item(name: str) -> str:
+    """Which of its stage's items `name` is: `vgg11-batch-0.1-0` for `train@vgg11-batch-0.1-0`."""
+    return name.partition("@")[2]
+
+
+def _means(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
+    values: dict[str, list[float]] = {}
+    for key, value in pairs:
+        values.setdefault(key, []).append(value)
+    return {key: sum(found) / len(found) for key, found in values.items()}
+
+
 class Durations:
     """How long stages took here, kept in an untracked file.
 
@@ -35,12 +47,18 @@ class Durations:
             self._seconds = {}
 
     def expected(self, names: Iterable[str]) -> dict[str, float]:
-        """Seconds of each stage: its own last time, else the mean of its kind, else the table's."""
-        kinds: dict[str, list[float]] = {}
-        for name, seconds in self._seconds.items():
-            kinds.setdefault(kind(name), []).append(seconds)
-        means = {one: sum(values) / len(values) for one, values in kinds.items()}
-        return {name: self._seconds.get(name, means.get(kind(name), SECONDS.get(kind(name), OTHER))) for name in names}
+        """Seconds of each stage: its own last time, else the mean of its kind or the table's, times its item's factor.
+
+        An item (a run) that took twice as long as others in one kind of stage is taken to do so in the next.
+        """
+        means = _means((kind(name), seconds) for name, seconds in self._seconds.items())
+        ratios = ((item(name), seconds / (means[kind(name)] or 1.0)) for name, seconds in self._seconds.items())
+        factors = _means(pair for pair in ratios if pair[0])
+
+        def guess(name: str) -> float:
+            return means.get(kind(name), SECONDS.get(kind(name), OTHER)) * factors.get(item(name), 1.0)
+
+        return {name: self._seconds.get(name) or guess(name) for name in names}
 
     def measured(self, name: str, seconds: float) -> None:
         """Remember how long a stage took."""

@@ -3,6 +3,7 @@
 import dataclasses
 import heapq
 import os
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from normlab.scheduling.dvc_repo import Pipeline
 from normlab.scheduling.jobs import Ended, Job, Jobs, log_of
 from normlab.scheduling.order import Durations, ranks
 from normlab.specs.strict import InputError
+
+RANKED_EVERY = 5.0  # seconds, at least
 
 
 class Watcher(Protocol):
@@ -58,16 +61,15 @@ class Reproduction:
     ) -> None:
         self._pipeline, self._jobs, self._watcher = pipeline, jobs, watcher
         self._durations, self._stopping = durations, stopping
-        rank = ranks(pipeline.needs, durations.expected(pipeline.names))
         self._waiting = {name: set(needed) for name, needed in pipeline.needs.items()}
         self._followers: dict[str, list[str]] = {name: [] for name in pipeline.names}
         for name, needed in pipeline.needs.items():
             for one in needed:
                 self._followers[one].append(name)
-        self._order = {name: (-rank[name], place, name) for place, name in enumerate(pipeline.names)}
         # heaps: what waits for nothing any more, and of that what has changed
-        self._ready = sorted(self._order[name] for name in pipeline.names if not self._waiting[name])
+        self._ready = [(0.0, 0, name) for name in pipeline.names if not self._waiting[name]]
         self._stale: list[tuple[float, int, str]] = []
+        self._rank()
         self._left = set(pipeline.names)
         self.outcome = Outcome()
 
@@ -97,6 +99,14 @@ class Reproduction:
         self.outcome.left_out = [name for name in self._pipeline.names if name in self._left]
         return self.outcome
 
+    def _rank(self) -> None:
+        """Put the longest chains first, by all that is known of how long stages take."""
+        rank = ranks(self._pipeline.needs, self._durations.expected(self._pipeline.names))
+        self._order = {name: (-rank[name], place, name) for place, name in enumerate(self._pipeline.names)}
+        self._ready = sorted(self._order[name] for _, _, name in self._ready)
+        self._stale = sorted(self._order[name] for _, _, name in self._stale)
+        self._rank_next = time.monotonic() + RANKED_EVERY
+
     def _look_at(self, name: str) -> None:
         """Find out whether a stage that has all it needs is out of date."""
         try:
@@ -120,12 +130,7 @@ class Reproduction:
                 self._fail(Ended(name, 1, 0.0, str(error)))
                 continue
             self._watcher.started(name)
-            self._jobs.start(self._job(name))
-
-    def _job(self, name: str) -> Job:
-        pipeline = self._pipeline
-        log = Path(os.path.abspath(log_of(name)))
-        return Job(name, pipeline.commands(name), pipeline.folder(name), pipeline.environment(name), log)
+            self._jobs.start(job_of(self._pipeline, name))
 
     def _take(self, ended: Ended) -> None:
         if ended.status:
@@ -137,6 +142,8 @@ class Reproduction:
             self._fail(dataclasses.replace(ended, status=1, reason=str(error)))
             return
         self._durations.measured(ended.name, ended.seconds)
+        if time.monotonic() > self._rank_next:
+            self._rank()
         self.outcome.ran += 1
         self._done(ended.name, "ran", ended.seconds)
 
@@ -152,3 +159,9 @@ class Reproduction:
         self._left.discard(ended.name)
         self.outcome.failed.append(ended.name)
         self._watcher.failed(ended, log_of(ended.name))
+
+
+def job_of(pipeline: Pipeline, name: str) -> Job:
+    """The job that runs a stage."""
+    log = Path(os.path.abspath(log_of(name)))
+    return Job(name, pipeline.commands(name), pipeline.folder(name), pipeline.environment(name), log)

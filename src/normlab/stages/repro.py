@@ -4,11 +4,18 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from normlab.scheduling.display import Display
+from normlab.scheduling.dvc_repo import Pipeline, open_pipeline
 from normlab.scheduling.local_jobs import ONE_THREAD, LocalJobs, cores
-from normlab.specs.strict import InputError
+from normlab.scheduling.machines import RemoteJobs, checked_address, committed, connected
+from normlab.scheduling.order import Durations
+from normlab.scheduling.reproduction import Reproduction
+from normlab.specs.strict import InputError, load_params
 from normlab.stages import command
 
 
@@ -28,7 +35,7 @@ def number_of_jobs(text: str) -> int:
 class Stop:
     """Ctrl-C and SIGTERM: asked for between two steps, so that nothing of DVC is cut short; a second one cuts it."""
 
-    def __init__(self, jobs: LocalJobs) -> None:
+    def __init__(self, jobs: LocalJobs | RemoteJobs) -> None:
         self._jobs, self.number = jobs, 0
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._asked)
@@ -43,20 +50,30 @@ class Stop:
         self._jobs.wake()
 
 
-def side_by_side(count: int) -> None:
-    """Run the stale stages of the repository in the working directory, `count` at a time.
+@contextmanager
+def places(pipeline: Pipeline, count: int, scheduler: str) -> Iterator[LocalJobs | RemoteJobs]:
+    """Where the stages run: `count` at a time here, or on the workers of a scheduler."""
+    here = LocalJobs(count, pipeline.programs())
+    if not scheduler:
+        yield here
+        return
+    device = str(load_params("params.yaml").get("train", {}).get("device", "auto"))
+    commit = committed(Path())
+    with connected(scheduler) as client:
+        jobs = RemoteJobs(client, pipeline, here, commit, device)
+        pipeline.pulling = True
+        pipeline.fetch_runs()
+        yield jobs
+
+
+def side_by_side(count: int, scheduler: str = "") -> None:
+    """Run the stale stages of the repository in the working directory.
 
     Raises:
-        InputError: DVC refuses the pipeline, or another one is at work.
+        InputError: DVC refuses the pipeline, another one is at work, or the workers cannot be used.
         SystemExit: with status 1, a stage failed.
     """
-    from normlab.scheduling.display import Display
-    from normlab.scheduling.dvc_repo import open_pipeline  # half a second, not needed to refuse a wrong JOBS
-    from normlab.scheduling.order import Durations
-    from normlab.scheduling.reproduction import Reproduction
-
-    with open_pipeline(Path()) as pipeline:
-        jobs = LocalJobs(count, pipeline.programs())
+    with open_pipeline(Path()) as pipeline, places(pipeline, count, scheduler) as jobs:
         stop = Stop(jobs)
         display = Display(len(pipeline.names))
         try:
@@ -77,11 +94,15 @@ def main(argv: list[str] | None = None) -> None:
     """Bring all stages up to date: JOBS at a time, by default one a core; JOBS=1 is `dvc repro`."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--jobs", default=os.environ.get("JOBS", ""), help="stages at a time; default: JOBS, or cores")
+    parser.add_argument(
+        "--scheduler", default=os.environ.get("SCHEDULER", ""), help="address of a Dask scheduler; default: SCHEDULER"
+    )
     args = parser.parse_args(argv)
     count = number_of_jobs(args.jobs)
-    if count == 1:
+    scheduler = checked_address(args.scheduler) if args.scheduler else ""
+    if count == 1 and not scheduler:
         os.execve(sys.executable, [sys.executable, "-m", "dvc", "repro"], {**os.environ, **ONE_THREAD})
-    side_by_side(count)
+    side_by_side(count, scheduler)
 
 
 if __name__ == "__main__":
