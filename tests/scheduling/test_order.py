@@ -36,5 +36,5 @@ def test_a_damaged_file_holds_nothing(tmp_path: Path, text: str) -> None:
     assert Durations(path).expected(["train"]) == {"train": SECONDS["train"]}
 
 
-def test_the_table_lists_the_stages_of_the_study(repository: Path) -> None:
-    assert set(SECONDS) == set(load_yaml(repository / "dvc.yaml")["stages"])
+def test_the_table_lists_stages_of_the_study(repository: Path) -> None:
+    assert set(SECONDS) <= set(load_yaml(repository / "dvc.yaml")["stages"])

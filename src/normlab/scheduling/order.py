@@ -9,7 +9,7 @@ from pathlib import Path
 # of the quick preset on one core; only their proportions matter, and only until a stage has been measured here
 SECONDS = {
     "check": 2, "data": 3, "train": 10, "probe": 14, "measure": 24, "assumptions": 3, "reparametrization": 4, "dln": 25,
-    "dln_scan": 8, "theory": 10, "analyze": 15, "report": 10, "index": 4,
+    "dln_scan": 8, "dln_lottery": 8, "theory": 10, "analyze": 15, "report": 10, "index": 4,
 }  # fmt: skip
 OTHER = 5.0  # of a program that is not listed
 MEASURED = Path("logs/stages/seconds.json")
