@@ -20,7 +20,8 @@ class Other:
     """A model, its batch and its loss.
 
     `single`: parts are computed in float32 whatever the model's type. `kinks`: a difference of gradients crosses some
-    (ReLU behind the statistics of few samples), so the second derivative is that of the deep copy's graph.
+    (ReLU behind the statistics of few samples), so the second derivative is that of the deep copy's graph. Not `twice`:
+    there is none.
     """
 
     build: Callable[[], nn.Module]
@@ -28,6 +29,7 @@ class Other:
     loss_fn: Loss
     single: bool = False
     kinks: bool = False
+    twice: bool = True
 
 
 def image_loss(model: nn.Module, batch: Any) -> Tensor:
@@ -105,6 +107,24 @@ CONVNEXT = [tv.convnext.CNBlockConfig(8, 16, 2), tv.convnext.CNBlockConfig(16, N
 SPEECH = {"conv_dim": (8, 8), "conv_stride": (4, 2), "conv_kernel": (8, 4), "num_conv_pos_embeddings": 4}
 MASKED = {"num_conv_pos_embedding_groups": 2, "mask_time_prob": 0.3, "mask_time_length": 2}
 EXPERTS = {"num_key_value_heads": 1, "num_local_experts": 3, "experts_implementation": "eager"}
+REFORMER = {
+    "vocab_size": 20,
+    "hidden_size": 8,
+    "num_attention_heads": 2,
+    "attention_head_size": 4,
+    "num_labels": 3,
+    "feed_forward_size": 16,
+    "attn_layers": ["local", "lsh"],
+    "axial_pos_embds": False,
+    "num_buckets": 2,
+    "max_position_embeddings": 16,
+    "local_attn_chunk_length": 4,
+    "lsh_attn_chunk_length": 4,
+    # it draws the seeds of its dropout and its buckets from the operating system: nothing could be repeated
+    "hash_seed": 1,
+    "hidden_dropout_prob": 0.0,
+    "local_attention_probs_dropout_prob": 0.0,
+}
 GATED = {"mlp_ratio": 6, "block_layer": timm.models.mlp_mixer.SpatialGatingBlock, "mlp_layer": timm.layers.GatedMlp}
 LEVIT = {"img_size": 64, "embed_dim": (16, 24), "depth": (1, 1), "num_heads": (1, 2), "key_dim": 8}
 
@@ -175,6 +195,11 @@ MODELS: dict[str, Other] = {
                                         num_sparse_decoder_layers=1, router_jitter_noise=0.1)
         ),
         text(), own_loss, single=True,
+    ),
+    "reformer": Other(  # reversible: its backward pass runs others inside
+        lambda: hf.ReformerForSequenceClassification(hf.ReformerConfig(**REFORMER)),
+        lambda: {"input_ids": torch.randint(3, 20, (3, 8)), "labels": torch.arange(3)},
+        own_loss, single=True, twice=False,
     ),
     # peft
     "lora": Other(lora, text(), own_loss, single=True),

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from normlab.probes.accepted import batch_coupled_names, check_model, check_state, checked_modules, unwrapped
 from normlab.probes.bare import bare
 from normlab.probes.batches import Together
+from normlab.probes.gradients import gradients_of, total
 from normlab.probes.precision import full_precision, refuse_low_precision
 from normlab.probes.preservation import ModelState, preserved
 from normlab.probes.vectors import l2_distance, l2_norm
@@ -145,13 +146,9 @@ class Objective:
         sources = [*enumerate(wanted), *replaced.items()]
         sources = [(index, p) for index, p in sources if p.requires_grad]
         found: list[Tensor | None] = [None] * len(wanted)
-        inputs = [p for _, p in sources]
-        gradients: Sequence[Tensor | None] = ()
-        if inputs:
-            gradients = torch.autograd.grad(loss, inputs, create_graph=create_graph, allow_unused=True)
+        gradients = gradients_of(loss, [p for _, p in sources], create_graph)
         for (index, _), gradient in zip(sources, gradients, strict=True):
-            own = found[index]
-            found[index] = gradient if own is None else own if gradient is None else own + gradient
+            found[index] = total((found[index], gradient))
         return found
 
     def _in_place_of(self, parameter: Tensor) -> Tensor | None:
