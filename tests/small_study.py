@@ -24,7 +24,7 @@ RUNS = (
     ("vgg", BATCH),
     ("dln", "dln-batch-1e-06-0"),
     ("dln", "dln-batch-1e-06-1"),
-    ("claims", "claims"),
+    ("claims", "claims-tiny"),
 )
 DLN_STEPS = 1203
 

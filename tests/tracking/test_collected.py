@@ -34,7 +34,7 @@ def test_collects_every_output_as_one_flat_run(runs: dict[str, TrackedRun]) -> N
     assert run.dataset[0] == "textures"
     assert run.tags["diverged_at"] == "never"
     assert run.seconds > 0
-    assert runs["claims"].tags["claim.C1"] == "supported"
+    assert runs["claims-tiny"].tags["claim.C1"] == "supported"
     assert run.labels["preset"] == "tiny"
     assert run.labels[NOTE].startswith("vgg11 with normalizer batch at learning rate 0.1, seed 0: 6 updates")
 
@@ -48,7 +48,7 @@ def test_series_are_the_numbers_of_the_files(study: Path, runs: dict[str, Tracke
     assert series["landscape/loss_range"] == [(2, math.inf), (4, math.inf)]
     assert series["layers/shift/cosine/features.conv5"] == [(2, 0.5), (4, 0.5)]
     assert "landscape/beta" not in series  # one value a step size has no place on a step axis
-    assert runs["claims"].load() == {"cells/vgg11-batch-0.1/test_accuracy": [(0, 0.5)]}  # 0.1 is no folder
+    assert runs["claims-tiny"].load() == {"cells/vgg11-batch-0.1/test_accuracy": [(0, 0.5)]}  # 0.1 is no folder
 
 
 def test_long_series_are_thinned_and_seeds_kept_apart(runs: dict[str, TrackedRun]) -> None:
@@ -71,7 +71,7 @@ def test_keys_follow_settings_and_content_alone(tmp_path: Path) -> None:
     assert {name for name in first if first[name] != second[name]} == {BATCH}
     (tmp_path / "params.yaml").write_text(PARAMS.replace("depth: 5", "depth: 6"))
     changed = {name for name in first if keys()[name] != second[name]}
-    assert changed == {"dln-batch-1e-06-0", "dln-batch-1e-06-1", "claims"}
+    assert changed == {"dln-batch-1e-06-0", "dln-batch-1e-06-1", "claims-tiny"}
 
 
 def test_labels_and_pages_are_shown_and_are_no_part_of_what_a_run_is(tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ def test_labels_and_pages_are_shown_and_are_no_part_of_what_a_run_is(tmp_path: P
     (tmp_path / "reports/html").mkdir()
     (tmp_path / "reports/html/index.html").write_text("<p>a page</p>")
     second = state()
-    assert {name for name in first if first[name] != second[name]} == {"claims"}
+    assert {name for name in first if first[name] != second[name]} == {"claims-tiny"}
     assert {name: key for name, (key, _) in first.items()} == {name: key for name, (key, _) in second.items()}
-    claims = next(run for run in collect(tmp_path) if run.name == "claims")
+    claims = next(run for run in collect(tmp_path) if run.name == "claims-tiny")
     assert [path.name for path in claims.attachments["pages"]] == ["index.html"]
     (tmp_path / "params.yaml").write_text(PARAMS.replace("preset: tiny", "preset: other"))
     third = state()

@@ -71,7 +71,7 @@ def test_published_runs_are_flat_and_complete(study: Path) -> None:
     for name in ("fit/train_loss", "landscape/effective_beta"):
         history = client.get_metric_history(run.info.run_id, name)
         assert [(point.step, point.value) for point in history] == expected[name]
-    assert client.list_artifacts(runs["claims"].info.run_id)[0].path == "claims.json"
+    assert client.list_artifacts(runs["claims-tiny"].info.run_id)[0].path == "claims.json"
     assert run.data.tags["preset"] == "tiny"
     assert run.data.tags[NOTE].startswith("vgg11 with normalizer batch at learning rate 0.1, seed 0")
     assert math.isnan(runs["dln-batch-1e-06-0"].data.metrics["fit/train_grad_norm"])
@@ -129,7 +129,7 @@ def test_a_new_page_is_stored_with_the_run_that_it_belongs_to(study: Path) -> No
     (study / "reports/html").mkdir()
     (study / "reports/html/index.html").write_text("<p>a page</p>")
     assert publish(collect(study), study, _draw) == StoreChanges(kept=len(RUNS), redrawn=1)
-    claims = _runs(study)["claims"].info.run_id
+    claims = _runs(study)["claims-tiny"].info.run_id
     assert [artifact.path for artifact in _client(study).list_artifacts(claims, "pages")] == ["pages/index.html"]
     shutil.rmtree(study / "reports/html")
     assert publish(collect(study), study, _draw) == StoreChanges(kept=len(RUNS), redrawn=1)
@@ -162,9 +162,9 @@ def test_interrupted_publishing_is_made_good(study: Path) -> None:
 def test_deleted_store_is_rebuilt(study: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"  # elsewhere, because MLflow keeps a store open as long as its process lives
     shutil.copytree(study, copy, ignore=lambda *_: {"mlflow.db", "mlruns"})
-    runs = [run for run in collect(copy) if run.name in (BATCH, "claims")]
+    runs = [run for run in collect(copy) if run.name in (BATCH, "claims-tiny")]
     assert publish(runs, copy) == StoreChanges(kept=0, added=2)
-    assert set(_runs(copy)) == {BATCH, "claims"}
+    assert set(_runs(copy)) == {BATCH, "claims-tiny"}
 
 
 def test_publish_stage_says_in_one_line_that_the_tracker_failed(

@@ -106,7 +106,16 @@ def _claims(root: Path, params: dict[str, Any]) -> Iterator[TrackedRun]:
     )
     attached = {"": files, "pages": tuple(sorted((root / "reports/html").glob("*.html")))}
     load = partial(_numbers, files[1])
-    yield TrackedRun("claims", "claims", settings, tags, files, load, attachments=attached, labels=labels(params, note))
+    yield TrackedRun(
+        "claims", _claims_name(params), settings, tags, files, load, attachments=attached, labels=labels(params, note)
+    )
+
+
+def _claims_name(params: dict[str, Any]) -> str:
+    """`claims-quick-vgg11-0.1`: history has many of them, of other presets and rates."""
+    report, spec = params.get("report") or {}, params.get("analyze") or {}
+    parts = (report.get("preset"), spec.get("network"), spec.get("learning_rate"))
+    return "-".join(["claims", *(str(part) for part in parts if part is not None)])
 
 
 def _training_series(folder: Path, probes: Path) -> Series:
