@@ -13,7 +13,7 @@ def test_text_is_escaped() -> None:
 def test_a_card_has_the_anchor_the_numbers_and_every_part() -> None:
     markup = verdicts.cards(CLAIMS[:1], "90 %")._repr_html_()
     assert 'id="C1"' in markup
-    assert "1.52 [1.4, –], n = 3 (high end is infinite)" in markup.replace("\u00a0", " ")
+    assert "1.52 [1.4, ∞], n = 3<br>" in markup.replace("\u00a0", " ")
     assert "ratio of steps" in markup
     assert "1600 against 3300" in markup
     assert "all measured parts (1)" in markup

@@ -13,7 +13,7 @@ from normlab.analysis.claims.registry import FUNCTIONS
 from normlab.analysis.paper_cells import paper_numbers
 from normlab.analysis.rules import CONTRADICTED, ERRATUM, NOT_RUN, VERDICTS, Claim
 from normlab.analysis.verdicts import same_sign
-from normlab.pages.verdicts import NOT_SCORED, number
+from normlab.pages.verdicts import NOT_SCORED, end, number
 from normlab.specs.analyze import AnalyzeSpec
 
 
@@ -171,7 +171,7 @@ def _other_part(entry: Mapping[str, Any]) -> str:
 def _number(entry: Mapping[str, Any]) -> str:
     if not entry["n_seeds"] or (entry["estimate"] is None and "estimate is" not in entry["note"]):
         return ""
-    found = _end(entry["estimate"], "estimate", entry["note"])
+    found = end(entry["estimate"], "estimate", entry["note"])
     return "" if found == "–" else found
 
 
@@ -179,17 +179,10 @@ def _here(entry: Mapping[str, Any]) -> str:
     if not entry["n_seeds"] or (entry["estimate"] is None and not entry["note"]):
         return "–"
     estimate, low, high = (
-        _end(value, name, entry["note"])
+        end(value, name, entry["note"])
         for value, name in zip(
             (entry["estimate"], *entry["interval"]), ("estimate", "low end", "high end"), strict=True
         )
     )
     interval = f" [{low}, {high}]" if {low, high} != {"–"} else ""
     return f"{estimate}{interval}, n = {entry['n_seeds']}"
-
-
-def _end(value: float | None, name: str, note: str) -> str:
-    """A number, or what the note says of one that is not finite."""
-    if value is None and f"{name} is infinite" in note:
-        return "∞"
-    return "−∞" if value is None and f"{name} is minus infinity" in note else number(value)

@@ -33,16 +33,32 @@ def number(value: float | None) -> str:
     return re.sub(r"e\+?(-?)0*(\d+)$", r"e\1\2", f"{value:.3g}")
 
 
+def end(value: float | None, name: str, note: str) -> str:
+    """A number of an entry, or what its note says of one that is not finite.
+
+    Args:
+        value: the number; None where it is not finite.
+        name: `estimate`, `low end` or `high end`.
+        note: of the entry, such as `high end is infinite`.
+    """
+    if value is None and f"{name} is infinite" in note:
+        return "∞"
+    return "−∞" if value is None and f"{name} is minus infinity" in note else number(value)
+
+
 def measured(entry: dict[str, Any]) -> str:
-    """`1.52 [1.40, 1.66], n = 5`, with the note on what is not finite."""
-    if entry.get("estimate") is None and not entry.get("note"):
+    """`1.52 [1.40, 1.66], n = 5`, with ∞ where that is, and the note on what is undetermined."""
+    note = entry.get("note") or ""
+    if entry.get("estimate") is None and not note:
         return "–"
     low, high = (entry.get("interval") or [None, None])[:2]
-    interval = f" [{number(low)}, {number(high)}]" if low is not None or high is not None else ""
-    note = f" ({entry['note']})" if entry.get("note") else ""
+    ends = end(low, "low end", note), end(high, "high end", note)
+    interval = f" [{', '.join(ends)}]" if set(ends) != {"–"} else ""
+    undetermined = "; ".join(part for part in note.split("; ") if not re.search("is (infinite|minus infinity)", part))
     # unbreakable spaces inside: an interval is one word
-    text = f"{number(entry.get('estimate'))}{interval}, n = {entry.get('n_seeds', 0)}".replace(" ", "\u00a0")
-    return text.replace(",\u00a0n", ", n") + note
+    text = f"{end(entry.get('estimate'), 'estimate', note)}{interval}, n = {entry.get('n_seeds', 0)}"
+    text = text.replace(" ", "\u00a0").replace(",\u00a0n", ", n")
+    return text + (f" ({undetermined})" if undetermined else "")
 
 
 def badge(verdict: str) -> str:
@@ -143,7 +159,7 @@ def beside(claim: dict[str, Any]) -> str:
     if paper.get("number") is not None:
         passes = {True: ", passes", False: ", does not pass"}.get(paper.get("passes"), "")
         parts.append(f"the paper's own curve: {number(paper['number'])}{passes}")
-    if direction.get("seeds"):
+    if direction.get("seeds") and claim.get("group") != "theory":  # a counterexample has no direction
         parts.append(f"claimed direction: {direction['claimed']} of {direction['seeds']} seeds")
     if (size := claim.get("magnitude", {}).get("ours_over_paper")) is not None:
         parts.append(f"size: {number(size)} × the paper's")

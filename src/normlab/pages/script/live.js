@@ -6,6 +6,9 @@
   const SHAPES = ["circle", "square", "diamond", "triangle-down", "triangle-up", "cross", "triangle-right", "triangle-left"];
   const MARKS = 8; // shapes along a line
   const LIGHTER = { "#332288": "#8f83e0", "#882255": "#d873a6", "#6E6E6E": "#a8a8a8", "#7A7A1F": "#b9b94a", "#0072B2": "#3a9bdc" };
+  const LABEL = // of an axis, where there is one: a few digits, powers of ten for what is large or small
+    "datum.label === '' ? '' : abs(datum.value) >= 1e5 || (datum.value != 0 && abs(datum.value) < 1e-3) " +
+    "? format(datum.value, '.1~e') : format(datum.value, '.4~g')";
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const element = (name, properties = {}, ...inside) => {
     const made = Object.assign(document.createElement(name), properties);
@@ -73,7 +76,7 @@
     const dash = { field: "rate", type: "nominal", legend: null, scale: { domain: rates, range: DASHES } };
     const vertical = log ? { type: "log", nice: false } : { type: "linear", zero: false, nice: true };
     if (panel.percent && !log) vertical.domain = [0, 100];
-    const y = (field) => ({ field, type: "quantitative", scale: vertical, axis: { title: null, tickCount: 6, format: "~g" } });
+    const y = (field) => ({ field, type: "quantitative", scale: vertical, axis: { title: null, tickCount: 6, labelExpr: LABEL } });
     const title = state.x === "step" ? "training step" : "train accuracy (%)";
     const x = { field: "x", type: "quantitative", scale: { zero: false, nice: false }, axis: { title, tickCount: 5, format: "~s" } };
     const by = ["kind", "rate", "x"];
