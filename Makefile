@@ -42,6 +42,7 @@ help:
 	@echo 'make lab                                    the notebooks in JupyterLab, on this machine only'
 	@echo 'make lint                                   style, types and workflow files'
 	@echo 'make rerun [CANARY=vgg11-batch-0.1-0]       repeat one run in a clean clone and compare its numbers'
+	@echo 'make rerun RECORD=NAME RUN=NAME             retrain one run of a record and compare it with its tables'
 	@echo 'make record RECORD=NAME [ADD=FOLDER]         take finished runs into reports/published/NAME; render it from its tables'
 	@echo 'make faults | fuzz                          kills and damage at random; every parser on damaged bytes (long)'
 	@echo 'make audit                                  known vulnerabilities and licences of what is installed'

@@ -48,9 +48,9 @@ class Difference:
     allowed: str | None
 
 
-def load_tolerances() -> list[Tolerance]:
-    """The rules of `rerun_tolerances.yaml`, in order."""
-    with resources.as_file(resources.files("normlab") / "rerun_tolerances.yaml") as path:
+def load_tolerances(name: str = "rerun_tolerances.yaml") -> list[Tolerance]:
+    """The rules of `rerun_tolerances.yaml`, or of another file beside it, in order."""
+    with resources.as_file(resources.files("normlab") / name) as path:
         return [build(Tolerance, rule, f"rules[{i}]") for i, rule in enumerate(load_params(path)["rules"])]
 
 

@@ -71,6 +71,7 @@ def add(record: Record, source: Path, *, processor_name: str = "") -> list[str]:
     for left in record.folder.glob(f"{STAGED}*"):  # of a process that was killed
         shutil.rmtree(left, ignore_errors=True)
     staged = record.folder / f"{STAGED}{os.getpid()}"
+    staged.mkdir()
     try:
         made = {work.place: _stage(work, staged) for work in finished_work(study, source)}
         new = [place for place in made if not _is_there(record, place, staged)]

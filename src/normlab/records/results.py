@@ -21,7 +21,7 @@ from normlab.records.record import DATA, stored
 from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.strict import load_params, load_section
 from normlab.tables.assemble import Tables
-from normlab.tables.frames import HISTOGRAM_COLUMNS, combine, read_parquet, write_table
+from normlab.tables.frames import HISTOGRAM_COLUMNS, as_categories, combine, read_parquet, write_table
 
 
 def record_tables(record: Record) -> Tables:
@@ -47,6 +47,12 @@ def score(tables: Tables, params: Path) -> tuple[list[dict[str, Any]], dict[str,
     cells = Cells(tables.measurements, tables.theory, spec)
     judged = judge_all(load_claims(), FUNCTIONS, cells, partial(paper_numbers, spec=spec))
     return judged, all_metrics(cells, judged)
+
+
+def run_metrics(measurements: pd.DataFrame, params: Path) -> dict[str, Any]:
+    """The metrics of the runs in a table, cell by cell; `params` is the parameter file."""
+    spec = load_section(params, "analyze", AnalyzeSpec)
+    return {"cells": all_metrics(Cells(as_categories(measurements), pd.DataFrame(), spec), [])["cells"]}
 
 
 def settings(record: Record) -> dict[str, Any]:
