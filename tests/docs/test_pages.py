@@ -70,3 +70,4 @@ def test_the_site_is_built_without_a_warning() -> None:
     equations = (ROOT / "build/docs/definitions.html").read_text(encoding="utf-8")
     assert "<math" in equations
     assert r"\(" not in equations
+    assert "&lt;g, yhat&gt;^2 / ||yhat||^2" in (ROOT / "build/docs/api/theory.html").read_text(encoding="utf-8")

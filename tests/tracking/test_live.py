@@ -3,6 +3,7 @@
 import concurrent.futures
 import multiprocessing
 import sqlite3
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.small_study import BATCH, RUNS, write_probes, write_study
 from normlab.specs.training import RunSpec
 from normlab.tracking.collected import collect
 from normlab.tracking.live import LiveRun
-from normlab.tracking.publishing import StoreChanges, publish
+from normlab.tracking.publishing import StoreChanges, prune, publish
 from normlab.tracking.store import store_uri
 
 
@@ -55,6 +56,27 @@ def test_live_run_is_visible_at_once_and_replaced_by_the_published_one(study: Pa
     complete = _runs(study)[BATCH].data
     assert complete.params["data.source"] == "textures"
     assert complete.metrics["system/cpu_utilization_percentage"] >= 0  # seen by the live run, and kept
+
+
+def test_a_training_that_was_killed_is_no_longer_current_and_one_that_runs_is_left_alone(study: Path) -> None:
+    program = (
+        "import os, signal, sys; from pathlib import Path; from tests import tiny; "
+        "from normlab.tracking.live import LiveRun; LiveRun(tiny.run_spec(seed=5), Path(sys.argv[1])).__enter__(); "
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(study)], check=False)
+    killed, client = _runs(study)[tiny.run_spec(seed=5).name], _client(study)
+    assert (killed.info.status, killed.data.tags["current"]) == ("RUNNING", "true")
+    with LiveRun(tiny.run_spec(seed=6), study):
+        write_probes(study, effective_beta=40.0)
+        publish(collect(study), study)
+        tags = {name: run.data.tags["current"] for name, run in _runs(study).items()}
+        assert tags[tiny.run_spec(seed=6).name] == "true"
+        assert tags[tiny.run_spec(seed=5).name] == "false"
+        assert prune(study) >= 1
+        assert tiny.run_spec(seed=6).name in _runs(study)
+    assert client.get_run(killed.info.run_id).info.lifecycle_stage == "deleted"
+    client.delete_run(_runs(study)[tiny.run_spec(seed=6).name].info.run_id)
 
 
 def test_live_run_writes_few_steps_at_long_intervals(study: Path) -> None:
@@ -126,8 +148,8 @@ def _train_beside_others(root: Path, seed: int) -> str:
 
 
 def test_trainings_beside_each_other_write_to_one_store(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with concurrent.futures.ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
-        names = list(pool.map(_train_beside_others, [tmp_path] * 4, range(4)))
+    with concurrent.futures.ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as pool:
+        names = list(pool.map(_train_beside_others, [tmp_path] * 3, range(3)))
     assert "tracking is off" not in capfd.readouterr().err
     runs, client = _runs(tmp_path), _client(tmp_path)
     for name in names:

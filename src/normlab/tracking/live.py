@@ -1,5 +1,6 @@
 """A training that can be watched in MLflow while it runs."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 from normlab.specs.training import RunSpec
 from normlab.tracking.names import live_series, thin
-from normlab.tracking.store import CURRENT, UNFINISHED, Store, open_store, store_uri
+from normlab.tracking.store import CURRENT, PROCESS, UNFINISHED, Store, open_store, store_uri
 from normlab.tracking.tracked import flatten, full_tags, training_labels
 
 POINTS = 20  # steps that one write stores: the rest follows when the run is published
@@ -84,7 +85,7 @@ class LiveRun:
         store = open_store(store_uri(self.root), self.root)
         point = {key: str(value) for key, value in self.run.keys.items() if key != "study" and value != ""}
         tags = {**point, "dvc_stage": f"train@{self.run.name}", "spec_digest": self.run.digest}
-        tags |= {UNFINISHED: "true", CURRENT: "true"}
+        tags |= {UNFINISHED: "true", CURRENT: "true", PROCESS: str(os.getpid())}
         tags = full_tags(self.run.study, tags, self.root) | training_labels(self.run, self.root)
         self._run_id = store.begin(self.run.study, self.run.name, tags, flatten(self.run.settings))
         self._monitor = store.watch_system(self._run_id, self.system_every)

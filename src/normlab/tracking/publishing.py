@@ -4,6 +4,7 @@ Runs are flat and carry their key, the digest of their settings and outputs, as 
 by these keys alone, so that publishing twice adds nothing.
 """
 
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,12 +15,15 @@ from typing import Any
 from normlab.tracking import local
 from normlab.tracking.store import (
     ATTACHED,
+    CHECKOUT,
     CURRENT,
     KEY,
+    PROCESS,
     SHOWN,
     UNFINISHED,
     Store,
     artifact_folder,
+    checkout,
     open_store,
     store_uri,
 )
@@ -90,7 +94,7 @@ def prune(root: Path = Path()) -> int:
         run
         for run in store.runs()
         if _is_active(run) and store.is_ours(run) and run.data.tags.get(CURRENT) != "true"
-        if run.info.status != "RUNNING"  # a training
+        if not _trains(run, store)
     ]
     for run in old:
         store.client.delete_run(run.info.run_id)
@@ -129,7 +133,7 @@ def _synchronize(runs: Sequence[TrackedRun], uri: str, root: Path, draw: Draw | 
     others = [old for old in stored if _is_active(old) and old.info.run_id not in kept and store.is_ours(old)]
     removed = [old for old in others if any(_replaces(run, old) for run in runs)]
     retired = [old for old in others if old not in removed and old.data.tags.get(CURRENT) != "false"]
-    retired = [old for old in retired if old.info.status != "RUNNING" or KEY in old.data.tags]  # else it trains
+    retired = [old for old in retired if not _trains(old, store)]
     for old in removed:
         store.client.delete_run(old.info.run_id)
     for old in retired:
@@ -144,6 +148,22 @@ def _is_active(run: Any) -> bool:
 
 def _is_current(run: Any) -> bool:
     return _is_active(run) and run.data.tags.get(CURRENT) == "true"
+
+
+def _trains(run: Any, store: Store) -> bool:
+    """Whether a training is still writing: what a killed one left says RUNNING for ever."""
+    tags = run.data.tags
+    if KEY in tags or run.info.status != "RUNNING" or PROCESS not in tags:
+        return False
+    if tags.get(CHECKOUT) != checkout(store.root):
+        return True  # on another machine: who knows
+    try:
+        os.kill(int(tags[PROCESS]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _replaces(run: TrackedRun, old: Any) -> bool:

@@ -23,6 +23,7 @@ SHOWN = "normlab.shown"  # the digest of its labels and attachments
 UNFINISHED = "normlab.unfinished"  # a run that is being written, or trains
 ATTACHED = "normlab.attached"  # a run with files of its own
 CHECKOUT = "normlab.checkout"  # where a run was published from: a server may be shared
+PROCESS = "normlab.process"  # which process of this machine trains
 CURRENT = "current"  # "true" for what belongs to the present parameters, "false" for history
 SYSTEM = "system/"  # MLflow's name for the load of the machine
 BATCH = 1000  # the most metrics that MLflow takes at once

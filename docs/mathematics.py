@@ -1,4 +1,7 @@
-"""Equations as MathML, which browsers draw without any script: an extension of Python-Markdown."""
+"""Mathematics on pages: an extension of Python-Markdown.
+
+Equations become MathML, which browsers draw without a script; `<g, y>` in a docstring is an inner product and no tag.
+"""
 
 import html
 import re
@@ -22,14 +25,16 @@ class ToMathML(Postprocessor):
         return DISPLAY.sub(lambda found: convert(html.unescape(found[1]), display="block"), text)
 
 
-class MathML(Extension):
-    """Registers `ToMathML` as the last step."""
+class Mathematics(Extension):
+    """Registers `ToMathML` as the last step, and takes HTML for text."""
 
     def extendMarkdown(self, md: Markdown) -> None:
         """Called by Python-Markdown."""
         md.postprocessors.register(ToMathML(md), "mathml", 0)
+        md.preprocessors.deregister("html_block", strict=False)
+        md.inlinePatterns.deregister("html", strict=False)
 
 
-def makeExtension(**settings: object) -> MathML:
+def makeExtension(**settings: object) -> Mathematics:
     """Called by Python-Markdown for the name of this module."""
-    return MathML(**settings)
+    return Mathematics(**settings)
