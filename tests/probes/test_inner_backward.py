@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import CheckpointFunction, checkpoint
 
 from normlab.probes import covariate_shift, directional_curvature, landscape
 from tests.reference import twins
@@ -64,3 +65,37 @@ def test_curvature_through_it_is_refused_in_one_line() -> None:
     model, batch = Thrifty(), vectors()
     with no_trace(model, batch), pytest.raises(RuntimeError, match=r"of 2 parameters .* no second derivative"):
         directional_curvature(model, loss_fn, batch)
+
+
+class Checkpointed(nn.Module):
+    """A body whose forward pass is computed again in the backward pass; `frozen` before it, as in fine-tuning."""
+
+    def __init__(self, reentrant: bool | None) -> None:
+        super().__init__()
+        self.reentrant = reentrant
+        self.first = nn.Linear(4, 4, **D).requires_grad_(False)
+        self.body = nn.Sequential(nn.Linear(4, 4, **D), nn.BatchNorm1d(4, **D), nn.Tanh(), nn.Dropout(0.3))
+        self.last = nn.Linear(4, 3, **D)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.first(x)
+        if self.reentrant is None:
+            return self.last(self.body(hidden))
+        hidden = hidden.requires_grad_()  # what a reentrant checkpoint needs, and transformers sees to
+        return self.last(checkpoint(self.body, hidden, use_reentrant=self.reentrant))
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_checkpointed_model_is_measured_as_a_plain_one(reentrant: bool, frozen: bool) -> None:
+    found = []
+    for kind in (None, reentrant):
+        torch.manual_seed(0)
+        model, batch = Checkpointed(kind), vectors()
+        model.first.requires_grad_(not frozen)
+        with no_trace(model, batch):
+            walk = landscape(model, loss_fn, batch, [0.1, 0.5])
+            curvature = directional_curvature(model, loss_fn, batch)
+        found.append([walk.grad_norm, *walk.losses.tolist(), *walk.gradient_distances.tolist(), curvature.rayleigh])
+    assert found[0] == pytest.approx(found[1], rel=1e-12)
+    assert "apply" not in CheckpointFunction.__dict__

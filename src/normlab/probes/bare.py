@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import CheckpointFunction, checkpoint
 
 from normlab.probes.interrupts import closed_undisturbed
 
@@ -16,15 +17,23 @@ def bare(model: nn.Module) -> Iterator[None]:
     """Every module computes on this process alone and in its own precision.
 
     SyncBatchNorm takes the statistics of the batch that it is given, as BatchNorm does: in training it would wait for
-    the other processes, which do not probe. What Accelerate puts around a forward pass (autocast) is left out.
+    the other processes, which do not probe. What Accelerate puts around a forward pass (autocast) is left out. A
+    reentrant checkpoint saves its memory by the other way: its own has no second derivative and no gradient for given
+    parameters, silently where its input comes from frozen layers.
     """
     with closed_undisturbed() as stack:
+        stack.callback(_put_back, CheckpointFunction, "apply", CheckpointFunction.__dict__.get("apply"))
+        setattr(CheckpointFunction, "apply", staticmethod(_without_reentry))  # noqa: B010 (its annotation is a method)
         for module in model.modules():
             own = _own_forward(module)
             if own is not None:
-                stack.callback(_put_back, module, module.__dict__.get("forward"))
+                stack.callback(_put_back, module, "forward", module.__dict__.get("forward"))
                 module.__dict__["forward"] = own
         yield
+
+
+def _without_reentry(function: Any, preserve_rng_state: bool, *args: Any) -> Any:
+    return checkpoint(function, *args, use_reentrant=False, preserve_rng_state=preserve_rng_state)
 
 
 def _own_forward(module: nn.Module) -> Any:
@@ -34,8 +43,9 @@ def _own_forward(module: nn.Module) -> Any:
     return module.__dict__.get("_original_forward")  # Accelerate's name for what it has wrapped
 
 
-def _put_back(module: nn.Module, forward: Any) -> None:
-    if forward is None:
-        module.__dict__.pop("forward", None)
-    else:
-        module.__dict__["forward"] = forward
+def _put_back(owner: Any, name: str, value: Any) -> None:
+    """An attribute of the owner's own, as before; one that was inherited is inherited again."""
+    if value is not None:
+        setattr(owner, name, value)
+    elif name in owner.__dict__:
+        delattr(owner, name)
