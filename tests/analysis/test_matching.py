@@ -1,10 +1,15 @@
+import math
+from collections.abc import Sequence
+
 import pandas as pd
 import pytest
 from tests.analysis.synthetic import Kind, study
 
+from normlab.analysis.cells import Cell
 from normlab.analysis.estimates import NotRunError
 from normlab.analysis.matching import matched_difference, matched_means, matched_ratio
 from normlab.analysis.quantities import settled
+from normlab.tables.rows import Rows
 
 
 def pair(plain: Kind, batch: Kind):
@@ -44,6 +49,27 @@ def test_a_quantity_of_the_accuracy_alone_is_equal_at_equal_accuracy_and_not_at_
     assert found.tolist() == pytest.approx([1.0, 1.0], abs=0.01)  # within a bin the means differ a little
     plain = [table[table["step"].between(1, 6000)]["value"].median() for table in rows]
     assert plain[0] / plain[1] > 1.5
+
+
+def chosen(norm_layer: str, losses: Sequence[float], values: Sequence[float]) -> tuple[Cell, pd.DataFrame]:
+    """A run whose walks begin at these losses (steps 1, 2, …), and the rows of a quantity with these values there."""
+    rows = Rows({"study": "vgg", "network": "vgg11", "norm_layer": norm_layer, "learning_rate": 0.1, "seed": 0})
+    rows.add("summary", len(losses), {"steps": len(losses), "diverged_at": math.nan})
+    for step, loss in enumerate(losses, start=1):
+        rows.add("landscape", step, {"loss": loss})
+    table = pd.DataFrame({"seed": 0, "step": range(1, len(losses) + 1), "value": list(values)})
+    return Cell("vgg11", norm_layer, 0.1, rows.frame()), table
+
+
+def test_what_only_one_network_passes_through_counts_nothing() -> None:
+    # in common: losses from 1 to 2, and from 1/2 to 1 (a bin holds its lower edge). Outside, a thousand times as much.
+    top, above = chosen("none", [3.9, 1.9, 1.0, 0.6], [8000.0, 4.0, 8.0, 2.0])
+    bottom, below = chosen("batch", [1.2, 0.5, 0.3, 0.1], [3.0, 2.0, 5000.0, 7000.0])
+    ratio = matched_ratio(top, bottom, (above, below), "loss").values["value"]
+    gap = matched_difference(top, bottom, (above, below), "loss").values["value"]
+    # means of the bins: 6 and 2 above, 3 and 2 below
+    assert ratio.tolist() == pytest.approx([math.sqrt(6 / 3 * 2 / 2)], rel=1e-12)
+    assert gap.tolist() == [((6 - 3) + (2 - 2)) / 2]
 
 
 def test_networks_that_never_stand_equally_well_cannot_be_compared() -> None:
