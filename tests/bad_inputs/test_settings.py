@@ -1,4 +1,4 @@
-"""The table of refused settings: each gives its one line, from its section's spec alone, before any work."""
+"""The table of refused settings: each gives its one line, from the specs alone, before any work."""
 
 import copy
 import re
@@ -12,11 +12,13 @@ from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.assumptions import AssumptionsSpec
 from normlab.specs.data import DataSpec
 from normlab.specs.dln import DlnGridSpec, DlnScanSpec, DlnSpec
+from normlab.specs.grid import planned_runs
 from normlab.specs.lottery import LotteryBlock
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.reparametrization import ReparametrizationSpec
 from normlab.specs.report import ReportSpec
 from normlab.specs.strict import InputError, build, load_params
+from normlab.specs.study import StudySpec
 from normlab.specs.theory import TheorySpec
 from normlab.specs.training import RunSpec, TrainSpec
 
@@ -39,6 +41,8 @@ SPECS: dict[str, type] = {
 }
 LOTTERY = {"norm_layer": ["none"], "learning_rate": [1.0e-6], "seeds": 10}
 RUN = {"network": "vgg11", "norm_layer": "batch", "learning_rate": 0.1, "seed": 0}
+BLOCK = {key: [value] for key, value in RUN.items()}
+GONE = "-"
 
 
 def use(key: str, value: Any) -> None:
@@ -46,9 +50,29 @@ def use(key: str, value: Any) -> None:
     section, _, name = key.partition(".")
     if section == "run":
         RunSpec(**{**RUN, name: value}, train=build(TrainSpec, QUICK["train"], "train"))
+    elif section == "grid":
+        blocks = value
+        if isinstance(value, list):
+            blocks = [_changed(BLOCK, entry) if isinstance(entry, dict) else entry for entry in value]
+        planned_runs({**QUICK, "grid": blocks})
+    elif section == "study":
+        build(StudySpec, _changed(QUICK, value), "")
     else:
         quick = LOTTERY if section == "dln_lottery" else QUICK[section]  # which has no such entry
         build(SPECS[section], {**copy.deepcopy(quick), name: value}, section)
+
+
+def _changed(old: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A mapping with other values at some keys, `section.key` among them, or without them where the value is GONE."""
+    new = copy.deepcopy(old)
+    for key, value in changes.items():
+        section, _, name = key.partition(".")
+        place, last = (new[section], name) if name else (new, section)
+        if value == GONE:
+            del place[last]
+        else:
+            place[last] = value
+    return new
 
 
 def test_the_preset_itself_is_accepted() -> None:
@@ -56,6 +80,8 @@ def test_the_preset_itself_is_accepted() -> None:
         name, value = next(iter(QUICK[section].items()))
         use(f"{section}.{name}", value)
     use("run.seed", 0)
+    use("grid", [{}, {"seed": [1]}])
+    use("study", {})
 
 
 @pytest.mark.parametrize(("key", "value", "line"), ROWS, ids=[f"{key}={value}" for key, value, _ in ROWS])
@@ -67,5 +93,5 @@ def test_a_refused_setting_gives_its_line(key: str, value: Any, line: str) -> No
 
 
 def test_the_table_is_long_and_says_nothing_twice() -> None:
-    assert len(ROWS) >= 150
+    assert len(ROWS) >= 200
     assert len({(key, repr(value)) for key, value, _ in ROWS}) == len(ROWS)
