@@ -15,6 +15,7 @@ from pathlib import Path
 
 import yaml
 
+from normlab.scheduling.dvc_cache import set_damaged_aside
 from normlab.scheduling.lock_reader import Loader
 
 
@@ -38,10 +39,11 @@ def damage(text: bytes) -> str | None:
 def mend(root: Path) -> list[str]:
     """Put right `dvc.lock` and `.dvc/tmp/rwlock` below `root`, or keep a copy of the former if it is sound.
 
-    What is damaged is kept as `<name>.damaged`. While DVC itself holds one of its locks, that file is left to it.
+    What is damaged is kept as `<name>.damaged`; of DVC's cache, see `set_damaged_aside`. While DVC itself holds one of
+    its locks, that file is left to it.
 
     Returns:
-        A line for each file that was put right.
+        A line for each thing that was put right.
     """
     kept, said = root / ".dvc/tmp", []
     kept.mkdir(parents=True, exist_ok=True)
@@ -57,6 +59,7 @@ def mend(root: Path) -> list[str]:
             )
         elif free and path.exists():
             _write(copy, path.read_bytes())
+        said += set_damaged_aside(root) if free else []
     with _locked(kept / "rwlock.lock") as free:
         path = kept / "rwlock"
         try:
