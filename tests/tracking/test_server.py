@@ -1,12 +1,5 @@
 """An MLflow server as the store, which may be shared: real, on loopback."""
 
-import contextlib
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +8,7 @@ from typing import Any
 import pytest
 from tests import tiny
 from tests.small_study import BATCH, PLAIN, RUNS, write_study
+from tests.tracking.server import running_server
 
 from normlab.tracking.collected import collect
 from normlab.tracking.live import LiveRun
@@ -22,37 +16,12 @@ from normlab.tracking.publishing import StoreChanges, prune, publish
 from normlab.tracking.tracked import TrackedRun
 
 pytestmark = [pytest.mark.slow, pytest.mark.pipeline]
-START_SECONDS = 180  # a busy machine imports MLflow slowly
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/files"]
-    with open(folder / "log", "w") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
-        try:
-            address = f"http://127.0.0.1:{port}"
-            _wait_for(address, process)
-            yield address
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, 9)
-            process.wait()
-
-
-def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(START_SECONDS * 5):
-        assert process.poll() is None, "the server ended"
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=5) as answer:
-            if answer.status == 200:
-                return
-        time.sleep(0.2)
-    pytest.fail("the server did not start")
+    with running_server(tmp_path_factory.mktemp("server")) as running:
+        yield running.address
 
 
 def _draw(run: TrackedRun, folder: Path) -> None:

@@ -158,7 +158,7 @@ def open_store(uri: str, root: Path) -> Store:
     from filelock import FileLock
 
     mlflow = importlib.import_module("mlflow")
-    for noisy in ("mlflow", "alembic"):  # they announce every table, and print each error beside raising it
+    for noisy in ("mlflow", "alembic", "urllib3"):  # they announce every table and retry, and print what they raise
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     path = local.path_of(uri)
     with FileLock(_lock(root)):  # two processes that create one store destroy each other
