@@ -22,6 +22,7 @@ PAGES = {
     "06-deep-linear": ("Deep linear", "25 linear layers by gradient descent. Figures 3(b), 5(b), 9, 10, 11(b), 13."),
     "07-theory": ("Theory", "Theorems 4.1, 4.2, 4.4, C.1 and Lemma 4.5 as printed and as corrected."),
     "08-probe-your-own-model": ("Your own model", "The probes on a torchvision ResNet and a small Transformer."),
+    "09-projection": ("Projection", "Which part of BatchNorm's backward pass does training need? Beyond the paper."),
 }
 
 

@@ -1,0 +1,82 @@
+"""What the projection ablation says, in sentences made from its numbers."""
+
+from normlab.analysis.cells import Cell, Cells
+from normlab.analysis.estimates import NotRunError, PerSeed, difference
+from normlab.analysis.projection import ALIVE, PARTS
+from normlab.analysis.quantities import final_train_accuracy
+from normlab.figures.style import label, number, order
+from normlab.pages.pictures import Html, bullets
+
+NOT_RUN = "Not run in this preset: none of the normalizers that leave out a part of BatchNorm's backward pass."
+
+
+def rates(cells: Cells) -> list[float]:
+    """The learning rates at which BatchNorm and a network of the ablation were trained."""
+    of_batch = {cell.learning_rate for cell in cells.rates("batch")}
+    return sorted({cell.learning_rate for kind in PARTS for cell in cells.rates(kind)} & of_batch)
+
+
+def answer(cells: Cells) -> Html:
+    """Rate by rate what leaving out each part costs, which part costs more, and which networks train at all."""
+    found = rates(cells)
+    if not found:
+        return bullets(NOT_RUN)
+    return bullets(*(_at(cells, rate) for rate in found), *(_which(cells, rate) for rate in found), _alive(cells))
+
+
+def _accuracy(cells: Cells, kind: str, rate: float) -> PerSeed | None:
+    try:
+        return final_train_accuracy(cells.vgg(kind, rate), cells.spec.window)
+    except NotRunError:
+        return None
+
+
+def _at(cells: Cells, rate: float) -> str:
+    batch = _accuracy(cells, "batch", rate)
+    assert batch is not None
+    said = []
+    for kind, words in PARTS.items():
+        own = _accuracy(cells, kind, rate)
+        said.append(f"{words} {'not run' if own is None else _points(difference(own, batch), cells)}")
+    level = 100 * float(batch.values["value"].median())
+    return f"Learning rate {number(rate)}: BatchNorm ends at {level:.1f} % train accuracy; {'; '.join(said)}."
+
+
+def _points(gap: PerSeed, cells: Cells) -> str:
+    """`−15.2 points [−20.1, −9.8], n = 3`, and whether the interval leaves out zero."""
+    interval = gap.interval(cells.spec)
+    text = f"{100 * interval.estimate:+.1f} points"
+    if gap.seeds < 2:
+        return f"{text}, one seed"
+    ends = f"[{100 * interval.low:+.1f}, {100 * interval.high:+.1f}], n = {gap.seeds}"
+    decided = interval.decides and (interval.low > 0 or interval.high < 0)
+    return f"{text} {ends}{'' if decided else ' (undecided)'}"
+
+
+def _which(cells: Cells, rate: float) -> str:
+    mean, scale = (_accuracy(cells, kind, rate) for kind in ("batch_detached_mean", "batch_detached_variance"))
+    if mean is None or scale is None:
+        return ""
+    gap = difference(mean, scale)
+    interval = gap.interval(cells.spec)
+    if gap.seeds < 2 or not interval.decides or interval.low <= 0 <= interval.high:
+        return f"At {number(rate)} it is undecided which of the two parts costs more: {_points(gap, cells)} for σ's."
+    dearer, by = ("σ's", gap) if interval.low > 0 else ("μ's", difference(scale, mean))
+    return f"At {number(rate)} leaving out {dearer} part costs more than the other, by {_points(by, cells)}."
+
+
+def _alive(cells: Cells) -> str:
+    kinds = order({kind for network, kind, _ in cells.all if network == cells.spec.network})
+    said = []
+    for kind in kinds:
+        usable = [cell for cell in cells.rates(kind) if _trains(cell, cells.spec.window)]
+        shown = ", ".join(number(cell.learning_rate) for cell in usable) or "none"
+        said.append(f"{label(kind)} at {shown}")
+    return f"Trains at all (more than {100 * ALIVE:g} % in every seed): {'; '.join(said)}."
+
+
+def _trains(cell: Cell, window: int) -> bool:
+    try:
+        return bool((final_train_accuracy(cell, window).values["value"] > ALIVE).all())
+    except NotRunError:
+        return False
