@@ -21,7 +21,7 @@ class Other:
 
     `single`: parts are computed in float32 whatever the model's type. `kinks`: a difference of gradients crosses some
     (ReLU behind the statistics of few samples), so the second derivative is that of the deep copy's graph. Not `twice`:
-    there is none.
+    the copy has none.
     """
 
     build: Callable[[], nn.Module]
@@ -98,6 +98,14 @@ def gpt2() -> nn.Module:
 def lora() -> nn.Module:
     config = peft.LoraConfig(r=2, target_modules=["c_attn"], lora_dropout=0.1, init_lora_weights=False)
     return peft.get_peft_model(gpt2(), config)
+
+
+def checkpointed_lora() -> nn.Module:
+    """Fine-tuning as it is often done: what a reentrant checkpoint is given comes from a frozen embedding."""
+    model = lora()
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": True})
+    model.enable_input_require_grads()
+    return model
 
 
 SIZES = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
@@ -203,6 +211,7 @@ MODELS: dict[str, Other] = {
     ),
     # peft
     "lora": Other(lora, text(), own_loss, single=True),
+    "checkpointed_lora": Other(checkpointed_lora, text(), own_loss, single=True, twice=False),
     # timm
     "mixer": vision(lambda: timm.models.MlpMixer(3, 32, patch_size=8, num_blocks=2, embed_dim=16)),
     "resnetv2_weight_standardized": of_timm("resnetv2_50", layers=(1, 1), channels=(16, 32), stem_chs=8),
