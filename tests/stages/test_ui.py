@@ -22,6 +22,7 @@ def test_the_server_listens_on_loopback_only(
     started: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda program, arguments: started.append(arguments))
     monkeypatch.setenv("PORT", "")
+    monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # which main sets, for as long as it is not set
     ui.main(["--root", str(tmp_path)])
     assert "http://127.0.0.1:5000/" in capsys.readouterr().out
     (arguments,) = started

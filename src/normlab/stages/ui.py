@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> None:
         local.move_artifacts(path, artifact_folder(args.root))
     for line in links(f"http://{LOOPBACK}:{args.port}", local.experiments(path) if path else {}):
         print(line, flush=True)
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # eight processes for chat programs
     server = ["-m", "mlflow", "ui", "--host", LOOPBACK, "--port", args.port, "--backend-store-uri", uri]
     os.execv(sys.executable, [sys.executable, *server])
 
