@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -182,11 +182,18 @@ def landscape(
     kind = direction_kind(direction, optimizer)
     with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
         start = start_walk(objective, kind, direction, optimizer, gradients, generator)
-        rows = [_visit(objective, start, step, gradients) for step in steps]
+        found = walk_from(objective, start, steps, mode, kind, gradients)
         objective.recheck()
-        dtype = objective.dtype
+        return replace(found, notes=(*found.notes, *objective.notes))
 
+
+def walk_from(
+    objective: Objective, start: Start, steps: list[float], mode: str, kind: str, gradients: bool = True
+) -> LandscapeProbe:
+    """The walk from a base point that was evaluated, so that several walks share it; without a look back at it."""
+    rows = [_visit(objective, start, step, gradients) for step in steps]
     losses, distances, cosines, betas = (list(column) for column in zip(*rows, strict=True))
+    dtype = objective.dtype
 
     def array(values: list[float]) -> Tensor | None:
         return torch.tensor(values, dtype=dtype, device="cpu") if gradients else None
@@ -201,7 +208,7 @@ def landscape(
         betas=array(betas),
         mode=mode,
         direction=kind,
-        notes=(*_notes(start.grad_norm, steps, rows, gradients), *start.notes, *objective.notes),
+        notes=(*_notes(start.grad_norm, steps, rows, gradients), *start.notes),
     )
 
 

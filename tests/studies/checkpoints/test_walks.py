@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from normlab.probes.directions import gaussian
+from normlab.probes.objective import objective_at
 from normlab.runs.networks import build_network
 from normlab.runs.training import cross_entropy
 from normlab.specs.probe import ProbeSpec
@@ -104,8 +106,9 @@ def test_relative_steps_do_not_see_the_scale_in_front_of_a_normalizer() -> None:
 
 def test_random_relative_steps_have_the_share_and_not_the_gradients_direction() -> None:
     rows, model, batch = _walks(replace(SPEC, relative_steps=(0.01, 0.1), random_directions=True))
-    draws = torch.Generator().manual_seed(3)
-    random, gradient = relative_direction(model, batch, draws), relative_direction(model, batch)
+    with objective_at(model, cross_entropy, batch) as objective:
+        vectors = gaussian(objective, torch.Generator().manual_seed(3)), objective.gradient()[1]
+        random, gradient = (relative_direction(objective, vector) for vector in vectors)
     for w, u, g in zip(model.parameters(), random, gradient, strict=True):
         if w.ndim > 1:
             assert u.norm().item() == pytest.approx(w.norm().item(), rel=1e-12)
@@ -124,7 +127,8 @@ def test_a_layer_without_gradient_stays() -> None:
     with torch.no_grad():
         model[0].bias.fill_(-100.0)  # no unit is active, so no gradient reaches the first layer
     batch = torch.ones(3, 2, dtype=torch.float64), torch.tensor([0, 1, 0])
-    direction = relative_direction(model, batch)
+    with objective_at(model, cross_entropy, batch) as objective:
+        direction = relative_direction(objective, objective.gradient()[1])
     assert torch.equal(direction[0], torch.zeros(2, 2, dtype=torch.float64))
     assert all(torch.isfinite(d).all() for d in direction)
 

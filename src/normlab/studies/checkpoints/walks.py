@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from normlab.probes import LandscapeProbe, directional_curvature, landscape, top_eigenvalues
-from normlab.probes.objective import objective_at
+from normlab.probes.directions import gaussian, scaled_to, start_walk
+from normlab.probes.landscape import walk_from
+from normlab.probes.objective import Objective, objective_at
 from normlab.probes.vectors import l2_norm
 from normlab.runs.training import cross_entropy, l2_penalty
 from normlab.seeding import generator
@@ -57,29 +59,54 @@ def record_walks(
     column `step_size` holds ‖Δw‖/‖w‖ of every weight matrix and kernel), `landscape_random_relative` (the same along a
     Gaussian direction).
     """
-    sizes, summarized = _sizes(run, spec), len(spec.step_sizes)
-    walk = record_gradient_walk(rows, model, batch, run, spec, step)
     if not controls:
+        record_gradient_walk(rows, model, batch, run, spec, step)
         return
+    found = _walks(model, batch, run, spec, step)
     if penalty := run.train.weight_decay or spec.penalty:
+        sizes = _sizes(run, spec)
         penalized = landscape(model, PenalizedCrossEntropy(penalty), batch, sizes)
-        record_walk(rows, "landscape_penalized", penalized, step, sizes, summarized)
-    if spec.random_directions:
-        draws = generator(run.seed, "probe", step, device=batch[0].device)
-        random = landscape(model, cross_entropy, batch, sizes, direction="random", generator=draws)
-        record_walk(rows, "landscape_random", random, step, sizes, summarized)
-    if spec.distances and walk.grad_norm > 0:
-        equal = landscape(model, cross_entropy, batch, [distance / walk.grad_norm for distance in spec.distances])
-        record_walk(rows, "landscape_equal_distance", equal, step, spec.distances, len(spec.distances))
-    if spec.relative_steps and 0 < walk.grad_norm < math.inf:
-        direction = relative_direction(model, batch)
-        relative = landscape(model, cross_entropy, batch, spec.relative_steps, direction=direction)
-        record_walk(rows, "landscape_relative", relative, step, spec.relative_steps, len(spec.relative_steps))
-    if spec.relative_steps and spec.random_directions and 0 < walk.grad_norm < math.inf:
-        draws = generator(run.seed, "relative_probe", step, device=batch[0].device)
-        direction = relative_direction(model, batch, draws)
-        relative = landscape(model, cross_entropy, batch, spec.relative_steps, direction=direction)
-        record_walk(rows, "landscape_random_relative", relative, step, spec.relative_steps, len(spec.relative_steps))
+        found.insert(1, ("landscape_penalized", penalized, sizes, len(spec.step_sizes)))
+    for probe, walk, labels, summarized in found:
+        record_walk(rows, probe, walk, step, labels, summarized)
+
+
+Found = tuple[str, LandscapeProbe, Sequence[float], int]
+"""The name of a walk, the walk, its labels, and how many of these its summaries are over."""
+
+
+def _walks(model: nn.Module, batch: Batch, run: RunSpec, spec: ProbeSpec, step: int) -> list[Found]:
+    """The walks of the loss itself, which share the gradient at the base point: it is computed once."""
+    sizes, shares, device = _sizes(run, spec), spec.relative_steps, batch[0].device
+    with objective_at(model, cross_entropy, batch) as objective:
+        base = start_walk(objective, "gradient", None, None, True, None)
+        finite = base.gradient is not None and 0 < base.grad_norm < math.inf
+
+        def walk(steps: Sequence[float], direction: list[Tensor], length: float, kind: str) -> LandscapeProbe:
+            start = dataclasses.replace(base, direction=direction, length=length)
+            return walk_from(objective, start, list(steps), "train", kind)
+
+        def relative(vector: list[Tensor]) -> LandscapeProbe:
+            direction = relative_direction(objective, vector)
+            return walk(shares, direction, l2_norm(direction), "given")
+
+        along = base.direction, base.length, "gradient"
+        found: list[Found] = [("landscape", walk(sizes, *along), sizes, len(spec.step_sizes))]
+        if spec.random_directions:
+            draws = generator(run.seed, "probe", step, device=device)
+            direction = scaled_to(gaussian(objective, draws), base.grad_norm)
+            random = walk(sizes, direction, base.grad_norm, "random")
+            found.append(("landscape_random", random, sizes, len(spec.step_sizes)))
+        if spec.distances and base.grad_norm > 0:
+            equal = walk([distance / base.grad_norm for distance in spec.distances], *along)
+            found.append(("landscape_equal_distance", equal, spec.distances, len(spec.distances)))
+        if shares and finite:
+            found.append(("landscape_relative", relative(base.direction), shares, len(shares)))
+        if shares and finite and spec.random_directions:
+            draws = generator(run.seed, "relative_probe", step, device=device)
+            away = relative(gaussian(objective, draws))
+            found.append(("landscape_random_relative", away, shares, len(shares)))
+        return found
 
 
 def record_gradient_walk(
@@ -92,25 +119,21 @@ def record_gradient_walk(
     return walk
 
 
-def relative_direction(model: nn.Module, batch: Batch, draws: torch.Generator | None = None) -> list[Tensor]:
-    """The gradient g of the loss with each weight matrix or kernel rescaled to the length of the weights it belongs to.
+def relative_direction(objective: Objective, vector: Sequence[Tensor]) -> list[Tensor]:
+    """A vector v over the parameters with each matrix or kernel rescaled to the length of the weights it belongs to.
 
-    With a generator `draws`, g is Gaussian instead.
-
-        d_l = g_l · ‖w_l‖ / ‖g_l‖        so that a step of size s along it has ‖Δw_l‖/‖w_l‖ = s in every layer l
+        d_l = v_l · ‖w_l‖ / ‖v_l‖        so that a step of size s along it has ‖Δw_l‖/‖w_l‖ = s in every layer l
 
     A normalized layer computes the same function at α·w_l, where its gradient is g_l/α: steps of a fixed distance then
     compare different things, relative ones do not. Vectors (biases, and the normalizers' scale and shift) stay, as in
-    the filter normalization of Li et al. (2018), and so does a layer without gradient.
+    the filter normalization of Li et al. (2018), and so does a layer where v is 0.
+
+    Args:
+        objective: whose weights are meant, those at its base point.
+        vector: the gradient there, or any other direction.
     """
-    with objective_at(model, cross_entropy, batch) as objective:
-        weights = objective.weights
-        if draws is None:
-            _, gradient = objective.gradient()
-        else:
-            gradient = [torch.randn(w.shape, dtype=w.dtype, device=w.device, generator=draws) for w in weights]
-        pairs = zip(gradient, weights, strict=True)
-        return [g * _ratio(l2_norm([w]), l2_norm([g])) if w.ndim >= 2 else torch.zeros_like(g) for g, w in pairs]
+    pairs = zip(vector, objective.weights, strict=True)
+    return [v * _ratio(l2_norm([w]), l2_norm([v])) if w.ndim >= 2 else torch.zeros_like(v) for v, w in pairs]
 
 
 def _ratio(length: float, of: float) -> float:
