@@ -133,6 +133,20 @@ def test_axes_rates_and_seeds_can_be_chosen(opened: Callable[..., Page]) -> None
     index.wait_for_function(f"drawn => {labels} !== drawn", arg=drawn, timeout=10_000)
 
 
+def test_hovering_shows_normalizer_value_and_seeds(opened: Callable[..., Page]) -> None:
+    tab = opened("03-covariate-shift.html")
+    tab.wait_for_selector(SHOWN)
+    place = tab.locator(".plot svg .mark-symbol path").first.bounding_box()
+    assert place
+    tab.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2, steps=3)
+    tip = tab.locator("#vg-tooltip-element.visible")
+    tip.wait_for()
+    rows = dict(re.findall(r"^(.+?)\t\s*(\S.*)$", tip.inner_text(), flags=re.M))
+    assert rows["normalizer"] in ("none (plain)", "BatchNorm")
+    assert rows["seeds"] == "3"
+    assert float(rows["median"]) > 0
+
+
 def test_the_keyboard_reaches_every_control(opened: Callable[..., Page]) -> None:
     tab = opened("03-covariate-shift.html")
     tab.wait_for_selector(SHOWN)

@@ -46,7 +46,7 @@ def claims_front(record: Record) -> str:
     """The one page of a record without tables: the story, the picture that was kept, and a card a claim."""
     found = record.standings
     kept = "\n".join(
-        f'<figure><img alt="{html.escape(shows)}" src="data:image/png;base64,'
+        f'<figure><img class="dots" alt="{html.escape(shows)}" src="data:image/png;base64,'
         f'{base64.b64encode((record.folder / name).read_bytes()).decode("ascii")}">\n'
         f"<figcaption><strong>{html.escape(heading)}.</strong> {html.escape(shows)}</figcaption></figure>"
         for name, (heading, shows) in PICTURES.items()

@@ -128,11 +128,11 @@
         mark: { type: "point", shape: "triangle-up", filled: true, size: 40 },
         encoding: { x, y: { value: 0 }, color },
       }] : []),
-      {
-        params: [{ name: "near", select: { type: "point", on: "pointerover", clear: "pointerout", nearest: true, fields: [...by, "seed"] } }],
+      { // what is hovered: wide, unseen points; with `nearest`, Vega-Lite 6 loses tooltip fields that have no format
+        params: [{ name: "hovered", select: { type: "point", on: "pointerover", clear: "pointerout", fields: [...by, "seed"] } }],
         transform: perSeed ? [finite] : medians,
-        mark: { type: "point", filled: true, size: 70 },
-        encoding: { x, y: y(top), color, tooltip, opacity: { condition: { param: "near", empty: false, value: 1 }, value: 0 } },
+        mark: { type: "point", filled: true, size: 240 },
+        encoding: { x, y: y(top), color, tooltip, opacity: { condition: { param: "hovered", empty: false, value: 0.35 }, value: 0 } },
       },
     ];
     return {
