@@ -68,7 +68,7 @@ def _table(group: str, found: Sequence[Standing], page: str) -> list[str]:
 def _row(one: Standing, columns: Sequence[str], page: str) -> str:
     cells = {**asdict(one), "verdict": f"**{one.verdict}**"}
     linked = f"[{one.id}]({page}#{anchor(one.id)})"
-    return "| " + " | ".join([linked, *(_cell(cells[name]) for name in columns)]) + " |"
+    return "| " + " | ".join([linked, *(table_cell(cells[name]) for name in columns)]) + " |"
 
 
 SAME_SIGN = "*Same sign*: in how many of the other records that have the deciding number it lies on the claimed side."
@@ -93,5 +93,6 @@ def legend(first_rules: str) -> str:
     )
 
 
-def _cell(text: str) -> str:
+def table_cell(text: str) -> str:
+    """The text as it may stand in a cell of a Markdown table: on one line, without a bar of its own."""
     return " ".join(text.split()).replace("|", "\\|")

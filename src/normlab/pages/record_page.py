@@ -8,7 +8,7 @@ from typing import Any
 
 from normlab.analysis.claims.registry import FUNCTIONS
 from normlab.pages.answer import answers, by_group, by_verdict, sentence, summary
-from normlab.pages.claims_table import anchor, claims_table
+from normlab.pages.claims_table import anchor, claims_table, table_cell
 from normlab.pages.record_runs import progress, provenance, runs_table
 from normlab.pages.records import Record
 from normlab.pages.sources import markdown_link
@@ -128,7 +128,7 @@ def _claim(one: Standing, entry: Mapping[str, Any]) -> list[str]:
     ]
     lines = [f"### {one.id}", "", f"**{one.verdict}**: {one.statement}{f' {said}' if said else ''}", ""]
     lines += ["| | |", "|---|---|"]
-    lines += [f"| {name} | {_cell(text)} |" for name, text in rows if text not in ("–", "")]
+    lines += [f"| {name} | {table_cell(text)} |" for name, text in rows if text not in ("–", "")]
     lines += ["", *_parts(entry)]
     computed = FUNCTIONS.get(one.id)
     return [*lines, f"Computed by {markdown_link(computed, TO_ROOT)}."] if computed else lines
@@ -139,7 +139,9 @@ def _parts(entry: Mapping[str, Any]) -> list[str]:
     if len(parts) < 2:
         return []
     rows = [
-        " | ".join([_cell(part["quantity"]), number(part.get("paper")), _cell(measured(part)), part["verdict"]])
+        " | ".join(
+            [table_cell(part["quantity"]), number(part.get("paper")), table_cell(measured(part)), part["verdict"]]
+        )
         for part in parts
     ]
     rows = [f"| {row} |" for row in rows]
@@ -150,7 +152,3 @@ def _parts(entry: Mapping[str, Any]) -> list[str]:
 def _files(record: Record) -> list[str]:
     kept = [f"- [{name}]({name}): {what}" for name, what in KEPT.items() if (record.folder / name).is_file()]
     return [*kept, "", f"The rules: [claims.yaml]({TO_ROOT}src/normlab/analysis/claims.yaml)."]
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
