@@ -95,7 +95,7 @@ def test_a_notebook_finds_the_results_from_the_root_and_from_its_own_folder(
         (tmp_path / default).symlink_to(Path(paths[name]).resolve())
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / start)
-    assert any(text.startswith("<figure>") for text in run(NOTEBOOKS["07-theory"], {}))
+    assert any(text.startswith("<figure id=") for text in run(NOTEBOOKS["07-theory"], {}))
 
 
 @pytest.mark.parametrize("name", CLAIMED)
