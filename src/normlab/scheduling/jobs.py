@@ -1,5 +1,6 @@
 """What a job is, wherever it runs: the commands of one stage, and how they ended."""
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,3 +72,8 @@ def last_lines(path: Path, count: int) -> list[str]:
         return []
     shown = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in text.split("\n")]
     return [line for line in shown if line][-count:]
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -111,8 +111,3 @@ def _kill_group(process: BaseProcess, number: int) -> None:
             os.kill(process.pid, number)
     except PermissionError:
         pass  # on macOS: all that is left has ended
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,7 +2,6 @@
 
 import fcntl
 import hashlib
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -169,11 +168,6 @@ def copies(root: Path) -> int:
             except OSError:
                 return 2
     return 1
-
-
-def cores() -> int:
-    """How many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _md5(content: bytes) -> str:

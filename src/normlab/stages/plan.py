@@ -9,6 +9,7 @@ from pathlib import Path
 from normlab.runs.networks import resolve_device
 from normlab.scheduling import plan
 from normlab.scheduling.calibration import Calibration
+from normlab.scheduling.jobs import cores
 from normlab.scheduling.lock_reader import read_lock
 from normlab.scheduling.stage_costs import StageCosts
 from normlab.seeding import set_deterministic
@@ -27,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--params", type=Path, help="the parameter file (default: params.yaml of the root)")
     parser.add_argument("--root", type=Path, default=Path(), help="the repository")
-    parser.add_argument("--jobs", type=int, default=plan.cores(), help="stages side by side (default: all cores)")
+    parser.add_argument("--jobs", type=int, default=cores(), help="stages side by side (default: all cores)")
     args = parser.parse_args(argv)
     params = args.params or args.root / "params.yaml"
     study = read_study(params)

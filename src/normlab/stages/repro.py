@@ -11,7 +11,8 @@ from types import FrameType
 
 from normlab.scheduling.display import Display
 from normlab.scheduling.dvc_repo import Pipeline, open_pipeline
-from normlab.scheduling.local_jobs import ONE_THREAD, LocalJobs, cores
+from normlab.scheduling.jobs import cores
+from normlab.scheduling.local_jobs import ONE_THREAD, LocalJobs
 from normlab.scheduling.machines import RemoteJobs, checked_address, committed, connected
 from normlab.scheduling.order import Durations
 from normlab.scheduling.reproduction import Reproduction
