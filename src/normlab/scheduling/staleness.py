@@ -95,7 +95,9 @@ def _changed_outs(stage: Stage, last: Recorded, digests: Digests, cache: Cache) 
     return [
         path
         for path in stage.outs
-        if digests.digest(path) != last.outs.get(path) or not (path in stage.uncached or cache.holds([last.outs[path]]))
+        if path not in last.outs
+        or digests.digest(path) != last.outs[path]
+        or not (path in stage.uncached or cache.holds([last.outs[path]]))
     ]
 
 
