@@ -1,0 +1,63 @@
+"""The lottery's quantities and sentences on a few seeds drawn by hand."""
+
+import math
+import re
+
+import pandas as pd
+import pytest
+from tests.analysis.synthetic import SPEC
+
+from normlab.analysis.cells import Cells
+from normlab.analysis.estimates import NotRunError
+from normlab.analysis.lottery import at_rate, escapes, in_order, paper_order, paper_peak
+from normlab.figures.lottery import lottery_figure
+from normlab.pages.lottery import NOT_RUN, drawn, lottery_sentences
+from normlab.tables.frames import combine
+from normlab.tables.rows import Rows
+
+ENDS = {"l1": (1.0, 1.0, 9.0), "batch": (2.0, 2.0, 2.0), "none": (5.0, math.inf, 3.0)}
+
+
+def cells(ends: dict[str, tuple[float, ...]] = ENDS) -> Cells:
+    frames = []
+    for kind, values in ends.items():
+        for seed, end in enumerate(values):
+            keys = {"study": "dln_lottery", "network": "dln", "norm_layer": kind, "learning_rate": 1e-6, "seed": seed}
+            rows = Rows(keys)
+            rows.add("history", 0, {"loss": 10.0})
+            rows.add("history", 8, {"loss": end})
+            rows.add("summary", 8, {"steps": 8, "diverged_at": 5.0 if math.isinf(end) else math.nan})
+            rows.add("lottery", 8, {"peak_beta": 1e6 * 10.0 ** (10 * seed), "escape_step_1": 2.0 + seed})
+            frames.append(rows.frame())
+    return Cells(combine(frames), pd.DataFrame(), SPEC)
+
+
+def test_the_paper_s_own_order_and_peak() -> None:
+    assert paper_order() == ("l1", "batch", "l2", "linf", "none")
+    assert paper_peak("none") > 1e14
+    assert 1e6 < paper_peak("batch") < 1e7 * 2
+
+
+def test_orders_seed_by_seed() -> None:
+    here = at_rate(cells().of_study("dln_lottery"), 1e-6)
+    assert in_order(here, ["l1", "batch"]).values["value"].tolist() == [1, 1, 0]
+    assert in_order(here, ["batch", "none"]).values["value"].tolist() == [1, 1, 1]  # one that diverged ends above all
+    assert in_order(here, ["l1", "batch", "none"]).values["value"].sum() == 2
+    with pytest.raises(NotRunError, match="no lottery of l2"):
+        in_order(here, ["l1", "l2"])
+    assert escapes(here["l1"])[1].values["value"].tolist() == [2.0, 3.0, 4.0]
+
+
+def test_sentences_and_picture() -> None:
+    said = repr(lottery_sentences(cells()))
+    assert "no lottery of l2, linf" in said
+    assert "ℓ1 < BatchNorm (only the order): in 2 of 3 seeds, probability 0.667 [" in said
+    assert re.search(r"none \(plain\): median 1e\+16, .* at least the paper's 1\.\d+e\+15 in 2 of 3 seeds", said)
+    assert "BatchNorm, median of 3 seeds: rank 1 at 3 (never in 0)." in said
+    assert repr(lottery_sentences(cells({}))) == f"- {NOT_RUN}"
+    losses, peaks = drawn(cells().of_study("dln_lottery"), 1e-6)
+    figure = lottery_figure(losses, peaks, ({"l1": 97.0}, {}))
+    curve = next(line for line in figure.axes[0].lines if line.get_gid() == "share-none")
+    assert curve.get_ydata().tolist() == pytest.approx([1 / 3, 2 / 3])
+    assert any(line.get_gid() == "paper-l1" for line in figure.axes[0].lines)
+    assert lottery_figure(*drawn([], 1e-6), ({}, {})).axes
