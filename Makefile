@@ -1,7 +1,7 @@
 # Everything runs from here with nothing but Python >= 3.11, git and make: the first target builds a private .venv.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup repro publish prune lab plan metrics-diff record rerun test test-lowest test-others docs lint lint-workflows ui report site bench audit faults fuzz lock deps clean FORCE
+.PHONY: help setup repro publish prune lab plan metrics-diff record rerun test test-lowest test-others docs lint lint-workflows ui report site bench audit faults fuzz mutants lock deps clean FORCE
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -45,6 +45,7 @@ help:
 	@echo 'make rerun RECORD=NAME RUN=NAME             retrain one run of a record and compare it with its tables'
 	@echo 'make record RECORD=NAME [ADD=FOLDER]         take finished runs into reports/published/NAME; render it from its tables'
 	@echo 'make faults | fuzz                          kills and damage at random; every parser on damaged bytes (long)'
+	@echo 'make mutants [ARGS="--count 50"]            change the science a little; do the tests notice? (very long)'
 	@echo 'make audit                                  known vulnerabilities and licences of what is installed'
 	@echo 'make plan [PRESET=paper]                    what make repro would run: stages, time, memory, disk'
 	@echo 'make bench | lock | test-lowest | clean     measure the machine; renew the pins; oldest torch; remove caches'
@@ -202,6 +203,12 @@ faults: $(STAMP)
 
 fuzz: $(STAMP)
 	@NORMLAB_FUZZ="$${NORMLAB_FUZZ:-400}" $(WITH_VENV) $(PY) $(WITH_ARGS) pytest -n "$$WORKERS" tests/fuzz
+
+# small changes of the science that the tests have to notice, a random sample of them; goes on where it was stopped
+mutants: $(STAMP)
+	@test -x .venv-mutants/bin/python || $(PY) -m venv --without-pip .venv-mutants
+	@$(UV) sync --python .venv-mutants/bin/python .ci/mutants.lock
+	@PYTHONPATH=.ci .venv-mutants/bin/python $(WITH_ARGS) mutants
 
 # known vulnerabilities of the locked packages, where their data can be reached, and all licences
 audit: $(STAMP)
