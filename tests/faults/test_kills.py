@@ -22,6 +22,7 @@ import pytest
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 WHOLE = "NORMLAB_FAULTS" in os.environ
 KILLS = int(os.environ.get("NORMLAB_FAULTS", "1"))
+WAIT = 14_400 if WHOLE else 900  # seconds at most for a whole run; `make faults` may have the machine's last place
 whole = pytest.mark.skipif(not WHOLE, reason="minutes: make faults")
 PARAMS = """
 data: {source: textures, seed: 0, train_per_class: 20, test_per_class: 5}
@@ -106,12 +107,12 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes
     """The outputs of a run that nothing disturbs, and how long it took."""
     root = _repository(tmp_path_factory.mktemp("reference") / "repository")
     begun = time.monotonic()
-    assert _repro(root, jobs=1).wait(timeout=900) == 0, (root / "said").read_text()
+    assert _repro(root, jobs=1).wait(timeout=WAIT) == 0, (root / "said").read_text()
     return _contents(root), time.monotonic() - begun
 
 
 def _ends_as(root: Path, expected: dict[str, bytes]) -> None:
-    assert _repro(root).wait(timeout=900) == 0, (root / "said").read_text()[-3000:]
+    assert _repro(root).wait(timeout=WAIT) == 0, (root / "said").read_text()[-3000:]
     found = _contents(root)
     assert sorted(found) == sorted(expected)
     assert [name for name in expected if found[name] != expected[name]] == []
@@ -120,7 +121,7 @@ def _ends_as(root: Path, expected: dict[str, bytes]) -> None:
 def test_kills_at_random_moments_change_nothing(reference: tuple[dict[str, bytes], float], tmp_path: Path) -> None:
     expected, seconds = reference
     draws = random.Random(int(os.environ.get("NORMLAB_FAULTS_SEED", "0")))
-    root = _repository(tmp_path / "repository")
+    root, cut = _repository(tmp_path / "repository"), 0
     for number in range(KILLS):
         mode = list(MODES)[number % len(MODES)]
         process = _repro(root)
@@ -128,10 +129,12 @@ def test_kills_at_random_moments_change_nothing(reference: tuple[dict[str, bytes
             process.wait(timeout=draws.uniform(0.05, 0.6) * seconds)
         except subprocess.TimeoutExpired:
             MODES[mode](process)
-            process.wait(timeout=300)
+            cut += 1
+            process.wait(timeout=WAIT)
         if number % 10 == 9:  # else most kills would find everything done
             shutil.rmtree(root)
             root = _repository(root)
+    print(f"{cut} of {KILLS} kills found a pipeline at work")
     _ends_as(root, expected)
 
 
@@ -150,6 +153,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "dvc.lock is cut": lambda root: (root / "dvc.lock").write_bytes((root / "dvc.lock").read_bytes()[:-25]),
     "rwlock is cut": lambda root: (root / ".dvc/tmp/rwlock").write_text('{"wri'),
     "a checkpoint is cut": lambda root: _cut(root / "models/runs/a/checkpoints/step-000010.pt"),
+    "a file of the cache is damaged": lambda root: _spoil_cache(root, listings=False),
+    "a listing of the cache is damaged": lambda root: _spoil_cache(root, listings=True),
+    "the cache is gone": lambda root: shutil.rmtree(root / ".dvc/cache"),
     "an output is gone": lambda root: shutil.rmtree(root / "data/probes/a"),
     "the disk is full": _full_disk,
 }  # fmt: skip
@@ -161,11 +167,23 @@ def _cut(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _spoil_cache(root: Path, listings: bool) -> None:
+    """Other bytes in all files of DVC's cache, or in all listings, as a failing disk makes them; an output is gone."""
+    shutil.rmtree(root / "models/runs/a")
+    for path in (root / ".dvc/cache/files/md5").glob("*/*"):
+        if (path.suffix == ".dir") == listings:
+            found, content = path.stat(), path.read_bytes()
+            path.chmod(0o644)
+            path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+            os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+            path.chmod(found.st_mode)
+
+
 @whole
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_what_is_damaged_is_put_right(damage: str, tmp_path: Path, reference: tuple[dict[str, bytes], float]) -> None:
     root = _repository(tmp_path / "repository")
-    assert _repro(root).wait(timeout=900) == 0
+    assert _repro(root).wait(timeout=WAIT) == 0
     DAMAGES[damage](root)
     _ends_as(root, reference[0])
 
@@ -176,6 +194,6 @@ def test_two_at_once(reference: tuple[dict[str, bytes], float], tmp_path: Path) 
     first = _repro(root)
     time.sleep(0.3 * reference[1])
     second = _repro(root)
-    assert first.wait(timeout=900) == 0 or second.wait(timeout=900) == 0, (root / "said").read_text()[-3000:]
-    second.wait(timeout=900)
+    assert first.wait(timeout=WAIT) == 0 or second.wait(timeout=WAIT) == 0, (root / "said").read_text()[-3000:]
+    second.wait(timeout=WAIT)
     _ends_as(root, reference[0])
