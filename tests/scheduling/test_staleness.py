@@ -119,3 +119,9 @@ def test_what_the_run_cache_restores_is_known_beforehand(tmp_path: Path) -> None
     repro(tmp_path)
     assert (tmp_path / "ran").read_text() == before
     assert {each.fate for each in judged(tmp_path).values()} == {"there"}
+
+    # a stage that is to write one thing more than when it last ran
+    (tmp_path / "dvc.yaml").write_text(PIPELINE.replace("outs: [two]", "outs: [two, four]"))
+    found = {name: set(each.changes) for name, each in judged(tmp_path).items() if each.changes}
+    assert found == dvc_status(tmp_path) == {"again": {"four"}}
+    assert judged(tmp_path)["again"].fate == "runs"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -19,6 +19,16 @@ Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten tim
 
 class LockLoader(Loader):
     """Reads the scalars of YAML 1.2, in the spellings that DVC writes."""
+
+    tags: ClassVar[dict[str, str]] = {}
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        """The tag of a node; that of a plain scalar is worked out once: a file has the same ones thousands of times."""
+        if kind is not yaml.ScalarNode or not implicit[0]:
+            return super().resolve(kind, value, implicit)
+        if value not in self.tags:
+            self.tags[value] = super().resolve(kind, value, implicit)
+        return self.tags[value]
 
 
 LockLoader.yaml_implicit_resolvers = {

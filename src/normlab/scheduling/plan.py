@@ -9,14 +9,14 @@ from configparser import ConfigParser
 from configparser import Error as ConfigError
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from normlab.scheduling.digests import Cache, Digests
-from normlab.scheduling.lock_reader import read_lock
+from normlab.scheduling.lock_reader import Recorded
 from normlab.scheduling.pipeline import Writers, read_stages
 from normlab.scheduling.stage_costs import StageCost, StageCosts
 from normlab.scheduling.staleness import Judged, judge
 from normlab.specs.expansion import PARTS, REQUIREMENT, RUNS, Expansion, link_name
+from normlab.specs.strict import load_params
 
 FICLONE = 0x40049409  # ioctl: one file takes over another's blocks without a copy
 
@@ -31,15 +31,19 @@ class Entry:
 
 
 def judge_reproduction(
-    root: Path, params_file: Path, params: Mapping[str, Any], expansion: Expansion, known: Mapping[str, str]
+    root: Path,
+    params_file: Path,
+    expansion: Expansion,
+    lock: Mapping[str, Recorded],
+    known: Mapping[str, str],
 ) -> list[Judged]:
     """What becomes of every stage, where `params_file` is what params.yaml says; nothing is written but digests.
 
     Args:
         root: the repository.
         params_file: the parameter file.
-        params: its content.
         expansion: what belongs on disk beside it.
+        lock: what dvc.lock says.
         known: path → digest of outputs that always have one content.
     """
     digests = Digests(root)
@@ -52,17 +56,18 @@ def judge_reproduction(
         required = {REQUIREMENT: _md5(f"{source.requirement}\n".encode())} if source.requirement else {}
         digests.place(name, {**files, **required})
     stages = read_stages(root / "dvc.yaml", expansion.entries)
-    judged = judge(stages, params, read_lock(root / "dvc.lock"), digests, Cache(cache_folder(root)), known)
+    judged = judge(stages, load_params(params_file), lock, digests, Cache(cache_folder(root)), known)
     digests.save()
     return judged
 
 
-def price(judged: Sequence[Judged], costs: StageCosts, restored: Mapping[str, int]) -> list[Entry]:
-    """The stages with their costs; `restored`: stage → bytes of its outputs as they were recorded."""
+def price(judged: Sequence[Judged], costs: StageCosts, lock: Mapping[str, Recorded]) -> list[Entry]:
+    """The stages with their costs; what is restored has the size that was recorded."""
     entries = []
     for each in judged:
-        name = each.stage.name
-        cost = StageCost(0.0, 0.0, float(restored.get(name, 0) if each.fate == "restored" else 0))
+        last = lock.get(each.stage.name)
+        recorded = sum(last.sizes.values()) if last is not None and each.fate == "restored" else 0
+        cost = StageCost(0.0, 0.0, float(recorded))
         if each.fate in ("runs", "follows"):
             cost = costs.of(each.stage)
         entries.append(Entry(each, costs.study_of(each.stage), cost))

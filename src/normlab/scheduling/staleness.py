@@ -103,12 +103,11 @@ def _changed_outs(stage: Stage, last: Recorded, digests: Digests, cache: Cache) 
 
 def _fate(stage: Stage, last: Recorded | None, params: Mapping[str, Any], digests: Digests, cache: Cache) -> Fate:
     """Of a stage whose inputs are known. What it restores, the digests take for present from here on."""
-    if last is not None and not changed_inputs(stage, last, params, digests):
-        if not _changed_outs(stage, last, digests, cache):
-            return "there"
-        found: Recorded | None = last
-    else:
-        found = _from_run_cache(stage, params, digests, cache)
+    same = last is not None and not changed_inputs(stage, last, params, digests)
+    if last is not None and same and not _changed_outs(stage, last, digests, cache):
+        return "there"
+    complete = last is not None and same and last.outs.keys() >= set(stage.outs)
+    found = last if complete else _from_run_cache(stage, params, digests, cache)
     if found is None or not cache.holds(found.outs.values()):
         return "runs"
     for path, digest in found.outs.items():

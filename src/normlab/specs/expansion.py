@@ -25,6 +25,8 @@ from normlab.specs.training import RunSpec
 
 RUNS, PARTS, REQUIREMENT = "runs.yaml", "parts", "requirement.txt"
 HEADER = "# Written by `make repro` (python -m normlab.stages.expand) from params.yaml: what dvc.yaml runs over.\n"
+AGREED = "params.yaml and runs.yaml can be used, and agree\n"
+"""What the stage `check` writes if everything is right: always the same, so that nothing follows from it."""
 REPOSITORY = PACKAGE.parents[1]
 
 

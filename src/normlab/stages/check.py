@@ -8,13 +8,11 @@ import torch
 
 from normlab.analysis.rules import load_claims
 from normlab.runs.networks import check_network
-from normlab.specs.expansion import check, expand
+from normlab.specs.expansion import AGREED, check, expand
 from normlab.specs.strict import InputError
 from normlab.specs.study import StudySpec, read_study
 from normlab.stages import command
 from normlab.studies.limits import check_limits
-
-SAID = "params.yaml and runs.yaml can be used, and agree\n"
 
 
 def warnings(study: StudySpec) -> list[str]:
@@ -45,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"note: {warning}", file=sys.stderr)
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(SAID, encoding="utf-8")
+        args.out.write_text(AGREED, encoding="utf-8")
 
 
 if __name__ == "__main__":

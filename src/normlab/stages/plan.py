@@ -3,7 +3,6 @@
 import argparse
 import hashlib
 import shutil
-import sys
 from pathlib import Path
 
 from normlab.runs.networks import resolve_device
@@ -13,10 +12,10 @@ from normlab.scheduling.jobs import cores
 from normlab.scheduling.lock_reader import read_lock
 from normlab.scheduling.stage_costs import StageCosts
 from normlab.seeding import set_deterministic
-from normlab.specs.expansion import expand
-from normlab.specs.strict import InputError, load_params
+from normlab.specs.expansion import AGREED, expand
+from normlab.specs.strict import InputError
 from normlab.specs.study import read_study
-from normlab.stages import check, command
+from normlab.stages import command
 from normlab.studies.limits import check_limits
 
 
@@ -33,15 +32,13 @@ def main(argv: list[str] | None = None) -> None:
     params = args.params or args.root / "params.yaml"
     study = read_study(params)
     check_limits(study, args.root)
-    for warning in check.warnings(study):
-        print(f"note: {warning}", file=sys.stderr)
-    known = {"data/checked": hashlib.md5(check.SAID.encode(), usedforsecurity=False).hexdigest()}
-    judged = plan.judge_reproduction(args.root, params, load_params(params), expand(study, args.root), known)
+    known = {"data/checked": hashlib.md5(AGREED.encode(), usedforsecurity=False).hexdigest()}
+    lock = read_lock(args.root / "dvc.lock")
+    judged = plan.judge_reproduction(args.root, params, expand(study, args.root), lock, known)
     device = resolve_device(study.train.device)
     set_deterministic(device)
     calibration = Calibration(args.root, device)
-    sizes = {name: sum(recorded.sizes.values()) for name, recorded in read_lock(args.root / "dvc.lock").items()}
-    entries = plan.price(judged, StageCosts(study, calibration), sizes)
+    entries = plan.price(judged, StageCosts(study, calibration), lock)
     calibration.save()
     print("\n".join([*plan.table(entries), "", *plan.reasons(entries)]))
     seconds, wall = sum(entry.cost.seconds for entry in entries), plan.side_by_side(entries, args.jobs)
