@@ -215,7 +215,9 @@ audit: $(STAMP)
 	@$(PY) .ci/audit.py
 
 bench: $(STAMP)
-	@set -e; for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(PY) "$$benchmark"; done
+	@set -e; for benchmark in $(filter-out benchmarks/report.py,$(wildcard benchmarks/*.py)); do \
+		echo "== $$benchmark"; $(PY) "$$benchmark"; done
+	@$(PY) benchmarks/report.py
 
 # caches only: results, the environment and the MLflow store stay
 clean:

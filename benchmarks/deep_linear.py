@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from report import publish
 
 from normlab.nn import deep_linear
 from normlab.specs.parts import names
@@ -48,10 +49,7 @@ def main() -> None:
     x, teacher = draw_data(seeds, FEATURES, SAMPLES)
     problem = reduce_data(seeds, x, teacher)
     weights = draw_weights(seeds, DEPTH, FEATURES)
-    print(
-        f"float64 rate {rate / 1e9:.0f} GFLOP/s, cost of one call {call * 1e6:.1f} us, {args.seeds} seeds, times in ms"
-    )
-    print(f"{'':6}{'gradient':>10}{'floor':>10}{'operations':>12}{'module':>10}")
+    rows = []
     for kind in names("scale"):
         network = Network(kind, DEPTH, FEATURES)  # type: ignore[arg-type]
         params = network.pack(weights)[:, None]
@@ -69,7 +67,9 @@ def main() -> None:
         sample_flops = SAMPLE_PRODUCTS[kind] * (DEPTH - 1) * 2 * FEATURES * (FEATURES + 1) * SAMPLES
         floor = args.seeds * (small_flops + sample_flops) / rate
         calls = OPERATIONS[kind] * DEPTH * call
-        print(f"{kind:6}{ours * 1e3:10.2f}{floor * 1e3:10.2f}{calls * 1e3:12.2f}{plain * 1e3:10.1f}", flush=True)
+        rows.append([kind, ours * 1e3, floor * 1e3, calls * 1e3, plain * 1e3])
+    note = f"float64 product {rate / 1e9:.0f} GFLOP/s, one call {call * 1e6:.1f} µs, {args.seeds} seeds."
+    publish(["ms", "gradient", "floor", "operations", "module"], rows, note)
 
 
 if __name__ == "__main__":

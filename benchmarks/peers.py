@@ -24,6 +24,7 @@ from typing import Any
 
 import curvlinops
 import torch
+from report import publish
 from scipy.sparse.linalg import eigsh
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -216,10 +217,7 @@ def main() -> None:
     rows = agreement(given.repeats)
     torch.set_default_dtype(torch.float32)
     rows += [[""] * 5, *largest(given.repeats)]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; medians of {given.repeats}")
+    publish(rows[0], rows[1:], f"{torch.get_num_threads()} threads; medians of {given.repeats}.")
 
 
 if __name__ == "__main__":

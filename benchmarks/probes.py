@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from report import publish
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -201,14 +202,7 @@ def main() -> None:
     for steps in (0, 20):
         rows += measure_eigenvalue(given.width / 2, given.batch_size // 2, 2, steps)
     rows.append(measure_memory(1000))
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    for row in rows:
-        print(
-            "  ".join(
-                cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-            )
-        )
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; CPU seconds, medians of {given.repeats}")
+    publish(rows[0], rows[1:], f"{torch.get_num_threads()} threads; CPU seconds, medians of {given.repeats}.")
 
 
 if __name__ == "__main__":

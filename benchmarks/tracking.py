@@ -4,6 +4,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import report
+
 from normlab.tracking.publishing import publish
 from normlab.tracking.tracked import TrackedRun
 
@@ -22,8 +24,10 @@ with tempfile.TemporaryDirectory() as folder:
     file = root / "summary.json"
     file.write_text("{}")
     publish([run("first", 1, file)], root)  # MLflow is imported, and makes its store
+    rows = []
     for name in ("second", "third"):
         wall, cpu = time.perf_counter(), time.process_time()
         publish([run(name, METRICS, file)], root)
         seconds, computed = time.perf_counter() - wall, time.process_time() - cpu
-        print(f"{METRICS * POINTS:,} points: {seconds:.2f} s, of them {computed:.2f} s CPU")
+        rows.append([f"{METRICS * POINTS:,} points", seconds, computed])
+    report.publish(["one run", "seconds", "of the CPU"], rows)
