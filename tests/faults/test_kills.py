@@ -197,3 +197,25 @@ def test_two_at_once(reference: tuple[dict[str, bytes], float], tmp_path: Path) 
     assert first.wait(timeout=WAIT) == 0 or second.wait(timeout=WAIT) == 0, (root / "said").read_text()[-3000:]
     second.wait(timeout=WAIT)
     _ends_as(root, reference[0])
+
+
+@whole
+def test_two_workers_of_a_scheduler(reference: tuple[dict[str, bytes], float], tmp_path: Path) -> None:
+    from distributed import LocalCluster
+
+    root = _repository(tmp_path / "repository")
+    (root / ".gitignore").write_text("/data/\n/models/\n/logs/\n/scratch/\n/said\n")
+    for command in (
+        [sys.executable, "-m", "dvc", "remote", "add", "--local", "--default", "shared", str(tmp_path / "storage")],
+        ["git", "add", "--all"],
+        ["git", "commit", "--quiet", "--message", "all"],
+    ):
+        subprocess.run(command, cwd=root, check=True)
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
+        local_directory=str(tmp_path / "workers"),
+    ) as cluster:  # fmt: skip
+        command = [sys.executable, "-m", "normlab.stages.repro", "--scheduler", cluster.scheduler_address]
+        done = subprocess.run(command, cwd=root, env=_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert _contents(root) == reference[0]
