@@ -165,7 +165,7 @@ def test_a_transformer_goes_through_the_whole_pipeline_pages_included(study: Pat
     index.main([*params, "--tables", files["tables"], "--claims", files["claims"], "--out", "vit/index.html"])
     for name in STUDIES[:5]:
         assert f"Network: {VIT}; normalizers: none (plain)" in pages[name]
-        assert pages[name].count("<figure>") >= 2
+        assert pages[name].count("<figure id=") >= 2
     assert f"Not measured on {VIT}: it has no normalized layers in which BatchNorm could stand." in pages["07-theory"]
     assert "This study is not part of this preset" in pages["06-deep-linear"]
     assert "All claims" in Path("vit/index.html").read_text(encoding="utf-8")
