@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from normlab.pages.claims_table import anchor, claims_table, legend
+from normlab.pages.found import pages_of
 from normlab.pages.paper_figures import PAPER_FIGURES
 from normlab.pages.record_page import PICTURES, answer_lines, record_page
 from normlab.pages.records import FOLDER, Record, records
@@ -40,6 +41,7 @@ def generated(readme: str, root: Path) -> str:
 def generated_files(root: Path) -> dict[Path, str]:
     """Every file with generated parts, as it should be now: the README, and the page of each record."""
     pages = {record.folder / "README.md": record_page(record) for record in records(root)}
+    pages |= {record.folder / name: text for record in records(root) for name, text in pages_of(record).items()}
     readme = root / "README.md"
     return {readme: generated(readme.read_text(encoding="utf-8"), root)} | pages
 

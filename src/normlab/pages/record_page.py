@@ -36,6 +36,8 @@ KEPT = {
     "claims.json": "the claims, with every part, interval and reason",
     "metrics.json": "the numbers that claims and pages name, as one flat file",
     "settings.json": "what the numbers depend on: data, grid, training, probes; digests of rules and code",
+    "what-we-found.md": "what we found, in two screens",
+    "where-the-paper-and-we-differ.md": "where the paper and we differ, and why",
     "params.yaml": "the parameter file of the runs",
     "data.json": "the images: digest, counts, positions of those held out of training",
     "manifest.json": "what is finished and what is missing; commits, versions, processor, seconds of every run",

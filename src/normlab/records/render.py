@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from normlab.pages.found import DIFFERENCES, FOUND, pages_of
 from normlab.pages.record_page import record_page
 from normlab.pages.records import Record
 from normlab.pages.results import Results
@@ -12,7 +13,7 @@ from normlab.records.record import stored
 from normlab.records.results import record_tables, score, settings, unpack, write_json
 from normlab.specs.strict import InputError
 
-RENDERED = ("claims.json", "metrics.json", "settings.json", "figures", "README.md")
+RENDERED = ("claims.json", "metrics.json", "settings.json", "figures", "README.md", FOUND, DIFFERENCES)
 
 
 def render(record: Record) -> None:
@@ -35,4 +36,6 @@ def render(record: Record) -> None:
             write_svg(draw(results), figures / f"{file}.svg")
         shutil.rmtree(record.folder / "figures", ignore_errors=True)
         shutil.copytree(figures, record.folder / "figures")
-    (record.folder / "README.md").write_text(record_page(Record(record.folder)), encoding="utf-8")
+    now = Record(record.folder)
+    for file, text in {"README.md": record_page(now), **pages_of(now)}.items():
+        (record.folder / file).write_text(text, encoding="utf-8")

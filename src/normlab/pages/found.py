@@ -1,0 +1,127 @@
+"""Two short pages of a record: what we found, and where the paper and we differ, and why. Every sentence is generated.
+
+Why a claim differs is read off from what is known of it, never guessed:
+
+- *definition*: the paper's own curve, put to the claim's rule, does not show what its text says, or a statement is false
+  as printed;
+- *artefact*: a check for artefacts of the measurement fails;
+- *scale*: the paper's curve passes and ours does not, on a smaller network, fewer images or fewer steps;
+- *seed*: the interval over seeds reaches across the threshold, or there are too few seeds.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from normlab.analysis.rules import CONTRADICTED, DIRECTION, ERRATUM, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
+from normlab.pages.answer import answers, summary
+from normlab.pages.claims_table import anchor
+from normlab.pages.record_runs import progress
+from normlab.pages.records import Record
+from normlab.pages.standings import Standing
+
+PAPER_SETTING = {"width": 1.0, "steps": 15_000, "images": 50_000}
+HERE = "README.md"  # the record's page, in the same folder
+FOUND, DIFFERENCES = "what-we-found.md", "where-the-paper-and-we-differ.md"
+
+
+def what_we_found(record: Record) -> str:
+    """At most two screens: each question with the paper's answer and ours, what surprised, what is still open."""
+    found = record.standings
+    lines = ["# What we found", "", f"Record [`{record.name}`]({HERE}). {record.scale}".strip(), "", *progress(record)]
+    lines += [summary(found), ""]
+    for one in answers(found):
+        here = "not run yet" if one.lead.verdict == NOT_RUN else one.lead.verdict
+        said = f" {one.sentence}" if one.sentence else ""
+        lines += [
+            f"**{one.question.text}** The paper: {one.question.paper}. Here: **{here}** ({_link(one.lead)}).{said}",
+            "",
+        ]
+    for title, verdicts in (
+        ("Against the paper", (CONTRADICTED, NOT_REPRODUCED, ERRATUM)),
+        ("Smaller than the paper says, or larger", (DIRECTION,)),
+        ("Still open", (UNDECIDED,)),
+        ("Not run yet", (NOT_RUN,)),
+    ):
+        mine = [one for one in found if one.verdict in verdicts]
+        if mine:
+            lines += [f"**{title}**: {', '.join(f'{_link(one)} {one.quantity}{_number(one)}' for one in mine)}.", ""]
+    return "\n".join([*lines, f"[Where the paper and we differ, and why]({DIFFERENCES}).", ""])
+
+
+def differences(record: Record) -> str:
+    """One row a claim that is not reproduced as it stands: the paper's number, ours, and the reasons that are known."""
+    entries = {entry["id"]: entry for entry in record.entries}
+    smaller = scale_differences(record.settings)
+    rows = []
+    for one in record.standings:
+        if one.verdict not in (REPRODUCED, NOT_RUN) and one.group != "own":
+            why = "; ".join(reasons(entries[one.id], bool(smaller))) or "not known"
+            cells = [f"{_link(one)} {one.statement}", one.paper, one.here, f"**{one.verdict}**", why]
+            rows.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |")
+    waiting = [one for one in record.standings if one.verdict == NOT_RUN]
+    lines = [
+        "# Where the paper and we differ, and why",
+        "",
+        f"Record [`{record.name}`]({HERE}).",
+        "",
+        *progress(record),
+    ]
+    lines += [f"The setting differs: {', '.join(smaller)}." if smaller else "The setting is the paper's size.", ""]
+    if rows:
+        lines += ["| claim | paper's curve | here | verdict | why |", "|---|---|---|---|---|", *rows, ""]
+    if waiting:
+        lines += [f"Not run yet: {', '.join(map(_link, waiting))}.", ""]
+    return "\n".join(lines)
+
+
+def reasons(entry: Mapping[str, Any], smaller: bool) -> list[str]:
+    """The causes of the module's list that apply to a claim.
+
+    Args:
+        entry: of claims.json, under the present rules.
+        smaller: whether the setting is smaller than the paper's.
+    """
+    verdict, found = entry["verdict"], []
+    if verdict == ERRATUM:
+        found.append("definition: false as printed, a counterexample is enough")
+    if verdict == CONTRADICTED:
+        found.append("definition: the paper's own curve does not pass the rule made of its text")
+    failing = [name for name, word in entry.get("artefacts", {}).items() if word == "fails"]
+    if failing and verdict != ERRATUM:
+        found.append(f"artefact: {', '.join(failing)} does not hold")
+    if verdict in (NOT_REPRODUCED, DIRECTION) and smaller:
+        found.append("scale: the paper's curve passes, our setting is smaller")
+    if verdict == UNDECIDED:
+        found.append(f"seed: {entry['reason']}")
+    return found
+
+
+def scale_differences(settings: Mapping[str, Any]) -> list[str]:
+    """Where the record's setting is smaller than the paper's, each in words."""
+    if not {"train", "data"} <= set(settings):
+        return []
+    here = {
+        "width": float(settings["train"]["width"]),
+        "steps": int(settings["train"]["steps"]),
+        "images": int(settings["data"]["counts"]["train"]),
+    }
+    words = {"width": "{:g} of the width", "steps": "{:,} updates of {:,}", "images": "{:,} training images of {:,}"}
+    return [words[key].format(here[key], PAPER_SETTING[key]) for key in here if here[key] < PAPER_SETTING[key]]
+
+
+def pages_of(record: Record) -> dict[str, str]:
+    """Both pages by file name; none for a record whose claims were scored under the first rules."""
+    if record.first_rules or not record.manifest["finished"]:
+        return {}
+    return {FOUND: what_we_found(record), DIFFERENCES: differences(record)}
+
+
+def _link(one: Standing) -> str:
+    return f"[{one.id}]({HERE}#{anchor(one.id)})"
+
+
+def _number(one: Standing) -> str:
+    """Ours beside the paper's, where there are numbers."""
+    beside = [f"here {one.here}"] if one.here != "–" else []
+    beside += [f"paper {one.paper}"] if one.paper != "–" else []
+    return f" ({'; '.join(beside)})" if beside else ""
