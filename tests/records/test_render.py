@@ -9,6 +9,7 @@ import pytest
 from tests.architecture.imports import SOURCE
 
 from normlab.analysis.rules import load_claims
+from normlab.pages.found import DIFFERENCES, FOUND, reasons
 from normlab.pages.record_page import PICTURES
 from normlab.pages.record_runs import frozen_sentence
 from normlab.pages.records import Record
@@ -52,6 +53,39 @@ def test_the_page_says_what_is_here_and_what_is_missing(repository: Path) -> Non
     assert all(f"### {name}\n" in text for name in ids)
     assert all(f"| [{name}](#{name.lower()}) |" in text for name in ids)
     assert 150 < len(text.partition("\n## ")[0].split()) < 600  # the answer: about half a page
+
+
+def test_two_short_pages_say_what_was_found_and_where_the_paper_differs(repository: Path) -> None:
+    folder = repository / "reports/published/tiny"
+    found, differs = ((folder / name).read_text() for name in (FOUND, DIFFERENCES))
+    assert "**Not finished yet: 4 of 8" in found
+    assert "Here: **not run yet** ([C7](README.md#c7))." in found
+    assert len(found.split()) < 700  # two screens
+    assert "0.0625 of the width, 6 updates of 15,000, 50 training images of 50,000" in differs
+    entries = {claim["id"]: claim for claim in json.loads((folder / "claims.json").read_text())}
+    for name, entry in entries.items():
+        rows = [line for line in differs.splitlines() if line.startswith(f"| [{name}](")]
+        shown = entry["verdict"] not in ("reproduced", "not run") and entry["group"] != "own"
+        assert len(rows) == shown, name
+        if shown:
+            assert f"**{entry['verdict']}**" in rows[0]
+            assert not rows[0].endswith("| not known |")
+        elif entry["verdict"] == "not run":
+            assert f"[{name}](README.md#{name.lower()})" in found.rpartition("**Not run yet**")[2]
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"verdict": "not reproduced here", "artefacts": {"own_rates": "fails"}}, ["artefact", "scale"]),
+        ({"verdict": "not reproduced here", "artefacts": {"own_rates": "holds"}}, ["scale"]),
+        ({"verdict": "undecided", "reason": "1 of 3 seeds"}, ["seed"]),
+        ({"verdict": "erratum", "artefacts": {"corrected": "fails"}}, ["definition"]),
+        ({"verdict": "contradicted by the paper's own data"}, ["definition"]),
+    ],
+)
+def test_reasons_are_what_is_known_of_a_claim(entry: dict, expected: list[str]) -> None:
+    assert [reason.partition(":")[0] for reason in reasons(entry, smaller=True)] == expected
 
 
 def test_links_lead_to_files_that_git_has(repository: Path) -> None:

@@ -2,8 +2,8 @@
 
 Why a claim differs is read off from what is known of it, never guessed:
 
-- *definition*: the paper's own curve, put to the claim's rule, does not show what its text says, or a statement is false
-  as printed;
+- *definition*: the paper's own curve, put to the claim's rule, does not show what its text says, or a statement is
+  false as printed;
 - *artefact*: a check for artefacts of the measurement fails;
 - *scale*: the paper's curve passes and ours does not, on a smaller network, fewer images or fewer steps;
 - *seed*: the interval over seeds reaches across the threshold, or there are too few seeds.
@@ -40,11 +40,12 @@ def what_we_found(record: Record) -> str:
         ("Against the paper", (CONTRADICTED, NOT_REPRODUCED, ERRATUM)),
         ("Smaller than the paper says, or larger", (DIRECTION,)),
         ("Still open", (UNDECIDED,)),
-        ("Not run yet", (NOT_RUN,)),
     ):
         mine = [one for one in found if one.verdict in verdicts]
         if mine:
             lines += [f"**{title}**: {', '.join(f'{_link(one)} {one.quantity}{_number(one)}' for one in mine)}.", ""]
+    waiting = [one for one in found if one.verdict == NOT_RUN]
+    lines += [f"**Not run yet**: {', '.join(map(_link, waiting))}.", ""] if waiting else []
     return "\n".join([*lines, f"[Where the paper and we differ, and why]({DIFFERENCES}).", ""])
 
 
