@@ -7,14 +7,10 @@ measured is overhead. Seconds of the wall and of the CPU, of the process that de
     no-op           `make repro` (its program `repro`) where nothing changed
     all run         the same where nothing was there, two jobs side by side
     dvc, no-op      `dvc repro` where nothing changed; `dvc, all run`: where nothing was there, up to --dvc-up-to stages
-
-The table is printed; with --write it and the numbers go into benchmarks/scheduling.{md,json}.
 """
 
 import argparse
-import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -22,12 +18,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from report import publish
+
 from normlab.scheduling.digests import Cache, Digests
 from normlab.scheduling.lock_reader import read_lock
 from normlab.scheduling.pipeline import read_stages
 from normlab.scheduling.staleness import judge
 
-HERE = Path(__file__).parent
 REPRO, DVC = ("normlab.stages.repro", "--jobs", "2"), ("dvc", "repro", "--quiet")
 Cost = dict[str, float]
 COLUMNS = ("seconds", "CPU seconds", "MB")
@@ -84,35 +81,25 @@ def measure(stages: int, with_dvc: bool) -> dict[str, Cost]:
     return costs
 
 
-def table(found: dict[int, dict[str, Cost]]) -> list[str]:
-    """Markdown: a row for each size and program."""
-    lines = ["| stages | | seconds | CPU seconds | CPU ms a stage | MB |", "|---:|---|---:|---:|---:|---:|"]
+def table(found: dict[int, dict[str, Cost]]) -> list[list[object]]:
+    """A row for each size and program."""
+    rows: list[list[object]] = []
     for stages, costs in found.items():
         for name, cost in costs.items():
-            each = 1000 * cost["CPU seconds"] / stages
             memory = f"{cost['MB']:.0f}" if "MB" in cost else ""
-            lines.append(
-                f"| {stages:,} | {name} | {cost['seconds']:.2f} | {cost['CPU seconds']:.2f} | {each:.1f} | {memory} |"
-            )
-    return lines
+            each = 1000 * cost["CPU seconds"] / stages
+            rows.append([name, stages, cost["seconds"], cost["CPU seconds"], each, memory])
+    return rows
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure and print."""
+    """Measure and keep the table."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 100], help="numbers of stages")
     parser.add_argument("--dvc-up-to", type=int, default=100, help="plain DVC is measured up to so many stages")
-    parser.add_argument("--write", action="store_true", help="into benchmarks/scheduling.{md,json}")
     args = parser.parse_args(argv)
-    load = os.getloadavg()[0]
     found = {size: measure(size, size <= args.dvc_up_to) for size in args.sizes}
-    cores = f"{os.cpu_count()} cores, load {load:.0f} at the start"
-    machine = f"Python {platform.python_version()}, {platform.machine()}, {cores}"
-    lines = [machine, "", *table(found)]
-    print("\n".join(lines))
-    if args.write:
-        (HERE / "scheduling.md").write_text("\n".join(["# Scheduling", "", *lines, ""]))
-        (HERE / "scheduling.json").write_text(json.dumps({"machine": machine, "costs": found}, indent=1) + "\n")
+    publish(["", "stages", "seconds", "CPU seconds", "CPU ms a stage", "MB"], table(found))
 
 
 if __name__ == "__main__":
