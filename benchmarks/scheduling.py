@@ -48,11 +48,13 @@ def repository(root: Path, stages: int) -> None:
 def cost_of(root: Path, module: str, *arguments: str) -> Cost:
     """What a program takes, without the processes that it starts."""
     begun = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=root, stdout=-3, stderr=-3)
-    _, status, used = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - begun
-    if status:
-        raise SystemExit(f"{module} failed with status {os.waitstatus_to_exitcode(status)}")
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=root, stdout=said, stderr=said)
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begun
+        said.seek(0)
+        if status:
+            raise SystemExit(f"{module} failed ({os.waitstatus_to_exitcode(status)}):\n{said.read()[-2000:]}")
     unit = 1e6 if sys.platform == "darwin" else 1e3
     return dict(zip(COLUMNS, (seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / unit), strict=True))
 
