@@ -1,10 +1,10 @@
 """Training steps a second beside what the machine can do: `python benchmarks/training.py`, about a minute.
 
-One thread. `floor` is the arithmetic of a step (multiplications and additions of the matrix products and convolutions,
-forward and backward, counted by torch) at the rate of a large matrix product in the same type on this machine; `plain`
-a bare loop, forward, backward and update; `ours` the updates that `fit` makes, with the norm of the gradient, the
-accuracy and the batches from the data set. Seconds of the processor, the fastest of pieces that alternate. A
-convolution may take fewer operations than are counted (Winograd's).
+One thread. `product` is the arithmetic of a step (multiplications, additions of its matrix products and convolutions,
+forward and backward, counted by torch) at the measured rate of a large matrix product of the same type: no bound, since
+convolutions are another library's, which may be faster. `plain` is a bare loop, forward, backward and update; `ours`
+the updates that `fit` makes, with the norm of the gradient, the accuracy and the batches from the data set. Seconds of
+the processor, the fastest of pieces that alternate.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def main() -> None:
         for precision in precisions
     ]
     measured = ", ".join(f"{rate / 1e9:.0f} GFLOP/s in {precision}" for precision, rate in rates.items())
-    columns = ["batch of 128, steps/s", "floor", "plain loop", "ours", "of the floor", "ours ÷ plain, time"]
+    columns = ["batch of 128, steps/s", "product", "plain loop", "ours", "ours ÷ product", "ours ÷ plain, time"]
     publish(columns, rows, f"One core: matrix product {measured}.")
 
 
