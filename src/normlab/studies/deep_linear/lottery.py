@@ -44,7 +44,15 @@ def loss_steps(steps: int) -> list[int]:
         >>> loss_steps(3)
         [0, 1, 2, 3]
     """
-    return np.unique(np.r_[0, np.geomspace(1, steps, LOSSES - 1).round().astype(int)]).tolist()
+    found = np.array([0, steps])
+    for count in range(
+        LOSSES // 2, 3 * LOSSES
+    ):  # the first steps coincide when they are rounded, so more are asked for
+        grid = np.unique(np.r_[0, np.geomspace(1, steps, count).round().astype(int)])
+        if len(grid) > LOSSES:
+            break
+        found = grid
+    return found.tolist()
 
 
 def escape_ranks(features: int) -> tuple[int, ...]:
