@@ -68,7 +68,7 @@ def test_rank_0_is_probed_while_two_processes_train(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", here, str(rank), str(tmp_path / "meet")], **pipes) for rank in range(2)
     ]
     try:
-        outputs = [one.communicate(timeout=120)[0] for one in started]
+        outputs = [one.communicate(timeout=300)[0] for one in started]  # seconds, unless the machine is full
     finally:
         for one in started:  # one that failed leaves the other waiting
             one.kill()
