@@ -37,11 +37,11 @@ def of_probes(run: RunSpec, spec: ProbeSpec, layers: int) -> float:
 
 def _controls(run: RunSpec, spec: ProbeSpec, shift: float) -> float:
     sizes = len(spec.step_sizes) + len(spec.extra_step_sizes)
-    walks = [sizes] * (bool(run.train.weight_decay or spec.penalty) + spec.random_directions)
-    walks += [len(spec.distances)] if spec.distances else []
-    walks += [len(spec.relative_steps)] * (1 + spec.random_directions) if spec.relative_steps else []
+    penalized = _walk(sizes) if run.train.weight_decay or spec.penalty else 0.0  # of another loss, with its own start
+    points = sizes * spec.random_directions + len(spec.distances)  # of walks that share the start of the first one
+    points += len(spec.relative_steps) * (1 + spec.random_directions)
     curvature = spec.batches * (1 + PRODUCT) if spec.curvature else 0.0
-    return sum(map(_walk, walks)) + bool(spec.relative_steps) + (spec.batches - 1) * shift + curvature
+    return penalized + points + (spec.batches - 1) * shift + curvature
 
 
 def _walk(sizes: int) -> float:
