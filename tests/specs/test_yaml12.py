@@ -56,6 +56,8 @@ def test_what_is_clear_is_read_as_dvc_reads_it(tmp_path: Path, text: str) -> Non
 @example("1e3")
 @example("0o8")
 @example("+.inf")
+@example("._")
+@example("._1")
 def test_no_scalar_means_something_else_to_dvc(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "scalar.yaml"
     path.write_text(f"a: {text}\n", encoding="utf-8")

@@ -97,5 +97,8 @@ def _ambiguous(node: yaml.Node | None, where: str) -> Iterator[tuple[str, str]]:
     elif isinstance(node, yaml.ScalarNode) and node.style is None:
         older = yaml.SafeLoader("").resolve(yaml.ScalarNode, node.value, (True, False))
         octal = node.tag.endswith(":int") and re.fullmatch(r"[-+]?0[0-9]+", node.value)
-        if older != node.tag or octal:
+        underscored = (
+            re.fullmatch(r"[-+.0-9][-+.0-9_eE]*", node.value) and "_" in node.value
+        )  # DVC's reader: ._1 is 0.1
+        if older != node.tag or octal or underscored:
             yield where, node.value
