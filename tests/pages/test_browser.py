@@ -133,6 +133,25 @@ def test_axes_rates_and_seeds_can_be_chosen(opened: Callable[..., Page]) -> None
     index.wait_for_function(f"drawn => {labels} !== drawn", arg=drawn, timeout=10_000)
 
 
+def test_a_line_above_the_figures_names_what_is_drawn_where_the_controls_are_folded(
+    opened: Callable[..., Page],
+) -> None:
+    index = opened("index.html")
+    index.wait_for_selector(SHOWN)
+    shown = index.locator(".controls:not([open]) > summary .named:visible")
+    assert shown.all_inner_texts() == ["none (plain)", "BatchNorm"]
+    strokes = (
+        "[...document.querySelectorAll('.plot svg .mark-line path[stroke]')].map(path => getComputedStyle(path).stroke)"
+    )
+    colors = index.locator(".named:visible .swatch").evaluate_all(
+        "marks => marks.map(mark => getComputedStyle(mark).backgroundColor)"
+    )
+    assert set(index.evaluate(strokes)) == set(colors)
+    index.get_by_text("What the figures show").click()
+    index.get_by_role("checkbox", name="BatchNorm", exact=True).uncheck()
+    assert index.locator(".named:visible").all_inner_texts() == ["none (plain)"]
+
+
 def test_hovering_shows_normalizer_value_and_seeds(opened: Callable[..., Page]) -> None:
     tab = opened("03-covariate-shift.html")
     tab.wait_for_selector(SHOWN)

@@ -174,7 +174,10 @@
     }
   }
 
+  const key = new Map(); // by normalizer its entry in the line above the figures: read where the controls are folded
+
   function redraw() {
+    for (const [name, entry] of key) entry.hidden = !state.kinds.has(name);
     for (const one of figures) {
       one.stale = true;
       draw(one);
@@ -229,7 +232,9 @@
   }
 
   function controls() {
-    const box = element("details", { className: "controls", open: window.innerWidth > 760 && !document.querySelector(".answers, .notice") }, element("summary", { textContent: "What the figures show" }));
+    const box = element("details", { className: "controls", open: window.innerWidth > 760 && !document.querySelector(".answers, .notice") }, element("summary", {}, "What the figures show"));
+    for (const name of kinds.keys()) key.set(name, element("span", { className: "named", hidden: !state.kinds.has(name) }, swatch(name), kinds.get(name).label));
+    box.querySelector("summary").append(...key.values());
     box.append(choice("normalizers", [...kinds.keys()], state.kinds, (name) => kinds.get(name).label, swatch));
     if (rates.length > 1) box.append(choice("learning rates", rates, state.rates, String));
     if (seeds.length > 1) box.append(choice("seeds", seeds, state.seeds, String));
