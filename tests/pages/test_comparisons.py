@@ -88,6 +88,11 @@ def test_tables_have_a_column_a_normalizer_with_units_and_rules() -> None:
     assert comparison(cells, [named(1)["shift"]]).plain.splitlines()[1] == "‖G − G′‖ | 1 | 1"
 
 
+def test_no_table_stands_where_nothing_was_run() -> None:
+    assert comparison([], [STEPS]).markup == ""
+    assert ratio_table(pair(Kind(), Kind()), [STEPS], ["l1"], under="batch").markup == ""
+
+
 def test_ratios_of_layer_quantities_are_those_of_the_claims() -> None:
     cells = pair(Kind(move=6.0), Kind(move=2.0), seeds=2)
     table = ratio_table(cells, [named(1)["mean_abs_change"]], ["none", "l1"], under="batch")

@@ -46,13 +46,15 @@ def comparison(cells: Sequence[Cell], quantities: Iterable[Quantity], caption: s
         if not np.isfinite(found.to_numpy(dtype=float)).all():
             rules.append(quantity.not_finite)
     if not kinds:
-        return table(["measure"], [["nothing measured"]])
+        return Html("")  # the page says in words that nothing was run
     return table(["", *map(label, kinds)], rows, " ".join([caption, *(f"{rule}." for rule in dict.fromkeys(rules))]))
 
 
 def ratio_table(cells: Sequence[Cell], quantities: Iterable[Quantity], kinds: Sequence[str], *, under: str) -> Html:
-    """Every quantity of `kinds` compared with that of `under`, seed by seed."""
+    """Every quantity of `kinds` compared with that of `under`, seed by seed; nothing where none of them was run."""
     shown = [kind for kind in kinds if any(cell.norm_layer == kind for cell in cells)]
+    if not shown:
+        return Html("")
     rows = []
     for quantity in quantities:
         folds = [fold(quantity, cells, kind, under) for kind in shown]
