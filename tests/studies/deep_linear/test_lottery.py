@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.studies.deep_linear.conftest import build_instance
 from tests.studies.deep_linear.test_study import RATE, SPEC
-from tests.studies.deep_linear.twin import build_twin, half_squared_error
+from tests.studies.deep_linear.twin import descent
 
 from normlab.runs.resume import ResumePoints
 from normlab.specs.dln import DlnCell
@@ -18,7 +18,6 @@ from normlab.specs.parts import names
 from normlab.specs.strict import InputError
 from normlab.studies.deep_linear import lottery
 from normlab.studies.deep_linear.lottery import Lottery, escape_ranks, loss_steps, summarize
-from normlab.studies.deep_linear.problem import draw_data, draw_weights
 from normlab.studies.deep_linear.study import run_cell
 from normlab.tables.rows import COLUMNS
 
@@ -56,17 +55,7 @@ def test_losses_are_those_of_descent_sample_by_sample(norm_layer: str) -> None:
     found = Lottery(spec, DlnCell(norm_layer, RATE), (3,))
     found.run()
     recorded = values(found.frame(), "history", "loss", 3)
-    x, teacher = draw_data((3,), 3, 20)
-    network = build_instance(norm_layer, depth=3).network
-    model = build_twin(network, network.pack(draw_weights((3,), 3, 3))[0])
-    optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
-    losses = []
-    for _ in range(61):
-        optimizer.zero_grad()
-        loss = half_squared_error(model, (x[0], x[0] @ teacher[0].mT))
-        loss.backward()
-        losses.append(loss.item())
-        optimizer.step()
+    losses = descent(build_instance(norm_layer, depth=3).network, 3, 61, RATE)
     # sixty steps of a smooth descent amplify the 1e-14 of one gradient little
     np.testing.assert_allclose(recorded, [losses[step] for step in recorded.index], rtol=1e-8)
 

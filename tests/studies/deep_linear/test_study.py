@@ -9,12 +9,11 @@ import pandas as pd
 import pytest
 import torch
 from tests.studies.deep_linear.conftest import build_instance
-from tests.studies.deep_linear.twin import build_twin, half_squared_error
+from tests.studies.deep_linear.twin import descent
 
 from normlab.runs.resume import ResumePoints
 from normlab.specs.dln import DlnCell, DlnScanSpec, DlnSpec
 from normlab.specs.parts import names
-from normlab.studies.deep_linear.problem import draw_data, draw_weights
 from normlab.studies.deep_linear.scan import scan_rates
 from normlab.studies.deep_linear.study import diverged_at, run_cell
 from normlab.tables.rows import COLUMNS
@@ -50,17 +49,7 @@ def series(frame: pd.DataFrame, seed: int, probe: str, quantity: str, layer: str
 @pytest.mark.parametrize("norm_layer", names("scale"))
 def test_losses_are_those_of_plain_gradient_descent(norm_layer):
     frame, _ = run_cell(SPEC, DlnCell(norm_layer, RATE))
-    x, teacher = draw_data((7,), 3, 20)
-    network = build_instance(norm_layer, depth=3).network
-    model = build_twin(network, network.pack(draw_weights((7,), 3, 3))[0])
-    optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
-    losses = []
-    for _ in range(9):
-        optimizer.zero_grad()
-        loss = half_squared_error(model, (x[0], x[0] @ teacher[0].mT))
-        loss.backward()
-        losses.append(loss.item())
-        optimizer.step()
+    losses = descent(build_instance(norm_layer, depth=3).network, 7, 9, RATE)
     recorded = series(frame, 7, "history", "loss")
     assert recorded.index.tolist() == list(range(9))
     # eight steps of a smooth descent amplify roundoff little

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from normlab.nn import deep_linear, normalizer
 from normlab.studies.deep_linear.network import Network
+from normlab.studies.deep_linear.problem import draw_data, draw_weights
 
 Batch = tuple[Tensor, Tensor]
 
@@ -49,3 +50,18 @@ def flat_gradient(model: nn.Module, batch: Batch) -> Tensor:
     """The gradient of the loss in the order of the flat vector."""
     gradients = torch.autograd.grad(half_squared_error(model, batch), ordered(model))
     return torch.cat([g.flatten() for g in gradients])
+
+
+def descent(network: Network, seed: int, count: int, rate: float) -> list[float]:
+    """The losses before each of `count` updates of plain gradient descent, on 20 samples of 3 features, depth 3."""
+    x, teacher = draw_data((seed,), 3, 20)
+    model = build_twin(network, network.pack(draw_weights((seed,), 3, 3))[0])
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    losses = []
+    for _ in range(count):
+        optimizer.zero_grad()
+        loss = half_squared_error(model, (x[0], x[0] @ teacher[0].mT))
+        loss.backward()
+        losses.append(loss.item())
+        optimizer.step()
+    return losses
