@@ -6,6 +6,9 @@
 import contextlib
 import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +60,16 @@ def train(data: Path, run: RunSpec, device: torch.device) -> tuple[History, list
     batches, test = tiny.load(data, run.seed, device=device, augment=run.train.augment)
     kept: list[Checkpoint] = []
     return fit(run, batches, test, device=device, on_checkpoint=kept.append), kept
+
+
+def test_batches_are_the_same_images(data: Path, device: torch.device) -> None:
+    on_cpu, there = (tiny.load(data, 3, device=where, augment=True)[0] for where in (torch.device("cpu"), device))
+    for step in (0, 9):  # of two epochs
+        (images, labels), (moved, moved_labels) = on_cpu.at(step), there.at(step)
+        assert moved.device.type == moved_labels.device.type == device.type
+        assert torch.equal(labels, moved_labels.cpu())
+        torch.testing.assert_close(images, moved.cpu(), rtol=0, atol=1e-6)  # the division may round differently
+    assert on_cpu.per_epoch < 9
 
 
 @pytest.mark.parametrize("norm_layer", ["none", "batch", "noisy_batch", "l1"])
@@ -201,3 +214,15 @@ def test_the_program_for_a_lent_machine(tmp_path: Path, monkeypatch: pytest.Monk
     assert max(back.values()) <= 16 * 2**20
     ended = json.loads(Path("back/runs.json").read_text())
     assert {entry["run"] for entry in ended if entry["seconds"]} == {"vgg11-none-0.1-0", "vgg11-batch-0.1-0"}
+
+
+def test_what_needs_a_gpu_is_collected_without_what_a_lent_machine_lacks() -> None:
+    lacking = ["dvc", "mlflow", "hypothesis", "papermill", "playwright", "dask"]
+    program = f"import sys; sys.modules.update(dict.fromkeys({lacking})); import pytest; sys.exit(pytest.main())"
+    asked = "-m gpu --collect-only -q"
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": asked}
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "test_a_training_repeats_itself" in found.stdout

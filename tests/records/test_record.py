@@ -150,3 +150,14 @@ def test_what_a_killed_process_left_is_cleared(record: Record, copy: Path) -> No
     assert add(record, copy) == [f"runs/{RUNS[2]}"]
     assert not (record.folder / ".adding-1").exists()
     assert len(record_tables(record).measurements)
+
+
+def test_what_a_lent_machine_says_of_itself_is_what_the_manifest_says(record: Record, copy: Path) -> None:
+    said = {"commit": "abc", "versions": {"python": "3.12.3", "torch": "2.11.0"}, "processor": "NVIDIA H100, 16 cores"}
+    (copy / "machine.json").write_text(json.dumps(said))
+    shutil.rmtree(record.folder)
+    add(record, copy)
+    assert record.manifest["sources"] == [said]
+    (copy / "machine.json").write_text("{")
+    with pytest.raises(InputError, match=r"machine\.json: not what the program budget says"):
+        add(record, copy)

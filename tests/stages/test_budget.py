@@ -32,7 +32,14 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_comes_back_is_what_the_stages_would_have_made(params: Path) -> None:
     budget.main(["--preset", str(params), "--minutes", "5", "--side-by-side", "2", "--out", "back"])
     back = sorted(path.name for path in Path("back").iterdir())
-    assert back == ["histograms.parquet", "manifest.json", "measurements.parquet", "params.yaml", "runs.json"]
+    assert back == [
+        "histograms.parquet",
+        "machine.json",
+        "manifest.json",
+        "measurements.parquet",
+        "params.yaml",
+        "runs.json",
+    ]
     ended = json.loads(Path("back/runs.json").read_text())
     assert sorted(run["run"] for run in ended) == ["vgg11-batch-0.1-0", "vgg11-none-0.1-0"]
     data.main([])

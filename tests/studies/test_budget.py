@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests import tiny
 
+from normlab.specs.grid import PlannedRun
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.training import RunSpec
 from normlab.studies.budget import Account, Outcome, by_value, measure
@@ -19,7 +20,15 @@ def test_one_seed_of_everything_comes_before_a_second_one() -> None:
 
     named = [run("none", 3), run("none", 1), run("batch", 3), run("batch", 1), run("batch", 0, 0.5), run("l1", 3)]
     expected = [run("none", 3), run("batch", 3), run("batch", 0, 0.5), run("l1", 3), run("none", 1), run("batch", 1)]
-    assert by_value(named) == expected
+    assert by_value(map(PlannedRun, named)) == expected
+
+
+def test_a_block_of_the_grid_comes_before_those_below_it() -> None:
+    runs = [tiny.run_spec(norm_layer, seed=seed) for norm_layer in ("none", "batch", "l1", "l2") for seed in (0, 1)]
+    planned = [PlannedRun(run, block) for run, block in zip(runs, (0, 0, 0, 0, 1, 1, 1, 1), strict=True)]
+    order = [(run.norm_layer, run.seed) for run in by_value(reversed(planned))]
+    first, second = [("batch", 1), ("none", 1), ("batch", 0), ("none", 0)], [("l2", 1), ("l1", 1), ("l2", 0), ("l1", 0)]
+    assert order == first + second
 
 
 def test_the_account_learns_what_runs_cost_beside_their_updates() -> None:

@@ -1,6 +1,7 @@
 """Where finished runs come from: commit and tag, versions, processor, and the hours that they took."""
 
 import importlib.metadata
+import json
 import os
 import platform
 import re
@@ -10,9 +11,29 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
+
+from normlab.specs.strict import InputError
 
 LOGS = "logs/wall-times"  # of `normlab.runs.progress`
+MACHINE_FILE = "machine.json"  # of the program `budget`, whose files leave the machine that made them
 PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scipy", "pyarrow", "dvc", "pillow")
+
+
+def origin_of(folder: Path, processor_name: str = "") -> dict[str, Any]:
+    """Commit, versions and processor of what was made in a folder: as its `machine.json` says, else as found here."""
+    path = folder / MACHINE_FILE
+    try:
+        origin = json.loads(path.read_text(encoding="utf-8")) if path.exists() else here(folder)
+        return {**origin, **({"processor": processor_name} if processor_name else {})}
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: not what the program budget says of its machine: {error!r}") from None
+
+
+def here(folder: Path, device: str = "cpu") -> dict[str, Any]:
+    """Commit and versions of a clone, and what computes on `device` of this machine."""
+    gpu = f"{torch.cuda.get_device_name(device)}; " if torch.device(device).type == "cuda" else ""
+    return {**source_of(folder), "versions": versions_of(folder), "processor": gpu + processor()}
 
 
 def source_of(folder: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from typing import Any
 from normlab.pages.records import Record
 from normlab.records.files import same_table, write_histograms, write_measurements, write_theory
 from normlab.records.finished import BUDGET_FILE, Finished, finished_work, planned_work
-from normlab.records.provenance import core_hours, processor, source_of, versions_of
+from normlab.records.provenance import core_hours, origin_of
 from normlab.specs.strict import InputError, load_params
 from normlab.specs.study import StudySpec, read_study
 
@@ -48,7 +48,7 @@ def add(record: Record, source: Path, *, processor_name: str = "") -> list[str]:
     Args:
         record: the record; made where there is none.
         source: the folder.
-        processor_name: what the runs were made on; by default this machine's processor.
+        processor_name: what the runs were made on; by default what the program `budget` says, or this machine's.
 
     Returns:
         The places that are new.
@@ -62,11 +62,7 @@ def add(record: Record, source: Path, *, processor_name: str = "") -> list[str]:
     if not data.is_file():
         raise InputError(f"{data}: no such file; expected a clone with prepared images, or a folder of `budget`")
     _check_settings(record, source / PARAMS, data)
-    origin = {
-        **source_of(source),
-        "versions": versions_of(source),
-        "processor": processor_name or processor(),
-    }
+    origin = origin_of(source, processor_name)
     record.folder.mkdir(parents=True, exist_ok=True)
     for left in record.folder.glob(f"{STAGED}*"):  # of a process that was killed
         shutil.rmtree(left, ignore_errors=True)

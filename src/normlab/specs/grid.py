@@ -88,9 +88,10 @@ class Block:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run of the grid."""
+    """A run of the grid; `block` is the place of its block there, and blocks stand in the order of their value."""
 
     spec: RunSpec
+    block: int = 0
 
     def stage(self, program: str) -> str:
         """The DVC stage that does what `program` (train or probe) does for this run: train@resnet20-batch-0.1-0.
@@ -125,7 +126,7 @@ def plan(blocks: Sequence[Block], train: TrainSpec) -> list[PlannedRun]:
                     f"grid[{index}]: {run.name} is a run of grid[{found[run.name]}] too; every run may be named once"
                 )
             found[run.name] = index
-            runs.append(PlannedRun(run))
+            runs.append(PlannedRun(run, index))
     return runs
 
 

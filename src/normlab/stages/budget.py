@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 from normlab.data.sources import prepare
+from normlab.records.provenance import MACHINE_FILE, here
 from normlab.runs.cost import predict_cost
+from normlab.runs.networks import resolve_device
 from normlab.runs.prepared import PreparedRun
 from normlab.specs.data import DataSpec
 from normlab.specs.grid import planned_runs
@@ -23,21 +25,23 @@ from normlab.tables.budget import write_budget
 def main(argv: list[str] | None = None) -> None:
     """Prepare the images, train and probe runs in the order of their value, stop in time, and keep what is finished.
 
-    Needs neither DVC nor MLflow. Writes `measurements*.parquet`, `histograms.parquet`, `runs.json`, `params.yaml` and
-    `manifest.json`; the machine has the images in an archive (NORMLAB_DATA) or downloads them.
+    Needs neither DVC nor MLflow. Writes `measurements*.parquet`, `histograms.parquet`, `runs.json`, `params.yaml`,
+    `manifest.json` (of the images) and `machine.json` (versions, processor, commit); the machine has the images in an
+    archive (NORMLAB_DATA) or downloads them.
     """
     start = time.time()
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--preset", type=Path, default=Path("paper-gpu"), help="a name in presets/, or a file")
     parser.add_argument("--minutes", type=float, required=True, help="from now to the end of writing")
     parser.add_argument("--side-by-side", type=int, default=1, help="runs at once: a GPU has room for several")
+    parser.add_argument("--commit", default="", help="of the code, where it lies without its Git history")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     require(args.minutes > 0, "--minutes", "must be above 0", args.minutes)
     require(args.side_by_side >= 1, "--side-by-side", "must be at least 1", args.side_by_side)
     params = args.preset if args.preset.suffix == ".yaml" else Path("presets") / f"{args.preset}.yaml"
     data, probe = load_section(params, "data", DataSpec), load_section(params, "probe", ProbeSpec)
-    runs = by_value(planned.spec for planned in planned_runs(load_params(params)))
+    runs = by_value(planned_runs(load_params(params)))
     with command.new_folder(args.out) as folder, command.temporary_folder("normlab-budget-") as work:
         (work / "data").mkdir()
         prepare(data, work / "data", downloads=Path("scratch/downloads"))
@@ -52,10 +56,13 @@ def main(argv: list[str] | None = None) -> None:
         shutil.copyfile(work / "data/manifest.json", folder / "manifest.json")
         ended = [{**dataclasses.asdict(outcome), "run": outcome.run.name} for outcome in outcomes]
         (folder / "runs.json").write_text(json.dumps(ended, indent=2) + "\n")
+        machine = here(Path(), str(resolve_device(runs[0].train.device)))
+        commit = {"commit": args.commit} if args.commit else {}
+        (folder / MACHINE_FILE).write_text(json.dumps({**machine, **commit}, indent=2) + "\n")
     minutes = (time.time() - start) / 60
     print(f"{len(finished)} of {len(runs)} runs in {minutes:.1f} minutes: {args.out}{_first(failed)}")
     if no_room:
-        print(f"note: left out, because five files of 16 MB do not hold them: {', '.join(no_room)}", file=sys.stderr)
+        print(f"note: left out, because four files of 16 MB do not hold them: {', '.join(no_room)}", file=sys.stderr)
 
 
 def predict_seconds(run: PreparedRun) -> float:

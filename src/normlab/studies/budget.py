@@ -12,6 +12,7 @@ from pathlib import Path
 
 from normlab.runs.checkpoint import portable
 from normlab.runs.prepared import PreparedRun, prepare_run
+from normlab.specs.grid import PlannedRun
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.training import RunSpec
 from normlab.studies.checkpoints.run import RunProbes
@@ -56,15 +57,15 @@ class Account:
         return max([1.0, *(o.seconds / o.predicted for o in self.outcomes if o.seconds is not None and o.predicted)])
 
 
-def by_value(runs: Iterable[RunSpec]) -> list[RunSpec]:
-    """The order in which runs are worth most: one seed of every cell as the grid names them, then a second one, …"""
-    runs, seen = list(runs), Counter[tuple[object, ...]]()
+def by_value(planned: Iterable[PlannedRun]) -> list[RunSpec]:
+    """The order in which runs are worth most: block by block, of each one seed of every cell, then a second one."""
+    planned, seen = list(planned), Counter[tuple[object, ...]]()
     ranks = []
-    for run in runs:
-        cell = (run.network, run.norm_layer, run.learning_rate, run.variant)
-        ranks.append(seen[cell])
+    for block, run in ((one.block, one.spec) for one in planned):
+        cell = (block, run.network, run.norm_layer, run.learning_rate, run.variant)
+        ranks.append((block, seen[cell]))
         seen[cell] += 1
-    return [run for _, run in sorted(zip(ranks, runs, strict=True), key=lambda pair: pair[0])]
+    return [one.spec for _, one in sorted(zip(ranks, planned, strict=True), key=lambda pair: pair[0])]
 
 
 def spend(

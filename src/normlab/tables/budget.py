@@ -10,7 +10,7 @@ from normlab.tables.frames import HISTOGRAM_COLUMNS, combine, write_table
 from normlab.tables.stage_outputs import read_training_study
 
 LARGEST_FILE = 16 * 2**20  # bytes, of a file that comes back
-MEASUREMENT_FILES = 4
+MEASUREMENT_FILES = 3
 
 
 def write_budget(folder: Path, runs: Sequence[RunSpec], work: Path) -> list[RunSpec]:
@@ -22,7 +22,7 @@ def write_budget(folder: Path, runs: Sequence[RunSpec], work: Path) -> list[RunS
         work: holds `models/<run>/` and `probes/<run>/`.
 
     Returns:
-        The runs for which there was no room: five files of 16 MB hold the others. What a lent machine has made is worth
+        The runs for which there was no room: four files of 16 MB hold the others. What a lent machine has made is worth
         more than an error.
     """
     kept = list(runs)
