@@ -34,14 +34,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--preset", type=Path, default=Path("paper-gpu"), help="a name in presets/, or a file")
     parser.add_argument("--minutes", type=float, required=True, help="from now to the end of writing")
     parser.add_argument("--side-by-side", type=int, default=1, help="runs at once: a GPU has room for several")
+    parser.add_argument("--at-most", type=int, default=None, help="so many runs, those of most value")
     parser.add_argument("--commit", default="", help="of the code, where it lies without its Git history")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     require(args.minutes > 0, "--minutes", "must be above 0", args.minutes)
-    require(args.side_by_side >= 1, "--side-by-side", "must be at least 1", args.side_by_side)
+    for name in ("side_by_side", "at_most"):
+        count = getattr(args, name)
+        require(count is None or count >= 1, f"--{name.replace('_', '-')}", "must be at least 1", count)
     params = args.preset if args.preset.suffix == ".yaml" else Path("presets") / f"{args.preset}.yaml"
     data, probe = load_section(params, "data", DataSpec), load_section(params, "probe", ProbeSpec)
-    runs = by_value(planned_runs(load_params(params)))
+    runs = by_value(planned_runs(load_params(params)))[: args.at_most]
     with command.new_folder(args.out) as folder, command.temporary_folder("normlab-budget-") as work:
         (work / "data").mkdir()
         prepare(data, work / "data", downloads=Path("scratch/downloads"))

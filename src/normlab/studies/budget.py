@@ -80,7 +80,7 @@ def spend(
     """Train and probe runs in their order until the time is over.
 
     A run that will not be finished in time, as far as can be told from its own updates and from the runs before it, is
-    left out for a shorter one behind it; one that is not finished all the same leaves nothing.
+    left out for a shorter one behind it, if there is one; one that is not finished all the same leaves nothing.
 
     Args:
         runs: in the order of their value.
@@ -103,7 +103,9 @@ def spend(
         while waiting or running:
             while waiting and len(running) < side_by_side:
                 run = waiting.pop(0)
-                running[pool.submit(measure, run, probe, data, folder, predict, account.end, account.factor)] = run
+                # where nothing waits for its place, a run that may be too long is tried all the same
+                choose = predict if len(waiting) + len(running) >= side_by_side else None
+                running[pool.submit(measure, run, probe, data, folder, choose, account.end, account.factor)] = run
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 account.outcomes.append(_outcome(future, running.pop(future)))
     return account.outcomes
@@ -121,7 +123,7 @@ def measure(
     probe: ProbeSpec,
     data: Path,
     folder: Path,
-    predict: Callable[[PreparedRun], float],
+    predict: Callable[[PreparedRun], float] | None,
     end: float,
     factor: float,
 ) -> Outcome:
@@ -130,7 +132,7 @@ def measure(
     if start >= end:
         return Outcome(run, None)
     prepared = prepare_run(run, data)
-    predicted = predict(prepared)
+    predicted = predict(prepared) if predict else 0.0
     if time.time() + factor * predicted > end:
         return Outcome(run, None, predicted)
     try:
