@@ -72,9 +72,12 @@ def test_a_run_that_cannot_be_made_is_named(params: Path) -> None:
 
 
 def test_the_runs_of_most_value_alone_are_tried_without_a_forecast(params: Path) -> None:
-    budget.main(["--preset", str(params), "--minutes", "5", "--at-most", "1", "--out", "back"])
+    budget.main(["--preset", str(params), "--minutes", "5", "--at-most", "1", "--commit", "abc", "--out", "back"])
     (ended,) = json.loads(Path("back/runs.json").read_text())
     assert (ended["run"], ended["predicted"]) == ("vgg11-none-0.1-0", 0.0)
     assert ended["seconds"] > 0
+    machine = json.loads(Path("back/machine.json").read_text())
+    assert sorted(machine) == ["commit", "processor", "versions"]
+    assert machine["commit"] == "abc"
     with pytest.raises(InputError, match="--at-most: must be at least 1, got 0"):
         budget.main(["--preset", str(params), "--minutes", "5", "--at-most", "0", "--out", "back"])

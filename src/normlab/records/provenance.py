@@ -30,10 +30,11 @@ def origin_of(folder: Path, processor_name: str = "") -> dict[str, Any]:
         raise InputError(f"{path}: not what the program budget says of its machine: {error!r}") from None
 
 
-def here(folder: Path, device: str = "cpu") -> dict[str, Any]:
-    """Commit and versions of a clone, and what computes on `device` of this machine."""
+def here(folder: Path, device: str = "cpu", commit: str = "") -> dict[str, Any]:
+    """Commit (as given, or as Git says) and versions of a clone, and what computes on `device` of this machine."""
+    source = {"commit": commit} if commit else source_of(folder)
     gpu = f"{torch.cuda.get_device_name(device)}; " if torch.device(device).type == "cuda" else ""
-    return {**source_of(folder), "versions": versions_of(folder), "processor": gpu + processor()}
+    return {**source, "versions": versions_of(folder), "processor": gpu + processor()}
 
 
 def source_of(folder: Path) -> dict[str, Any]:

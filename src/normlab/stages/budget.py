@@ -59,9 +59,8 @@ def main(argv: list[str] | None = None) -> None:
         shutil.copyfile(work / "data/manifest.json", folder / "manifest.json")
         ended = [{**dataclasses.asdict(outcome), "run": outcome.run.name} for outcome in outcomes]
         (folder / "runs.json").write_text(json.dumps(ended, indent=2) + "\n")
-        machine = here(Path(), str(resolve_device(runs[0].train.device)))
-        commit = {"commit": args.commit} if args.commit else {}
-        (folder / MACHINE_FILE).write_text(json.dumps({**machine, **commit}, indent=2) + "\n")
+        machine = here(Path(), str(resolve_device(runs[0].train.device)), commit=args.commit)
+        (folder / MACHINE_FILE).write_text(json.dumps(machine, indent=2) + "\n")
     minutes = (time.time() - start) / 60
     print(f"{len(finished)} of {len(runs)} runs in {minutes:.1f} minutes: {args.out}{_first(failed)}")
     if no_room:
