@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from normlab.probes.accepted import batch_coupled_names, check_model, check_state, checked_modules, unwrapped
 from normlab.probes.bare import bare
 from normlab.probes.batches import Together
-from normlab.probes.gradients import gradients_of, total
+from normlab.probes.gradients import gradient_marks, gradients_of, total
 from normlab.probes.precision import full_precision, refuse_low_precision
 from normlab.probes.preservation import ModelState, preserved
 from normlab.probes.vectors import l2_distance, l2_norm
@@ -55,6 +55,7 @@ class Objective:
         self._point: tuple[Sequence[Tensor], float] | Sequence[Tensor] = self.weights
         self._checked = False
         self._needs_graph = False
+        self._marks: list[tuple[int, int]] = []  # of the gradients, before the last forward pass
         self._bases: dict[int, float] = {}  # the loss of each batch at the base point
         self._rechecked = False
         self._weight_norm: float | None = None
@@ -146,7 +147,9 @@ class Objective:
         sources = [*enumerate(wanted), *replaced.items()]
         sources = [(index, p) for index, p in sources if p.requires_grad]
         found: list[Tensor | None] = [None] * len(wanted)
-        gradients = gradients_of(loss, [p for _, p in sources], create_graph)
+        marks = zip(self.parameters, self._marks, gradient_marks(self.parameters), strict=True)
+        added = [p for p, before, after in marks if before != after]
+        gradients = gradients_of(loss, [p for _, p in sources], create_graph, added)
         for (index, _), gradient in zip(sources, gradients, strict=True):
             found[index] = total((found[index], gradient))
         return found
@@ -213,8 +216,12 @@ class Objective:
                 ) from error
             raise
 
+    def _call(self, model: nn.Module) -> Tensor:
+        self._marks = gradient_marks(self.parameters)
+        return self._loss_fn(model, self._batches[self._turn])
+
     def _evaluate(self, around: AbstractContextManager[object] | None = None) -> Tensor:
-        loss = self.run(lambda model: self._loss_fn(model, self._batches[self._turn]), around)
+        loss = self.run(self._call, around)
         if not isinstance(loss, Tensor):
             raise ValueError(f"loss_fn must return a scalar tensor, got {type(loss).__name__}")
         if loss.ndim:
