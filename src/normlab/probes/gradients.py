@@ -8,8 +8,8 @@ runs `.backward()` on that) add their share of the gradient to `.grad` and do no
                     of them, such as a function that frozen layers feed
 
 A graph shows which functions are of Python, so that nothing of this costs a model without them more than a look at it.
-What the forward pass adds to `.grad` is another matter: no part of ∇L where all of the graph is autograd's own (forces by
-`energy.backward()`), and perhaps one where such a function is (a loss that goes backward at once).
+What the forward pass adds to `.grad` is another matter: no part of ∇L where all of the graph is autograd's own (forces
+by `energy.backward()`), and perhaps one where such a function is (a loss that goes backward at once).
 """
 
 from collections.abc import Sequence
