@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 KEYS = ("study", "network", "norm_layer", "learning_rate", "variant", "seed")
 """What names a run. `variant` is how its settings differ from the shared ones, such as "weight_decay=0.0004"; "" where
@@ -14,6 +13,8 @@ they do not."""
 
 COLUMNS = (*KEYS, "probe", "layer", "step_size", "step", "batch", "quantity", "value")
 """`batch` is what the row was measured on: 0 is the batch that training saw at that step, n > 0 the n-th other one."""
+
+BINS = ("edges", "counts")  # what a histogram has beside its name
 
 
 class Rows:
@@ -83,8 +84,7 @@ class Histograms:
             counts: (B,), float64.
         """
         named = {**keys, "layer": layer, "unit": unit, "step": step}
-        bins = {"edges": torch.from_numpy(edges.copy()), "counts": torch.from_numpy(counts.copy())}
-        self._entries.append({"keys": named, **bins})
+        self._entries.append({"keys": named, "edges": edges.copy(), "counts": counts.copy()})
 
     def frame(self) -> pd.DataFrame:
         """All of them in the order of adding: the keys, layer, unit, step, left and right edge of the bin, count."""
@@ -93,16 +93,16 @@ class Histograms:
         return pd.concat([self._bins(**entry) for entry in self._entries], ignore_index=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """The histograms so far."""
-        return {"entries": self._entries}
+        """The histograms so far, as plain values."""
+        return {"entries": [{**one, **{name: one[name].tolist() for name in BINS}} for one in self._entries]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on after the histograms of `state`."""
-        self._entries = state["entries"]
+        self._entries = [{**one, **{name: np.array(one[name]) for name in BINS}} for one in state["entries"]]
 
     @staticmethod
-    def _bins(keys: Mapping[str, object], edges: torch.Tensor, counts: torch.Tensor) -> pd.DataFrame:
-        bins = pd.DataFrame({"left": edges[:-1].numpy(), "right": edges[1:].numpy(), "count": counts.numpy()})
+    def _bins(keys: Mapping[str, object], edges: np.ndarray, counts: np.ndarray) -> pd.DataFrame:
+        bins = pd.DataFrame({"left": edges[:-1], "right": edges[1:], "count": counts})
         for position, (key, value) in enumerate(keys.items()):
             bins.insert(position, key, value)
         return bins
