@@ -11,7 +11,7 @@ from normlab.analysis.cells import Cells
 from normlab.analysis.estimates import NotRunError
 from normlab.analysis.lottery import at_rate, escapes, in_order, paper_order, paper_peak
 from normlab.figures.lottery import lottery_figure
-from normlab.pages.lottery import NOT_RUN, drawn, lottery_sentences
+from normlab.pages.lottery import drawn, lottery_sentences
 from normlab.tables.frames import combine
 from normlab.tables.rows import Rows
 
@@ -54,7 +54,7 @@ def test_sentences_and_picture() -> None:
     assert "ℓ1 < BatchNorm (only the order): in 2 of 3 seeds, probability 0.667 [" in said
     assert re.search(r"none \(plain\): median 1e\+16, .* at least the paper's 1\.\d+e\+15 in 2 of 3 seeds", said)
     assert "BatchNorm, median of 3 seeds: rank 1 at 3 (never in 0)." in said
-    assert repr(lottery_sentences(cells({}))) == f"- {NOT_RUN}"
+    assert repr(lottery_sentences(cells({}))) == ""
     losses, peaks = drawn(cells().of_study("dln_lottery"), 1e-6)
     figure = lottery_figure(losses, peaks, ({"l1": 97.0}, {}))
     curve = next(line for line in figure.axes[0].lines if line.get_gid() == "share-none")

@@ -6,6 +6,7 @@ import re
 import pytest
 from matplotlib.figure import Figure
 
+from normlab.figures.style import empty_figure, page_figure, say_nothing_to_draw
 from normlab.pages import still
 from normlab.pages.pictures import Picture, bullets, paragraphs, table
 
@@ -96,6 +97,18 @@ def test_an_interactive_figure_keeps_its_still_picture_and_ends_no_script() -> N
     assert json.loads(data) == {"panels": [{"title": "</script><b>"}]}
     assert '<details class="still" open>' in markup
     assert svg_of(markup)
+
+
+def test_a_figure_with_nothing_to_draw_is_a_line_of_words() -> None:
+    figure, axes = page_figure(1, 2)
+    for ax in axes.flat:
+        say_nothing_to_draw(ax, "no < walk")
+    for empty, reason in ((empty_figure("not run"), "Not run."), (figure, "No &lt; walk.")):
+        markup = Picture(empty, "Bands.", "Loss (Figure 4)", [drawing])._repr_html_()
+        assert markup == f'<p class="absent" id="figure-4-loss"><strong>Loss (Figure 4).</strong> {reason}</p>'
+    axes[0, 0].clear()
+    axes[0, 0].plot([0, 1], [1, 0])  # one panel of two has something
+    assert Picture(figure, "", "t", [])._repr_html_().startswith("<figure")
 
 
 def test_text_is_escaped_and_empty_entries_are_left_out() -> None:

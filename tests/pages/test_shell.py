@@ -15,7 +15,7 @@ def test_every_notebook_is_a_page() -> None:
     assert sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")) == sorted(PAGES)
 
 
-@pytest.mark.parametrize("preset", ["quick", "cifar-cpu", "paper"])
+@pytest.mark.parametrize("preset", sorted(path.stem for path in (ROOT / "presets").glob("*.yaml")))
 def test_every_preset_names_itself_and_known_pages(preset: str) -> None:
     section = load_params(ROOT / "presets" / f"{preset}.yaml")["report"]
     assert section["preset"] == preset
@@ -28,6 +28,12 @@ def test_the_navigation_leads_to_every_page_and_marks_the_current_one() -> None:
     assert re.findall(r'href="([^"]+)" aria-current=page', text) == ["02-landscape.html"]
     assert "<title>Title &lt;x&gt; · normlab, tiny</title>" in text
     assert 'name="viewport"' in text
+
+
+def test_the_navigation_names_the_pages_that_there_are_and_one_s_own() -> None:
+    text = page("t", "<p>body</p>", "my-own", Shows("tiny", "Preset", pages=("02-landscape", "my-own")))
+    links = re.findall(r'href="(?!#)([^"]+)"[^>]*>([^<]+)', text)
+    assert links == [("index.html", "All claims"), ("02-landscape.html", "Landscape"), ("my-own.html", "my-own")]
 
 
 def test_the_switch_for_code_is_there_only_if_there_is_code() -> None:

@@ -38,7 +38,7 @@ def lottery_figure(
 ) -> Figure:
     """Final loss (left) and peak of the effective β (right) over seeds; the paper's numbers by normalizer."""
     if losses.empty:
-        return empty_figure("not run in this preset")
+        return empty_figure("not run in this preset; the preset lottery draws the many seeds")
     figure, axes = page_figure(1, 2, height=3.4)
     distribution(losses, axes[0, 0], f"final {DLN_LOSS}", paper[0])
     distribution(peaks, axes[0, 1], "peak of the effective β (1/step size)", paper[1])

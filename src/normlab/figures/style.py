@@ -97,6 +97,7 @@ AXES = {
 DLN_LOSS = "training loss, ½ Σ ‖·‖²"
 PERCENT = frozenset({"train_accuracy", "test_accuracy"})
 PAPER_COLOR = "#444444"
+NOTHING = "nothing"  # of the text in a panel without anything drawn
 NOT_MEASURED = "not measured in this run of the study"
 # normalizers without a color of their own, such as other people's: always the same one by name
 SPARE = ("#888888", "#117733", "#DDCC77", "#997700", "#6F4E7C", "#2F4F4F", "#B03A2E", "#4A7C59")
@@ -232,12 +233,27 @@ def plain_ticks(ax: Axes, values: Sequence[float]) -> None:
 def say_nothing_to_draw(ax: Axes, message: str = NOT_MEASURED) -> Axes:
     """An empty panel that says so."""
     ax.text(
-        0.5, 0.5, message, transform=ax.transAxes, ha="center", va="center", fontsize=10, color="#666666", wrap=True
+        0.5,
+        0.5,
+        message,
+        transform=ax.transAxes,
+        ha="center",
+        va="center",
+        fontsize=10,
+        color="#666666",
+        wrap=True,
+        gid=NOTHING,
     )
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)  # words, not an empty box
     return ax
+
+
+def nothing_drawn(figure: Figure) -> str:
+    """Why nothing is drawn in any panel of a figure; empty where something is."""
+    said = [[text.get_text() for text in ax.texts if text.get_gid() == NOTHING] for ax in figure.axes]
+    return "; ".join(dict.fromkeys(text for texts in said for text in texts)) if all(said) else ""
 
 
 def empty_figure(message: str = NOT_MEASURED) -> Figure:

@@ -15,7 +15,7 @@ from normlab.pages.record_page import PICTURES
 from normlab.pages.records import Record, scale
 from normlab.pages.results import Results
 from normlab.pages.sentences import data_sentence, finite_caption, smoothing
-from normlab.pages.shell import PAGES
+from normlab.pages.shell import named
 from normlab.pages.standings import Standing, standings
 from normlab.pages.story import check, claims_tables, story, too_few_seeds
 from normlab.pages.verdicts import badge, cards
@@ -123,8 +123,7 @@ def legend() -> str:
 def pages(notebooks: Sequence[str]) -> str:
     """The list of the other pages."""
     items = "\n".join(
-        f'<li><a href="{name}.html">{html.escape(PAGES[name][0])}</a>: {html.escape(PAGES[name][1])}</li>'
-        for name in PAGES
-        if name in notebooks
+        f'<li><a href="{name}.html">{html.escape(short)}</a>{html.escape(f": {about}" if about else "")}</li>'
+        for name, (short, about) in ((name, named(name)) for name in notebooks)
     )
     return f"<h2>Pages</h2>\n<ul>\n{items}\n</ul>"

@@ -12,8 +12,6 @@ from normlab.analysis.lottery import RATE, at_rate, escapes, final_losses, in_or
 from normlab.figures.style import label, number
 from normlab.pages.pictures import Html, bullets
 
-NOT_RUN = "Not run in this preset: the lottery of many seeds (preset `lottery`)."
-
 
 def drawn(cells: Sequence[Cell], learning_rate: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Final losses and peaks of β of one rate, as `figures.lottery` draws them; empty where nothing was run."""
@@ -32,7 +30,7 @@ def lottery_sentences(all_cells: Cells) -> Html:
     cells = all_cells.of_study("dln_lottery")
     here = at_rate(cells, RATE)
     if not here:
-        return bullets(NOT_RUN)
+        return Html("")  # the line in the figure's place says so
     order = paper_order()
     said = [_order(all_cells, here, order, "the paper's order of final losses")]
     said += [_order(all_cells, here, pair, "only the order") for pair in itertools.pairwise(order)]

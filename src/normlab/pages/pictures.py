@@ -9,6 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from normlab.figures.style import nothing_drawn
 from normlab.pages import still
 from normlab.pages.sources import Function, computed_by
 
@@ -17,7 +18,7 @@ FIGURE_NUMBER = re.compile(r"\(Figures? (\d+)")  # in a title: that of the paper
 
 @dataclass(frozen=True, repr=False)
 class Picture:
-    """A figure with its caption, shown as an HTML `<figure>`.
+    """A figure with its caption, shown as an HTML `<figure>`; where nothing is drawn, as a line that says why.
 
     Attributes:
         figure: a matplotlib figure: for print, and for readers without scripts.
@@ -42,6 +43,9 @@ class Picture:
 
     def _repr_html_(self) -> str:
         title, caption = html.escape(self.title), html.escape(self.caption)
+        if (reason := nothing_drawn(self.figure)) and not self.live:
+            said = html.escape(f"{reason[:1].upper()}{reason[1:]}.")
+            return f'<p class="absent" id="{self.anchor}"><strong>{title}.</strong> {said}</p>'
         drawn = "; ".join(still.panels(self.figure))
         alt = html.escape(f"{self.title}. Panels: {drawn}." if drawn else self.title)
         shown = still.image(self.figure, alt)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from normlab.analysis.rules import load_claims
+from normlab.pages.available import available
 from normlab.pages.script import NAME
 from normlab.pages.shell import Shows
 from normlab.pages.standings import Standing, beside_others, standings
 from normlab.specs.analyze import AnalyzeSpec
+from normlab.specs.parts import family
 from normlab.specs.strict import InputError, build
 
 FOLDER = Path("reports", "published")
@@ -92,7 +94,13 @@ class Record:
     def shows(self) -> Shows:
         """What the head of its pages says; every record's pages are in a folder of its name beside the others'."""
         others = tuple((other.name, f"../{other.name}/index.html") for other in self.others)
-        return Shows(self.name, "Record", others, one_page=self.tables is None, script=f"../{NAME}")
+        return Shows(self.name, "Record", others, one_page=self.tables is None, script=f"../{NAME}", pages=self.pages)
+
+    @cached_property
+    def pages(self) -> tuple[str, ...]:
+        """The pages that can be rendered: those of its parameters that have something to show by now."""
+        planned = tuple(self.settings.get("report", {}).get("notebooks", ()))
+        return available(self.tables, family(self.settings["analyze"]["network"]), planned) if self.tables else ()
 
     @property
     def standings(self) -> list[Standing]:

@@ -26,6 +26,11 @@ PAGES = {
 }
 
 
+def named(page: str) -> tuple[str, str]:
+    """The name of a page in the navigation, and what it is about; of one's own notebook the file's name alone."""
+    return PAGES.get(page, (page, ""))
+
+
 @dataclass(frozen=True)
 class Shows:
     """What a page shows the results of, as its head says.
@@ -36,6 +41,7 @@ class Shows:
         others: name and address of the other records; empty for pages of one's own run.
         one_page: whether the record has one page alone.
         script: address of the script that all pages share.
+        pages: names of the pages that there are beside the index.
     """
 
     name: str
@@ -43,6 +49,7 @@ class Shows:
     others: tuple[tuple[str, str], ...] = ()
     one_page: bool = False
     script: str = NAME
+    pages: tuple[str, ...] = tuple(PAGES)
 
 
 def page(title: str, body: str, current: str, shows: Shows) -> str:
@@ -82,7 +89,7 @@ def _head(shows: Shows) -> str:
 def _navigation(body: str, current: str, shows: Shows) -> str:
     if shows.one_page:
         return ""
-    links = [("index", "All claims"), *((name, short) for name, (short, _) in PAGES.items())]
+    links = [("index", "All claims"), *((name, named(name)[0]) for name in shows.pages)]
     items = "".join(
         f'<li><a href="{name}.html"{" aria-current=page" if name == current else ""}>{html.escape(short)}</a></li>'
         for name, short in links

@@ -7,7 +7,7 @@ from normlab.pages.front import claims_front, front
 from normlab.pages.records import Record, the_record
 from normlab.pages.results import Results
 from normlab.pages.script import write_script
-from normlab.pages.shell import PAGES, Shows, page, write_page
+from normlab.pages.shell import Shows, page, write_page
 from normlab.specs.report import ReportSpec
 from normlab.specs.strict import load_section
 from normlab.stages import command
@@ -15,7 +15,11 @@ from normlab.stages import command
 
 def of_record(record: Record) -> str:
     """The index page of a published record."""
-    body = front(Results.load(**record.paths), list(PAGES), record.standings) if record.tables else claims_front(record)
+    body = (
+        front(Results.load(**record.paths), record.shows.pages, record.standings)
+        if record.tables
+        else claims_front(record)
+    )
     return page("All claims", body, "index", record.shows)
 
 
@@ -35,7 +39,8 @@ def main(argv: list[str] | None = None) -> None:
     spec = load_section(args.params, "report", ReportSpec)
     results = Results.load(str(args.tables), str(args.claims), str(args.params), str(args.manifest))
     write_script(args.out.parent)
-    write_page(args.out, page("All claims", front(results, spec.notebooks), "index", Shows(spec.preset, "Preset")))
+    shows = Shows(spec.preset, "Preset", pages=spec.notebooks)
+    write_page(args.out, page("All claims", front(results, shows.pages), "index", shows))
 
 
 if __name__ == "__main__":

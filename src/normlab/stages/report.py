@@ -24,7 +24,8 @@ from traitlets.config import Config
 from normlab.pages.mathml import to_mathml
 from normlab.pages.records import the_record
 from normlab.pages.shell import Shows, page, write_page
-from normlab.specs.strict import InputError, load_params
+from normlab.specs.report import ReportSpec
+from normlab.specs.strict import InputError, load_section
 from normlab.stages import command
 
 PREFIX = "normlab-page-"  # of temporary folders
@@ -151,8 +152,8 @@ def main(argv: list[str] | None = None) -> None:
         record = the_record(args.record)
         shows, parameters = record.shows, {name: value for name, value in record.paths.items() if name in known}
     else:
-        params = load_params(args.params)
-        shows = Shows(str(params.get("report", {}).get("preset", "your own")), "Preset")
+        about = load_section(args.params, "report", ReportSpec)
+        shows = Shows(about.preset, "Preset", pages=about.notebooks)
         parameters = {"params": str(args.params)} if "params" in known else {}
     for setting in args.set:
         name, equals, value = setting.partition("=")

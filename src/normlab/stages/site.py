@@ -16,7 +16,7 @@ from pathlib import Path
 from normlab.pages.readme import shown_record
 from normlab.pages.records import Record, in_folder, records
 from normlab.pages.script import write_script
-from normlab.pages.shell import PAGES, write_page
+from normlab.pages.shell import write_page
 from normlab.pages.sources import FROM_PAGE
 from normlab.records.results import unpack
 from normlab.specs.strict import InputError
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     first = shown_record((args.root / "README.md").read_text(encoding="utf-8"), args.root)
     with command.new_folder(args.out) as folder, tempfile.TemporaryDirectory(prefix="normlab-site-") as scratch:
         found = readable(args.root, Path(scratch))
-        jobs = [(record, name, folder / record.name) for record in found if record.tables for name in PAGES]
+        jobs = [(record, name, folder / record.name) for record in found for name in record.pages]
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             rendering = [pool.submit(_render, *job, args.root) for job in jobs]
             for record in found:
