@@ -1,20 +1,20 @@
 """Cost of the probes beside its floor, as ratios within one run: `make bench`, or `python benchmarks/probes.py`.
 
 Measured on a VGG-11 with BatchNorm in train mode, on the CPU. Pieces that are compared alternate, and the medians of
-their CPU times are set against each other, so that another program on the machine slows both alike. No test depends on
-any of these numbers.
+their CPU times are set against each other, so that another program on the machine slows both alike; on one thread,
+since a second one spins while it waits for a core that another program has. No test depends on any of these numbers.
 
-    walk            K forward+backward passes are the floor of a walk of K step sizes beyond the step's own gradient;
-                    the measured walk includes that gradient (K + 1 passes), saving and restoring everything
-    forward-only    K forward passes without a graph are the floor; the measured walk's own gradient is taken off
+    walk            K + 1 forward+backward passes (K step sizes and the step's own gradient) and the forward pass that
+                    looks back at the base point are the floor, timed right before and right after the whole walk, which
+                    saves and restores everything: the median of the ratios, turn by turn
+    forward-only    the same with one forward+backward pass and K + 1 forward passes without a graph
     top eigenvalue  relative error after 20 Hessian-vector products against a long run of the same Lanczos, to a
                     relative residual of 1e-5 (so the reference is our own; its products are in the column "floor"), the
                     worst of the start vectors tried. "stops at" are the products after which tol=1e-3 is satisfied: it
                     bounds the residual, and the value, whose error is quadratic in it, is there earlier
-    paired walk     the whole walk against K + 1 passes and one forward (which sees that the base point kept its loss),
-                    timed right before and right after it: the median of the ratios, turn by turn
-    state keeping   remembering a model of 100 layers, rewinding it before each evaluation and putting it back, against
-                    a forward pass of it
+    state keeping   remembering a model of 100 layers and putting it back, once a call each, and rewinding it before
+                    each evaluation but the first, against the forward pass of it right before: medians of the ratios,
+                    turn by turn. A call of one evaluation is the dearest for its passes; a walk of K = 4 has six
     memory          growth of the resident set over 1,000 probes of a small network, after a warm-up
 """
 
@@ -63,56 +63,28 @@ def cpu_seconds(pieces: dict[str, Callable[[], object]], repeats: int) -> dict[s
     return seconds
 
 
-def measure_walks(width: float, batch_size: int, repeats: int) -> list[Row]:
-    """A walk and a forward-only walk against their floors."""
+def measure_walk(width: float, batch_size: int, repeats: int, gradients: bool) -> Row:
+    """A walk against its passes and the forward that looks back at the base point, in pairs."""
     model, batch = build(width, batch_size)
     parameters = list(model.parameters())
     count = len(STEP_SIZES)
 
-    def pass_both() -> None:
-        torch.autograd.grad(loss_fn(model, batch), parameters)
-
-    def pass_forward() -> None:
+    def forward() -> None:
         with torch.no_grad():
             loss_fn(model, batch)
 
-    pieces = {
-        "both": lambda: [pass_both() for _ in range(count)],
-        "forward": lambda: [pass_forward() for _ in range(count)],
-        "walk": lambda: landscape(model, loss_fn, batch, STEP_SIZES),
-        "forward walk": lambda: landscape(model, loss_fn, batch, STEP_SIZES, gradients=False),
-    }
-    seconds = cpu_seconds(pieces, repeats)
-    median = {name: statistics.median(values) for name, values in seconds.items()}
-    one = median["both"] / count
-    what = f"VGG-11 × {width:g}, batch {batch_size}, K = {count}"
-    walk, forward = median["walk"], median["forward walk"] - one
-    beyond = walk - one
-    return [
-        (f"walk, {what}", f"{median['both']:.3f} s", f"{beyond:.3f} s", f"{beyond / median['both']:.3f}", "1.15"),
-        ("  the same with its own gradient", f"{one * (count + 1):.3f} s", f"{walk:.3f} s",
-         f"{walk / one / (count + 1):.3f}", "1.15"),
-        (f"forward-only, {what}", f"{median['forward']:.3f} s", f"{forward:.3f} s",
-         f"{forward / median['forward']:.3f}", "1.15"),
-    ]  # fmt: skip
-
-
-def measure_paired_walk(width: float, batch_size: int, repeats: int) -> Row:
-    """A walk against its passes and one forward, in pairs."""
-    model, batch = build(width, batch_size)
-    parameters = list(model.parameters())
-
     def passes() -> None:
-        for _ in range(len(STEP_SIZES) + 1):
+        for _ in range(count + 1 if gradients else 1):
             torch.autograd.grad(loss_fn(model, batch), parameters)
-        loss_fn(model, batch)
+        for _ in range(1 if gradients else count + 1):
+            forward()
 
-    pieces = {"before": passes, "walk": lambda: landscape(model, loss_fn, batch, STEP_SIZES), "after": passes}
-    seconds = cpu_seconds(pieces, repeats)
+    walk = partial(landscape, model, loss_fn, batch, STEP_SIZES, gradients=gradients)
+    seconds = cpu_seconds({"before": passes, "walk": walk, "after": passes}, repeats)
     turns = list(zip(seconds["before"], seconds["walk"], seconds["after"], strict=True))
     ratio = statistics.median(2 * walk / (before + after) for before, walk, after in turns)
     floor = statistics.median((before + after) / 2 for before, _, after in turns)
-    what = f"paired walk, VGG-11 × {width:g}, batch {batch_size}, K = {len(STEP_SIZES)}"
+    what = f"{'walk' if gradients else 'forward-only walk'}, VGG-11 × {width:g}, batch {batch_size}, K = {count}"
     return (what, f"{floor:.3f} s", f"{statistics.median(seconds['walk']):.3f} s", f"{ratio:.3f}", "1.1")
 
 
@@ -124,22 +96,35 @@ def measure_state_keeping(repeats: int) -> list[Row]:
     batch = (torch.randn(64, 16, 16, 16), torch.randint(0, 10, (64,)))
     state = ModelState(model, batch, [loss_fn])
     state.remember("train")
+    state.rewind()  # the first one finds everything as it was remembered
 
     def forward() -> None:
         with torch.no_grad():
             loss_fn(model, batch)
 
-    pieces = {
-        "forward": forward,
+    keeping: dict[str, Callable[[], object]] = {
         "remember": lambda: ModelState(model, batch, [loss_fn]).remember("train"),
         "rewind": state.rewind,
         "put back": state.restore,
     }
-    seconds = {name: statistics.median(values) for name, values in cpu_seconds(pieces, repeats).items()}
-    floor = seconds.pop("forward")
+    pieces = {}
+    for name, piece in keeping.items():
+        pieces |= {f"forward, {name}": forward, name: piece}
+    seconds = cpu_seconds(pieces, repeats)
+    shares, times, floors = {}, {}, {}
+    for name in keeping:
+        pairs = zip(seconds[name], seconds[f"forward, {name}"], strict=True)
+        shares[name] = statistics.median(time / floor for time, floor in pairs)
+        times[name], floors[name] = (statistics.median(seconds[key]) for key in (name, f"forward, {name}"))
+    for name, rewinds in (("a call of one evaluation", 0), ("a call of six, a pass", 5)):
+        for table in (shares, times):
+            once = table["remember"] + table["put back"]
+            table[name] = (once + rewinds * table["rewind"]) / (rewinds + 1)
+        floors[name] = statistics.median(floors[key] for key in keeping)
+    what = "state keeping, 100 layers"
     return [
-        (f"state keeping, 100 layers: {name}", f"{floor:.4f} s", f"{time:.4f} s", f"{time / floor:.3f}", "0.05")
-        for name, time in seconds.items()
+        (f"{what}: {name}", f"{floors[name]:.4f} s", f"{times[name]:.4f} s", f"{shares[name]:.3f}", "0.05")
+        for name in shares
     ]
 
 
@@ -195,10 +180,11 @@ def main() -> None:
     arguments.add_argument("--batch-size", type=int, default=64, help="samples a batch (default 64)")
     arguments.add_argument("--repeats", type=int, default=5, help="repeats of the timed pieces (default 5)")
     given = arguments.parse_args()
+    torch.set_num_threads(1)
     rows: list[Row] = [("", "floor", "measured", "ratio", "limit")]
-    rows += measure_walks(given.width, given.batch_size, given.repeats)
-    rows.append(measure_paired_walk(0.25, 128, 2 * given.repeats + 1))
-    rows += measure_state_keeping(given.repeats)
+    for gradients in (True, False):
+        rows.append(measure_walk(0.25, 128, 2 * given.repeats + 1, gradients))
+    rows += measure_state_keeping(4 * given.repeats + 1)
     for steps in (0, 20):
         rows += measure_eigenvalue(given.width / 2, given.batch_size // 2, 2, steps)
     rows.append(measure_memory(1000))

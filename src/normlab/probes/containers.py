@@ -4,7 +4,7 @@ them and refilled where that has changed."""
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from operator import is_
 from typing import Any
 
@@ -19,10 +19,9 @@ class Containers:
 
     def __init__(self) -> None:
         self._dicts: list[dict[Any, Any]] = []
-        self._items: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
-        self._keys: list[Any] = []
-        self._values: list[Any] = []
         self._lengths: list[int] = []
+        self._keys: list[Any] = []  # of all dicts in a row
+        self._values: list[Any] = []
         self._empty: list[Any] = []
         self._others: list[tuple[Callable[[], bool], Callable[[], None]]] = []
 
@@ -32,7 +31,9 @@ class Containers:
             self._add_ordered(found)
             return
         self._dicts.append(found)
-        self._items.append((tuple(dict.keys(found)), tuple(dict.values(found))))
+        self._lengths.append(dict.__len__(found))
+        self._keys.extend(dict.keys(found))
+        self._values.extend(dict.values(found))
 
     def add_empty(self, found: dict[Any, Any] | set[Any]) -> None:
         """A dict or set that has no entries."""
@@ -115,16 +116,12 @@ class Containers:
         for cell in cells:
             self._add_cell(cell, cell.cell_contents)
 
-    def settle(self) -> None:
-        """To be called once, when everything was added."""
-        self._keys = list(chain.from_iterable(keys for keys, _ in self._items))
-        self._values = list(chain.from_iterable(values for _, values in self._items))
-        self._lengths = [len(keys) for keys, _ in self._items]
-
     def refill(self, failed: Callable[[Any, BaseException], None]) -> None:
         """Members as remembered; `failed(what, error)` is told of a container that does not take them."""
         if not self._dicts_are_same():
-            for found, (keys, values) in zip(self._dicts, self._items, strict=True):
+            ends = list(accumulate(self._lengths))
+            for found, length, end in zip(self._dicts, self._lengths, ends, strict=True):
+                keys, values = self._keys[end - length : end], self._values[end - length : end]
                 if not _is_same(found, keys, values):
                     dict.clear(found)
                     dict.update(found, zip(keys, values, strict=True))
@@ -169,7 +166,7 @@ class Containers:
         self._others.append((same, lambda: setattr(cell, "cell_contents", content)))
 
 
-def _is_same(found: dict[Any, Any], keys: tuple[Any, ...], values: tuple[Any, ...]) -> bool:
+def _is_same(found: dict[Any, Any], keys: list[Any], values: list[Any]) -> bool:
     return (
         dict.__len__(found) == len(keys)
         and all(map(is_, dict.keys(found), keys))

@@ -39,6 +39,7 @@ class ModelState:
         self._modes = [(module, module.training) for module in model.modules()]
         self._failures: list[tuple[Any, BaseException]] = []
         self._remembered = False
+        self._untouched = False  # no evaluation since
 
     def remember(self, mode: str | None = None) -> None:
         """Set the mode on every submodule and remember everything else as it is then."""
@@ -56,13 +57,19 @@ class ModelState:
             self._loose = Memory([t for t in rest if id(t) not in registered], compare=True)
             self._arrays = Arrays(self.reach.arrays)
             self._streams = Streams(self.reach.streams)
-        self._remembered = True
+        self._remembered = self._untouched = True
 
     def rewind(self) -> None:
         """Everything but the weights as remembered: the next evaluation is like the first.
 
         The weights are to be written after this, and not before: they may share memory with anything else.
         """
+        if not self._untouched:
+            self._put_back()
+        self._untouched = False
+
+    def _put_back(self) -> None:
+        """Everything but the bytes of the weights."""
         with torch.inference_mode(False):
             self.reach.containers.refill(self._failed)
             self.weights.restore_geometry(self._failed)
@@ -80,10 +87,11 @@ class ModelState:
         """
         self._failures.clear()
         if self._remembered:
-            self.rewind()
-            self.weights.restore(self._failed)
+            self._put_back()
+            self.weights.restore_bytes(self._failed)  # their geometry is as it was
+        else:
+            self.random.restore()
         self._set_modes(self._modes)
-        self.random.restore()
         torch.set_grad_enabled(self._with_graph)  # Ctrl-C can come within the end of a block of torch.no_grad
         if self._failures:
             reasons = "; ".join(dict.fromkeys(f"{self._named(what)} ({error})" for what, error in self._failures))

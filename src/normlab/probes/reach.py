@@ -63,6 +63,7 @@ class Reach:
         self.iterators: list[str] = []
         self.complete = True
         self._seen: dict[int, Any] = {}  # keeps what it names alive, so that an id stays that object's
+        self._classes: set[type] = set()
         self._strict: deque[Any] = deque((model, *also))
         self._loose: deque[Any] = deque()
         self._follow(self._strict)
@@ -75,7 +76,6 @@ class Reach:
         while self._loose:  # what is reached both ways is the model's
             self._follow(self._loose, at_most=1)
             self._follow(self._strict)
-        self.containers.settle()
 
     def _follow(self, queue: deque[Any], at_most: int = LIMIT) -> None:
         seen = self._seen
@@ -94,10 +94,7 @@ class Reach:
             visit(self, found, queue is self._loose)
 
     def _enqueue(self, values: Iterable[Any], loose: bool) -> None:
-        queue = self._loose if loose else self._strict
-        for value in values:
-            if type(value) not in ATOMS:
-                queue.append(value)
+        (self._loose if loose else self._strict).extend([v for v in values if type(v) not in ATOMS])
 
     def _module(self, module: nn.Module, loose: bool) -> None:
         self.modules.append(module)
@@ -107,13 +104,12 @@ class Reach:
     def _attributes(self, own: dict[str, Any]) -> None:
         """A strict dict, the empty containers in it apart: most of a torch module's own are, and stay so."""
         self.containers.add_dict(own)
-        for value in own.values():
+        for value in [value for value in own.values() if type(value) not in ATOMS]:
             kind = type(value)
-            if kind not in ATOMS:
-                if kind in _CLEARED and not value:
-                    self.containers.add_empty(value)
-                else:
-                    self._strict.append(value)
+            if kind in _CLEARED and not value:
+                self.containers.add_empty(value)
+            elif kind is not tuple or not ATOMS.issuperset(map(type, value)):  # (3, 3): the size of a kernel
+                self._strict.append(value)
 
     def _object(self, found: Any, loose: bool) -> None:
         if isinstance(found, types.SimpleNamespace) and loose:
@@ -134,10 +130,14 @@ class Reach:
 
     def _class_of(self, found: Any, method: str) -> None:
         """What the class's own method names, and the values that its instances share."""
+        if type(found) in self._classes:
+            return
         for kind in type(found).__mro__:
-            if id(kind) in self._seen or root(kind) in LIBRARIES:
+            if kind in self._classes:
                 continue
-            self._seen[id(kind)] = kind
+            self._classes.add(kind)
+            if root(kind) in LIBRARIES:
+                continue
             self._enqueue([kind.__dict__.get(method)], True)
             if isinstance(found, nn.Module):
                 shared = {name: value for name, value in kind.__dict__.items() if is_shared_value(name, value)}
