@@ -119,10 +119,15 @@ def test_07_values_of_gradients_are_kept() -> None:
         m(b[0]).square().mean().backward()
         return loss_fn(m, b)
 
+    plain = landscape(model, loss_fn, batch, [0.1])
     loss_fn(model, batch).backward()
     before = [p.grad.clone() for p in model.parameters()]
     with no_trace(model, batch):
-        landscape(model, auxiliary, batch, [0.1])
+        found = landscape(model, auxiliary, batch, [0.1])
+    # the auxiliary loss is no part of the gradient of the one that is returned
+    assert (found.grad_norm, found.losses.item(), found.betas.item()) == pytest.approx(
+        (plain.grad_norm, plain.losses.item(), plain.betas.item()), rel=1e-12
+    )
     assert all(torch.equal(p.grad, g) for p, g in zip(model.parameters(), before, strict=True))
     model.zero_grad()
     with no_trace(model, batch):
