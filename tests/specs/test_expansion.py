@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from normlab.scheduling.pipeline import read_stages
 from normlab.specs.data import DataSpec
 from normlab.specs.expansion import check, expand, write
 from normlab.specs.grid import Block, plan
@@ -63,6 +64,19 @@ def test_every_run_has_its_arguments_and_its_own_files(root: Path) -> None:
     scales = [path.resolve().relative_to(QUICK.parents[1]) for path in (root / cell["scale"]).iterdir()]
     assert scales == [Path("src/normlab/studies/scales/l1.py")]
     assert {path.name for path in (root / "parts/scale").iterdir()} == {"none", "batch", "l1"}  # of dln_scan, too
+
+
+@pytest.mark.parametrize("rate", ["1", "1.0", "10.0e-1", "0.5", "5.0e-1", "1.0e-5"])
+def test_a_run_has_one_name_for_who_trains_and_who_reads_it_however_a_rate_is_spelt(root: Path, rate: str) -> None:
+    text = QUICK.read_text()
+    assert "learning_rate: [5.0e-1]" in text
+    (root / "params.yaml").write_text(text.replace("learning_rate: [5.0e-1]", f"learning_rate: [{rate}]"))
+    study = read_study(root / "params.yaml")
+    write(expand(study, root), root)
+    stages = read_stages(QUICK.parents[1] / "dvc.yaml", yaml.safe_load((root / "runs.yaml").read_text()))
+    read = [run.name for run in study.runs]
+    assert f"vgg11-batch-{float(rate)}-0" in read
+    assert [name.partition("@")[2] for name in stages if name.startswith("train@")] == read
 
 
 def test_runs_that_keep_few_checkpoints_keep_those_that_other_stages_read(root: Path) -> None:
