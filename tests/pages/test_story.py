@@ -1,6 +1,7 @@
 """The first page: the story of a record, and the pictures of a check."""
 
 import re
+from dataclasses import replace
 
 from tests.pages.study import CLAIMS, claim
 
@@ -20,22 +21,48 @@ def test_fewer_seeds_than_any_rule_asks_for_are_a_check() -> None:
     assert (
         too_few_seeds([with_rule(9, 3, group="theory"), with_rule(2, 3)]) != ""
     )  # other studies have seeds of their own
+    assert too_few_seeds([with_rule(0, 3)]) == ""  # not a check: nothing of these networks was measured
+    assert too_few_seeds([with_rule(0, 3), with_rule(2, 3)]) != ""
     assert too_few_seeds([]) == ""
     assert too_few_seeds([{"id": "C1", "n_seeds": 1}]) == ""  # scored under the first rules: no groups
 
 
 def test_the_story_opens_with_the_questions_before_the_picture() -> None:
-    markup = story(FOUND, "<figure></figure>", "tiny < small")
+    markup = story(FOUND, ["<figure></figure>"], "tiny < small")
     assert markup.index("Does BatchNorm train faster?") < markup.index("<figure>")
     assert "measured again: tiny &lt; small" in markup
     assert 'class="badge reproduced"' in markup
     assert '<a href="01-training.html#C1">C1</a>' in markup
-    assert '<a href="#C1">C1</a>' in story(FOUND, "", "", "#{id}")
+    assert '<a href="#C1">C1</a>' in story(FOUND, [], "", "#{id}")
 
 
 def test_what_was_not_run_is_no_part_of_the_story() -> None:
     found = [standing(claim(1, "01-training", "reproduced")), standing(claim(2, "01-training", "not run"))]
-    assert "C2" not in story(found, "", "").partition("</ol>")[0]
+    assert "C2" not in story(found, [], "").partition("</ol>")[0]
+
+
+def test_an_unfinished_record_says_first_what_is_here_and_what_is_not() -> None:
+    found = [standing(claim(9, "02-landscape", "not run")), standing(claim(1, "01-training", "undecided"))]
+    markup = story(found, ["<figure></figure>"], "Small.", unfinished="1 of 2 are here. Not run yet: vgg < 16.")
+    assert "<strong>1 of 2 are here.</strong> Not run yet: vgg &lt; 16.</p>" in markup
+    assert markup.index("1 of 2 are here") < markup.index("Small.") < markup.index("<figure>")
+    assert markup.count('class="question"') == 1  # no card for what nothing is known of
+    assert "not run: Is it because the loss is smoother along the gradient?</p>" in markup
+    assert "notice" not in story(found, [], "Small.")
+
+
+def test_claims_that_were_not_run_are_a_line_and_no_rows() -> None:
+    found = [standing(claim(9, "02-landscape", "not run")), standing(claim(1, "01-training", "undecided"))]
+    markup = claims_tables(found)
+    assert re.findall(r'<tr><th scope="row"><a href="[^"]*">(C\d+)', markup) == ["C1"]
+    assert '<p>Not run: <a href="02-landscape.html#C9">C9</a> Statement 9: a &lt; b &amp; c.</p>' in markup
+    assert "<table" not in claims_tables(found[:1])
+
+
+def test_undecided_without_a_number_is_not_run_and_a_page_that_is_not_there_is_no_link() -> None:
+    nothing = replace(standing(claim(23, "05-normalizers", "undecided", group="own")), here="–", page="")
+    assert "<table" not in claims_tables([nothing])
+    assert "Not run: C23 Statement 23" in claims_tables([nothing])
 
 
 def test_a_check_shows_pictures_first_and_no_table() -> None:

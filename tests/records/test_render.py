@@ -11,7 +11,7 @@ from tests.architecture.imports import SOURCE
 from normlab.analysis.rules import load_claims
 from normlab.pages.found import DIFFERENCES, FOUND, reasons
 from normlab.pages.record_page import PICTURES
-from normlab.pages.record_runs import frozen_sentence
+from normlab.pages.record_runs import frozen_sentence, unfinished
 from normlab.pages.records import Record
 from normlab.pages.results import Results
 from normlab.records.drawings import DRAWINGS
@@ -21,13 +21,14 @@ from normlab.stages import record, site
 
 pytestmark = pytest.mark.pipeline
 ROOT = SOURCE.parent
+GROWING = shutil.ignore_patterns("paper-*", "projection", "lottery")  # records of the repository that have tables
 
 
 @pytest.fixture(scope="module")
 def repository(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with a record that is not finished."""
     root = tmp_path_factory.mktemp("repository")
-    shutil.copytree(ROOT / "reports/published", root / "reports/published", ignore=lambda *_: ["paper-cpu"])
+    shutil.copytree(ROOT / "reports/published", root / "reports/published", ignore=GROWING)
     record.main(["tiny", "--root", str(root), "--freeze"])
     record.main(["tiny", "--root", str(root), "--add", str(clone)])
     return root
@@ -43,6 +44,8 @@ def test_the_page_says_what_is_here_and_what_is_missing(repository: Path) -> Non
     folder = repository / "reports/published/tiny"
     text = (folder / "README.md").read_text()
     assert "**Not finished yet: 4 of 8 planned pieces of work**" in text
+    here = r"Finished: vgg11 none \(plain\) at 0\.1 \(\d of \d seeds\); vgg11 BatchNorm at 0\.1 \(1 of 2 seeds\); "
+    assert re.search(here + r"the deep linear network \(1 of 2\)", text)
     assert "| vgg11 | batch | 0.1 |  | 1 of 2 |" in text
     assert "Missing: `runs/vgg11-batch-0.1-1`, `dln/none-1e-06`" in text
     assert (
@@ -105,6 +108,8 @@ def test_pages_read_a_record_and_the_older_ones_side_by_side(repository: Path, t
     found = {record.name: record for record in site.readable(repository, tmp_path)}
     assert set(found) == {"tiny", "cifar10-jpeg", "cifar10-jpeg-5000"}
     assert found["cifar10-jpeg"].tables is None
+    assert unfinished(found["tiny"]).startswith("Not finished yet: 4 of 8 planned pieces of work are here. Finished: ")
+    assert unfinished(found["cifar10-jpeg"]) == ""
     results = Results.load(**found["tiny"].paths)
     assert set(results.measurements("vgg")["norm_layer"]) == {"none", "batch"}
     assert results.manifest["counts"]["held_out"] == 10
@@ -118,6 +123,7 @@ def test_rendering_again_gives_the_same_bytes_from_the_tables_alone(repository: 
         shutil.rmtree(folder / name) if (folder / name).is_dir() else (folder / name).unlink()
     record.main(["tiny", "--root", str(repository)])
     assert rendered(folder) == before
+    assert f"[{FOUND}]({FOUND})" in (folder / "README.md").read_text()
 
 
 def test_a_changed_rule_is_named(repository: Path) -> None:

@@ -3,9 +3,11 @@
 import base64
 import html
 from collections.abc import Sequence
+from dataclasses import replace
 
 from normlab.analysis.rules import VERDICTS
 from normlab.figures.bands import BAND
+from normlab.figures.deep_linear import figure_5b
 from normlab.figures.landscape import figure_4
 from normlab.figures.live import LANDSCAPE, TRAINING, live_data
 from normlab.figures.training import figure_1
@@ -23,22 +25,26 @@ from normlab.pages.verdicts import badge, cards
 HERE = "#{id}"  # a claim of a page that has all of them
 
 
-def front(results: Results, notebooks: Sequence[str], found: Sequence[Standing] | None = None) -> str:
+def front(
+    results: Results, notebooks: Sequence[str], found: Sequence[Standing] | None = None, unfinished: str = ""
+) -> str:
     """The index page of a study: the story and its claims, or, where seeds are too few for any, a check.
 
     Args:
         results: of the study.
         notebooks: the pages that exist beside it.
         found: where its claims stand, if that is known: a record's stand beside those of the other records.
+        unfinished: what of a record is finished and what is not; empty where all is there.
     """
     found = found or standings(results.claims, [], None)
-    reason = too_few_seeds(results.claims)
+    found = [one if one.page.removesuffix(".html") in notebooks else replace(one, page="") for one in found]
+    reason = "" if unfinished else too_few_seeds(results.claims)
+    pictures = [picture._repr_html_() for picture in first_pictures(results)]
     if reason:
-        pictures = [picture._repr_html_() for picture in (landscape(results), accuracy(results))]
         body = check(found, reason, pictures, extent(results))
     else:
-        picture = landscape(results)._repr_html_()
-        body = f"{story(found, picture, extent(results))}\n{claims_tables(found)}\n{legend()}"
+        told = story(found, pictures if unfinished else pictures[:1], extent(results), unfinished=unfinished)
+        body = f"{told}\n{claims_tables(found)}\n{legend()}"
     return f"{body}\n{pages(notebooks)}"
 
 
@@ -59,8 +65,24 @@ def claims_front(record: Record) -> str:
         else ""
     )
     return (
-        f"{story(found, kept, record.scale, HERE)}\n{rules}\n{claims_tables(found, HERE)}\n{legend()}\n"
+        f"{story(found, [kept], record.scale, HERE)}\n{rules}\n{claims_tables(found, HERE)}\n{legend()}\n"
         f"<h2>Every claim with its parts</h2>\n{cards(record.entries, '95 %').markup}"
+    )
+
+
+def first_pictures(results: Results) -> list[Picture]:
+    """Figures 4, 1 and 5(b), as far as there is something to draw."""
+    return [picture for picture in (landscape(results), accuracy(results), deep_linear(results)) if picture.drawn][:2]
+
+
+def deep_linear(results: Results) -> Picture:
+    """Figure 5(b)."""
+    rows = results.measurements("dln", probe="history")
+    return Picture(
+        figure_5b(rows, results.spec.dln_learning_rate),
+        f"{BAND} Dashed: the paper, one run.",
+        "Training loss of the deep linear network",
+        [figure_5b, *definitions(figure_5b, "06-deep-linear")],
     )
 
 

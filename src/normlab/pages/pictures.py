@@ -41,9 +41,15 @@ class Picture:
         number = FIGURE_NUMBER.search(self.title)
         return "-".join(["figure", *([number[1]] if number else []), *words.split("-")[:6]])
 
+    @property
+    def drawn(self) -> bool:
+        """Whether there is anything to see."""
+        return bool(self.live) or not nothing_drawn(self.figure)
+
     def _repr_html_(self) -> str:
         title, caption = html.escape(self.title), html.escape(self.caption)
-        if (reason := nothing_drawn(self.figure)) and not self.live:
+        if not self.drawn:
+            reason = nothing_drawn(self.figure)
             said = html.escape(f"{reason[:1].upper()}{reason[1:]}.")
             return f'<p class="absent" id="{self.anchor}"><strong>{title}.</strong> {said}</p>'
         drawn = "; ".join(still.panels(self.figure))

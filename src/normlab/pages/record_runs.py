@@ -6,6 +6,7 @@ from typing import Any
 
 from normlab.analysis.changes import frozen
 from normlab.analysis.rules import load_claims
+from normlab.figures.style import label
 from normlab.pages.records import Record
 from normlab.specs.study import read_study
 
@@ -20,26 +21,74 @@ def progress(record: Record) -> list[str]:
     if done == planned:
         return [f"All {planned} planned pieces of work are finished: {hours}.", ""]
     here = f"**Not finished yet: {done} of {planned} planned pieces of work** ({hours})"
-    return [f"{here}. Verdicts are those of what is here.", ""]
+    return [f"{here}. {' '.join(here_and_missing(record))} Verdicts are those of what is here.", ""]
+
+
+def unfinished(record: Record) -> str:
+    """What is finished and what is not, in plain text; empty for a record that is whole."""
+    if record.whole:
+        return ""
+    done, planned = len(record.manifest["finished"]), record.manifest["planned"]
+    return " ".join(
+        [f"Not finished yet: {done} of {planned} planned pieces of work are here.", *here_and_missing(record)]
+    )
+
+
+def here_and_missing(record: Record) -> list[str]:
+    """`Finished: vgg16 none (plain) at 0.1 (3 of 5 seeds).` and `Not run yet: vgg16 BatchNorm at 0.1; ….`"""
+    finished, missing = record.manifest["finished"], record.manifest["missing"]
+    here, waiting = [], []
+    for (network, norm_layer, rate, variant), places in _cells(record).items():
+        done = sum(place in finished for place in places)
+        name = f"{network} {label(norm_layer)} at {rate:g}{f' with {variant}' if variant else ''}"
+        here += [f"{name} ({done} of {len(places)} seeds)"] if done else []
+        waiting += [] if done else [name]
+    for study, places in _studies([*finished, *missing]).items():
+        done = sum(place in finished for place in places)
+        name = STUDIES.get(study, study)
+        here += [f"{name} ({done} of {len(places)})" if done < len(places) else name] if done else []
+        waiting += [] if done else [name]
+    return [f"{title}: {'; '.join(names)}." for title, names in (("Finished", here), ("Not run yet", waiting)) if names]
+
+
+STUDIES = {
+    "dln": "the deep linear network",
+    "dln_scan": "the deep linear network at many rates",
+    "dln_lottery": "the deep linear network of many seeds",
+    "reparametrization": "BatchNorm put into trained plain networks",
+    "statements": "the paper's statements",
+}
+"""The studies beside the trainings, by the folders of a record."""
+
+
+def _cells(record: Record) -> dict[tuple[str, str, float, str], list[str]]:
+    """The planned runs of each cell, by network, normalizer, learning rate and settings."""
+    study = read_study(record.params)
+    cells: dict[tuple[str, str, float, str], list[str]] = {}
+    for run in study.runs if "training" in study.analyze.studies else []:
+        cells.setdefault((run.network, run.norm_layer, run.learning_rate, run.variant), []).append(f"runs/{run.name}")
+    return cells
+
+
+def _studies(places: Iterable[str]) -> dict[str, list[str]]:
+    """Pieces of work that are no runs, by study."""
+    studies: dict[str, list[str]] = {}
+    for place in places:
+        if not place.startswith("runs/"):
+            studies.setdefault(place.partition("/")[0], []).append(place)
+    return studies
 
 
 def runs_table(record: Record) -> list[str]:
     """One row a cell: how many of its planned seeds are finished, and their core-hours; then the other studies."""
-    study, finished, missing = read_study(record.params), record.manifest["finished"], record.manifest["missing"]
-    cells: dict[tuple[str, str, float, str], list[str]] = {}
-    for run in study.runs if "training" in study.analyze.studies else []:
-        cells.setdefault((run.network, run.norm_layer, run.learning_rate, run.variant), []).append(f"runs/{run.name}")
+    finished, missing = record.manifest["finished"], record.manifest["missing"]
     lines = ["| | normalizer | rate | settings | finished | core-hours |", "|---|---|---|---|---|---|"]
-    for (network, norm_layer, rate, variant), places in cells.items():
+    for (network, norm_layer, rate, variant), places in _cells(record).items():
         done = [finished[place] for place in places if place in finished]
         lines.append(
             f"| {network} | {norm_layer} | {rate:g} | {variant} | {len(done)} of {len(places)} | {_hours(done)} |"
         )
-    studies: dict[str, list[str]] = {}
-    for place in (*finished, *missing):
-        if not place.startswith("runs/"):
-            studies.setdefault(place.partition("/")[0], []).append(place)
-    for name, places in studies.items():
+    for name, places in _studies([*finished, *missing]).items():
         lines.append(f"| {name} | | | | {sum(place in finished for place in places)} of {len(places)} | |")
     return [*lines, "", f"Missing: {', '.join(f'`{place}`' for place in missing)}."] if missing else lines
 

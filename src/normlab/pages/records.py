@@ -66,6 +66,11 @@ class Record:
             raise InputError(f"{path}: not JSON: {error}") from None
 
     @property
+    def whole(self) -> bool:
+        """Whether everything that was planned is finished."""
+        return len(self.manifest["finished"]) == self.manifest["planned"]
+
+    @property
     def params(self) -> Path:
         """The parameter file of its runs.
 
@@ -93,7 +98,10 @@ class Record:
     @property
     def shows(self) -> Shows:
         """What the head of its pages says; every record's pages are in a folder of its name beside the others'."""
-        others = tuple((other.name, f"../{other.name}/index.html") for other in self.others)
+        others = tuple(
+            (f"{other.name}{'' if other.whole else ' (not finished)'}", f"../{other.name}/index.html")
+            for other in self.others
+        )
         return Shows(self.name, "Record", others, one_page=self.tables is None, script=f"../{NAME}", pages=self.pages)
 
     @cached_property
@@ -156,10 +164,14 @@ def scale(settings: Mapping[str, Any]) -> str:
     data, grid, train = settings["data"], settings["grid"][0], settings["train"]
     return (
         f"{data['title']}, {data['counts']['train']:,} training images; {', '.join(grid['network'])} at "
-        f"{train['width']:g} of its width, batch {train['batch_size']}, {train['steps']:,} updates, learning rate "
+        f"{_width(train['width'])}, batch {train['batch_size']}, {train['steps']:,} updates, learning rate "
         f"{_rates(grid)}, {len(grid['seed'])} seeds{_sweep(settings)}; deep linear: "
         f"{settings['dln']['steps']:,} updates, {len(settings['dln']['seeds'])} seeds."
     )
+
+
+def _width(width: float) -> str:
+    return "its full width" if width == 1 else f"{width:g} of its width"
 
 
 def _rates(grid: Mapping[str, Any]) -> str:

@@ -55,7 +55,7 @@ class Standing:
 
 def standing(entry: Mapping[str, Any]) -> Standing:
     """Of an entry that was scored under the present rules."""
-    direction, artefacts = entry["direction"], entry["artefacts"].values()
+    direction, artefacts = entry["direction"], [word for word in entry["artefacts"].values() if word != NOT_RUN]
     size = entry["magnitude"]["ours_over_paper"]
     before = entry["before"][0] if entry["before"] else None
     return Standing(

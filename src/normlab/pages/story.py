@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from normlab.analysis.rules import NOT_RUN
+from normlab.analysis.rules import NOT_RUN, UNDECIDED
 from normlab.pages.answer import Answer, answers, by_group, by_verdict, summary
 from normlab.pages.standings import Standing
 from normlab.pages.verdicts import NOT_SCORED, badge
@@ -15,28 +15,33 @@ TITLE = "How does Batch Normalization help optimization?"
 def too_few_seeds(entries: Sequence[Mapping[str, Any]]) -> str:
     """Why the results decide nothing: `2 seeds, where the rules ask for 3 or more`; empty where they may.
 
-    Results of fewer seeds than any claim about the compared networks asks for are a check of the pipeline.
+    Results of fewer seeds than any claim about the compared networks asks for are a check of the pipeline; where none
+    of these claims was measured at all, the study is about something else, or has not come to them yet.
     """
-    claims = [entry for entry in entries if entry.get("group") == "empirical"]
+    claims = [entry for entry in entries if entry.get("group") == "empirical" and entry["n_seeds"]]
     if not claims:
         return ""
     have, needed = (max(entry["n_seeds"] for entry in claims), min(entry["rule"]["min_seeds"] for entry in claims))
     return "" if have >= needed else f"{have} seeds a cell, where the rules ask for {needed} or more"
 
 
-def story(found: Sequence[Standing], picture: str, scale: str, link: str = "{page}#{id}") -> str:
-    """The first screen of a record: heading, scale, a card a question, the figure.
+def story(
+    found: Sequence[Standing], pictures: Sequence[str], scale: str, link: str = "{page}#{id}", unfinished: str = ""
+) -> str:
+    """The first screen of a record: heading, what is missing, scale, a card a question, the figures.
 
     Args:
         found: where the claims stand.
-        picture: the figure's markup.
+        pictures: the figures' markup.
         scale: what was measured, in one sentence.
         link: what leads to a claim, with `{page}` and `{id}`.
+        unfinished: what is finished and what is not, of a record that is not whole.
     """
-    return (
-        f"<h1>{TITLE}</h1>\n<p class='lead'>Santurkar et al. (2018), measured again: {html.escape(scale)} "
-        f"{html.escape(summary(found))}</p>\n{cards_of(found, link)}\n{picture}"
-    )
+    head, _, rest = unfinished.partition(". ")
+    missing = f"<p class='notice'><strong>{html.escape(head)}.</strong> {html.escape(rest)}</p>\n" if head else ""
+    about = f"Santurkar et al. (2018), measured again: {scale} {summary(found)}"
+    parts = [f"<p class='lead'>{html.escape(about)}</p>", cards_of(found, link), *pictures]
+    return f"<h1>{TITLE}</h1>\n{missing}" + "\n".join(part for part in parts if part)
 
 
 def check(found: Sequence[Standing], reason: str, pictures: Sequence[str], scale: str) -> str:
@@ -62,8 +67,15 @@ def _capital(text: str) -> str:
 
 
 def cards_of(found: Sequence[Standing], link: str) -> str:
-    """One card a question: the paper's answer, the verdict here, the deciding number in words, the other claims."""
-    return f'<ol class="answers">\n{chr(10).join(_card(one, link) for one in answers(found))}\n</ol>'
+    """One card a question: the paper's answer, the verdict here, the deciding number in words, the other claims.
+
+    A question whose leading claim was not run has no card; a line names it.
+    """
+    every = answers(found)
+    cards = [_card(one, link) for one in every if not _waits(one.lead)]
+    waiting = " ".join(one.question.text for one in every if _waits(one.lead))
+    grid = f'<ol class="answers">\n{chr(10).join(cards)}\n</ol>' if cards else ""
+    return grid + (f"\n<p>Not answered here, since it was not run: {html.escape(waiting)}</p>" if waiting else "")
 
 
 def _card(one: Answer, link: str) -> str:
@@ -84,11 +96,26 @@ def _card(one: Answer, link: str) -> str:
 
 
 def claims_tables(found: Sequence[Standing], link: str = "{page}#{id}") -> str:
-    """The claims in groups, a heading and a table each, the deciding number beside the verdict; none is left out."""
+    """The claims in groups, a heading and a table each, the deciding number beside the verdict; none is left out.
+
+    Claims that were not run are a line below their group's table.
+    """
     return "\n".join(
-        f'<h2 id="group-{place}">{html.escape(title)}</h2>\n{_table(mine, link)}'
+        f'<h2 id="group-{place}">{html.escape(title)}</h2>\n{_group(mine, link)}'
         for place, (title, mine) in enumerate(by_group(found).items(), start=1)
     )
+
+
+def _group(found: Sequence[Standing], link: str) -> str:
+    run = [one for one in found if not _waits(one)]
+    waiting = [f"{_linked(one, link)} {html.escape(one.statement.rstrip('.'))}" for one in found if _waits(one)]
+    line = f"<p>Not run: {'; '.join(waiting)}.</p>" if waiting else ""
+    return "\n".join([*([_table(run, link)] if run else []), *([line] if line else [])])
+
+
+def _waits(one: Standing) -> bool:
+    """Whether nothing was measured that bears on the claim."""
+    return one.verdict == NOT_RUN or (one.verdict == UNDECIDED and one.here == "–")
 
 
 def _table(found: Sequence[Standing], link: str) -> str:
@@ -111,9 +138,12 @@ def _beside(one: Standing) -> str:
     parts = [f"direction {one.direction} seeds"] if one.direction != "–" else []
     parts += [f"artefact checks: {one.checks}"] if one.checks != "–" else []
     parts += [f"same sign in {one.elsewhere} other records"] if one.elsewhere != "–" else []
-    parts += [f"before: {one.before}"] if one.before != "–" else []
+    parts += [f"before: {one.before}"] if one.before not in ("–", NOT_RUN) else []
     return f"<br><small>{html.escape('; '.join(parts))}</small>" if parts else ""
 
 
 def _linked(one: Standing, link: str) -> str:
+    """The claim's name, as a link where there is a page that shows it."""
+    if not one.page:
+        return html.escape(one.id)
     return f'<a href="{html.escape(link.format(page=one.page, id=one.id))}">{html.escape(one.id)}</a>'

@@ -37,5 +37,6 @@ def render(record: Record) -> None:
         shutil.rmtree(record.folder / "figures", ignore_errors=True)
         shutil.copytree(figures, record.folder / "figures")
     now = Record(record.folder)
-    for file, text in {"README.md": record_page(now), **pages_of(now)}.items():
+    for file, text in pages_of(now).items():
         (record.folder / file).write_text(text, encoding="utf-8")
+    (record.folder / "README.md").write_text(record_page(now), encoding="utf-8")  # it lists the other files

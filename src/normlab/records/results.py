@@ -17,7 +17,7 @@ from normlab.analysis.rules import load_claims
 from normlab.analysis.verdicts import judge_all
 from normlab.pages.records import Record
 from normlab.records.files import read_histograms, read_measurements
-from normlab.records.record import DATA, stored
+from normlab.records.record import DATA, MANIFEST, PARAMS, stored
 from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.strict import load_params, load_section
 from normlab.tables.assemble import Tables
@@ -80,6 +80,8 @@ def unpack(record: Record, folder: Path) -> Record:
         claims, metrics = score(tables, record.params)
         for content, name in ((claims, "claims"), (metrics, "metrics"), (settings(record), "settings")):
             write_json(content, folder / f"{name}.json")
+    for name in (MANIFEST, PARAMS):  # pages say what is finished and what is not
+        shutil.copyfile(record.folder / name, folder / name)
     return Record(folder)
 
 

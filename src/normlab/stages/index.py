@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from normlab.pages.front import claims_front, front
+from normlab.pages.record_runs import unfinished
 from normlab.pages.records import Record, the_record
 from normlab.pages.results import Results
 from normlab.pages.script import write_script
@@ -15,11 +16,10 @@ from normlab.stages import command
 
 def of_record(record: Record) -> str:
     """The index page of a published record."""
-    body = (
-        front(Results.load(**record.paths), record.shows.pages, record.standings)
-        if record.tables
-        else claims_front(record)
-    )
+    if record.tables:
+        body = front(Results.load(**record.paths), record.pages, record.standings, unfinished(record))
+    else:
+        body = claims_front(record)
     return page("All claims", body, "index", record.shows)
 
 
