@@ -1,7 +1,7 @@
 # Everything runs from here with nothing but Python >= 3.11, git and make: the first target builds a private .venv.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup repro publish prune lab plan metrics-diff record rerun test test-lowest test-others docs lint lint-workflows ui report site bench audit faults fuzz mutants lock deps clean FORCE
+.PHONY: help setup repro publish prune lab plan metrics-diff record rerun test test-lowest test-others docs lint lint-workflows ui report site bench bench-peers others audit faults fuzz mutants lock deps clean FORCE
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -50,6 +50,7 @@ help:
 	@echo 'make plan [PRESET=paper]                    what make repro would run: stages, time, memory, disk'
 	@echo 'make bench | lock | test-lowest | clean     measure the machine; renew the pins; oldest torch; remove caches'
 	@echo 'make deps                                   what each stage depends on, into dvc.yaml'
+	@echo 'make bench-peers                            the probes beside PyHessian and curvlinops'
 	@echo 'make test-others                            the probes in Lightning, transformers, Accelerate and on real models'
 
 # --- set-up ---------------------------------------------------------------------------------------------------------
@@ -164,11 +165,13 @@ test-lowest: $(STAMP)
 		tests/nn tests/probes tests/theory tests/integrations tests/test_extras.py \
 		--ignore tests/probes/test_cases_of_the_project.py --ignore tests/nn/normalizers/test_projection.py
 
-# probes in other people's training loops and on other people's models, with versions of their own
-test-others: $(STAMP)
+# other people's training loops, models and tools, with versions of their own
+others: $(STAMP)
 	@test -x .venv-others/bin/python || $(PY) -m venv --without-pip .venv-others
 	@$(UV) sync --python .venv-others/bin/python tests/others/requirements.lock
 	@$(UV) install --python .venv-others/bin/python --no-deps --editable .
+
+test-others: others
 	@HF_HUB_OFFLINE=1 .venv-others/bin/python $(WITH_ARGS) pytest -n "$$WORKERS" tests/others
 
 # the documentation site, of an environment of its own; the package is read and not imported
@@ -215,8 +218,13 @@ audit: $(STAMP)
 	@$(PY) .ci/audit.py
 
 bench: $(STAMP)
-	@set -e; for benchmark in $(filter-out benchmarks/report.py,$(wildcard benchmarks/*.py)); do \
+	@set -e; for benchmark in $(filter-out benchmarks/report.py benchmarks/peers.py,$(wildcard benchmarks/*.py)); do \
 		echo "== $$benchmark"; $(PY) "$$benchmark"; done
+	@$(PY) benchmarks/report.py
+
+# beside PyHessian and curvlinops
+bench-peers: others
+	@.venv-others/bin/python benchmarks/peers.py
 	@$(PY) benchmarks/report.py
 
 # caches only: results, the environment and the MLflow store stay

@@ -1,4 +1,4 @@
-"""The probes beside PyHessian and curvlinops, in one run: `python benchmarks/peers.py`, some minutes.
+"""The probes beside PyHessian and curvlinops, in one run: `make bench-peers`, some minutes.
 
 Part 1: a small convolutional network without batch statistics, float64, so that all three measure the same function and
 its whole Hessian can be computed. Trace, density and largest eigenvalue of each, their errors and CPU seconds. The
@@ -212,6 +212,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--repeats", type=int, default=3, help="repeats of the timed calls (default 3)")
     given = arguments.parse_args()
+    torch.set_num_threads(1)  # a second one spins while another program has its core, and its CPU time says nothing
     torch.eig = _eig  # type: ignore[attr-defined]
     torch.set_default_dtype(torch.float64)
     rows = agreement(given.repeats)

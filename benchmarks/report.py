@@ -19,9 +19,9 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parent
 HEAD = """# Benchmarks
 
-`make bench` runs them all, `python benchmarks/NAME.py` one; each writes `results/NAME.json`, and this page is generated
-from these files (`python benchmarks/report.py`). Times are of the machine that is named; what counts is what stands
-beside them.
+`make bench` runs all but `peers` (`make bench-peers`, in an environment of its own), `python benchmarks/NAME.py` one;
+each writes `results/NAME.json`, and this page is generated from these files (`python benchmarks/report.py`). Times are
+of the machine that is named; what counts is what stands beside them.
 """
 
 
