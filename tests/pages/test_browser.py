@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from tests.architecture.imports import SOURCE
 from tests.pages.test_notebooks import NOTEBOOKS, run
 
 from normlab.pages.front import front
@@ -54,6 +55,23 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield started
         started.close()
+
+
+def test_dvc_s_page_of_plots_is_drawn_by_the_bundled_library(browser: Browser, html: Path) -> None:
+    template = (SOURCE.parent / ".dvc" / "plots" / "page.html").read_text(encoding="utf-8")
+    spec = '{"data": {"values": [{"x": 1, "y": 2}]}, "mark": "point", "encoding": {"x": {"field": "x"}}}'
+    div = f"<div id='plot'></div><script>vegaEmbed('#plot', {spec});</script>"
+    page = template.replace("{plot_divs}", div).replace("{refresh_tag}", "")
+    (html.parent / "dvc_plots").mkdir()
+    for script, shown in (("../html/normlab.js", "#plot svg, #plot canvas"), ("../html/absent.js", "body > p")):
+        (html.parent / "dvc_plots" / "index.html").write_text(page.replace("../reports/html/normlab.js", script))
+        tab = browser.new_page()
+        asked: list[str] = []
+        tab.on("request", lambda request, asked=asked: asked.append(request.url))
+        tab.goto((html.parent / "dvc_plots" / "index.html").as_uri())
+        tab.wait_for_selector(shown)
+        assert not [url for url in asked if foreign(url)]
+        tab.close()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import re
 import os
 import shutil
 import subprocess
@@ -109,6 +110,7 @@ def test_a_changed_rate_is_compared_with_the_one_before(root: Path, repository: 
     for title in ("Train accuracy", "Train loss", "Effective β-smoothness", "Gradient predictiveness"):
         assert json.dumps(title) in page
     assert '"normalizer": "batch"' in page
+    assert re.findall(r'<script src="([^"]+)"', page) == ["../reports/html/normlab.js"]  # nothing from elsewhere
 
     publish.main(["--root", str(root)])
     runs = _tracked(root)

@@ -302,6 +302,7 @@
     });
   }
 
+  window.vegaEmbed = vegaEmbed; // DVC's page of plots draws with it: .dvc/plots/page.html
   if (figures.length) controls();
   figures.forEach(prepare);
   for (const figure of document.querySelectorAll("figure")) {
