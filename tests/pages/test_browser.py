@@ -63,7 +63,7 @@ def test_dvc_s_page_of_plots_is_drawn_by_the_bundled_library(browser: Browser, h
     div = f"<div id='plot'></div><script>vegaEmbed('#plot', {spec});</script>"
     page = template.replace("{plot_divs}", div).replace("{refresh_tag}", "")
     (html.parent / "dvc_plots").mkdir()
-    for script, shown in (("../html/normlab.js", "#plot svg, #plot canvas"), ("../html/absent.js", "body > p")):
+    for script, shown in ((f"../{html.name}/normlab.js", "#plot svg, #plot canvas"), ("absent.js", "body > p")):
         (html.parent / "dvc_plots" / "index.html").write_text(page.replace("../reports/html/normlab.js", script))
         tab = browser.new_page()
         asked: list[str] = []

@@ -4,8 +4,8 @@ import contextlib
 import csv
 import io
 import json
-import re
 import os
+import re
 import shutil
 import subprocess
 import sys
