@@ -4,12 +4,16 @@ import pytest
 from tests.analysis.synthetic import SPEC
 
 from normlab.analysis.estimates import (
+    COSINE,
+    SHARE,
     NotRunError,
+    away_from_one,
     censored,
     closeness,
     difference,
     exact,
     exact_ratio,
+    largest,
     log,
     ratio,
     share,
@@ -75,6 +79,41 @@ def test_pairs_are_the_common_seeds() -> None:
 )
 def test_closeness(x, far, near, expected: tuple[float, float]) -> None:
     assert row(closeness(x, far, near))[1:] == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (exact_ratio({0: 0.5}), (2.0, 2.0, 2.0)),
+        (exact_ratio({0: 3.0}), (3.0, 3.0, 3.0)),
+        (ratio(never(99), exact({0: 80.0})), (INF, 1.25, INF)),  # known to be above 1.25, and no more than that
+        (ratio(exact({0: 80.0}), never(99)), (INF, 1.25, INF)),
+        (ratio(never(99), exact({0: 120.0})), (INF, 1.0, INF)),  # 100/120 or more: equal is not excluded
+        (exact_ratio({0: INF}), (INF, INF, INF)),  # diverged: rougher than any number
+    ],
+)
+def test_a_ratio_is_as_far_from_1_as_its_bounds_say(found, expected: tuple[float, float, float]) -> None:
+    assert row(away_from_one(found)) == pytest.approx(expected, rel=1e-12)
+    value, low, high = row(away_from_one(exact_ratio({0: NAN})))
+    assert math.isnan(value)
+    assert (low, high) == (1.0, INF)
+
+
+def test_the_largest_of_several_is_bounded_by_the_largest_bounds() -> None:
+    open_ = ratio(never(99), exact({0: 80.0})).lacking("200 of 6,000 steps")
+    found = largest([exact_ratio({0: 1.1, 1: 2.0}), open_])
+    assert row(found) == (INF, 1.25, INF)
+    assert (found.kind, found.lacks, found.seeds) == ("ratio", "200 of 6,000 steps", 1)
+    with pytest.raises(NotRunError, match="no seed in common"):
+        largest([exact_ratio({0: 1.0}), exact_ratio({1: 1.0})])
+
+
+def test_no_interval_reaches_beyond_what_the_number_can_be() -> None:
+    accuracies = {0: 0.1, 1: 0.1, 2: 0.9, 3: 0.95, 4: 0.99}
+    assert exact(accuracies).interval(SPEC).high > 1.1  # t knows of no limit
+    assert exact(accuracies, SHARE).interval(SPEC).high == 1.0
+    assert exact({**accuracies, 4: NAN}, COSINE).lacking("steps").interval(SPEC).low == -1.0
+    assert math.isnan(exact({0: 0.5}, SHARE).interval(SPEC).low)
 
 
 def test_log_keeps_bounds() -> None:

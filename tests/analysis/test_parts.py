@@ -64,6 +64,11 @@ def test_one_diverged_seed_of_five_leaves_its_side_open() -> None:
     assert smooth.verdict == "undecided"
 
 
+def test_a_reason_writes_infinite_ends_as_the_tables_do() -> None:
+    found = judge_part(PART, lambda: exact_ratio({0: 1.0, 1: 1.0, 2: 2.0, 3: 2.0, 4: math.inf}), 5, SPEC)
+    assert found.reason.startswith("[1, ∞] decides nothing")
+
+
 def test_what_was_not_run_says_why() -> None:
     def missing() -> PerSeed:
         raise NotRunError("no cell with norm_layer noise")

@@ -116,6 +116,42 @@ def test_the_reason_names_both_numbers_where_the_paper_contradicts_itself() -> N
     assert reason == "the paper's own curve gives 1.2, its text needs at least 1.5; here 0.9"
 
 
+@pytest.mark.parametrize(
+    ("ours", "reason"),
+    [
+        (DIRECTED, "[1.2, 1.7] is above 1; whether it is at least 1.5 is open"),
+        (WEAK, "[1.05, 1.08] is above 1, and not at least 1.5"),
+        (spread(1.2, 1.4), "[1.2, 1.4] is above 1, and not at least 1.5"),
+    ],
+)
+def test_an_effect_of_the_claimed_sign_is_called_small_only_where_it_is(ours: PerSeed, reason: str) -> None:
+    found = judged(ours)
+    assert found["verdict"] == "direction only"
+    assert found["reason"].partition("is above")[2] == reason.partition("is above")[2]
+
+
+def test_one_number_of_all_seeds_has_no_seeds_that_point_anywhere() -> None:
+    """A rank correlation across cells: no seed has a direction, so `0 of 5 seeds` would be false."""
+
+    class Rho:
+        seeds = 5
+
+        def interval(self, spec: object) -> Interval:
+            return Interval(0.9, 0.8, 0.95, "bootstrap", 0.95)
+
+    results = {name: judge_part(part, Rho, 5, SPEC) for name, part in claim().parts.items()}
+    assert entry(claim(), results)["direction"]["seeds"] == 0
+
+
+def test_size_compares_like_with_like() -> None:
+    """Where the paper's curves have another part than the one that decides, ours of that part stands beside it."""
+    one = dataclasses.replace(claim(), paper=PaperSource("§1", "2", (1,), part="check"))
+    measures = {"main": lambda: spread(1.2, 1.2), "check": lambda: spread(90.0, 90.0), "control": missing}
+    results = {name: judge_part(part, measures[name], 5, SPEC) for name, part in one.parts.items()}
+    results["check"] = dataclasses.replace(results["check"], paper=Interval(100.0, 100.0, 100.0))
+    assert entry(one, results)["magnitude"] == {"ours_over_paper": pytest.approx(0.9), "within_2": True}
+
+
 def test_the_papers_number_may_come_from_another_part() -> None:
     one = dataclasses.replace(claim(), paper=PaperSource("§1", "2", (1,), part="check"))
     results = {name: judge_part(part, lambda: NO, 5, SPEC) for name, part in one.parts.items()}
@@ -123,6 +159,7 @@ def test_the_papers_number_may_come_from_another_part() -> None:
     found = entry(one, results)
     assert (found["paper"]["part"], found["paper"]["number"], found["paper"]["passes"]) == ("check", 1.2, False)
     assert found["verdict"] == "contradicted by the paper's own data"
+    assert found["reason"].startswith("the paper's own curve gives 1.2 (the same at equal steps), its text needs")
 
 
 def test_a_changed_threshold_changes_the_verdict_of_the_same_numbers() -> None:

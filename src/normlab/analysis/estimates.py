@@ -8,7 +8,7 @@ determine.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,6 +17,8 @@ import pandas as pd
 
 from normlab.analysis.statistics import Interval, median_interval, middle, share_interval
 from normlab.specs.analyze import AnalyzeSpec
+
+SHARE, COSINE = (0.0, 1.0), (-1.0, 1.0)  # limits
 
 
 class NotRunError(LookupError):
@@ -36,11 +38,13 @@ class PerSeed:
         kind: "number" and "ratio" (the median of the seeds; a ratio is compared on logarithms), "share" (values are 0
             or 1), or "worst" (a statement about all cases: the largest value decides, and there is nothing to infer).
         lacks: what the numbers lack to decide a claim, such as "1,500 of 6,000 steps"; "" if nothing.
+        limits: between which every such number lies, such as 0 and 1; no interval reaches beyond them.
     """
 
     values: pd.DataFrame
     kind: Literal["number", "ratio", "share", "worst"] = "number"
     lacks: str = ""
+    limits: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     def seeds(self) -> int:
@@ -56,18 +60,20 @@ class PerSeed:
             return Interval(worst, worst, worst, "all cases, no statistic", 1.0)
         bounds = (self.values["low"].to_numpy(), self.values["high"].to_numpy())
         found = median_interval(*bounds, scale="log" if self.kind == "ratio" else "linear", confidence=spec.confidence)
+        low, high = (float(np.clip(end, *self.limits)) for end in (found.low, found.high))
         known = self.values["value"].dropna()  # inf among them: a threshold that was never reached
-        return replace(found, estimate=middle(known.to_numpy()) if len(known) else math.nan)
+        return replace(found, low=low, high=high, estimate=middle(known.to_numpy()) if len(known) else math.nan)
 
     def lacking(self, what: str) -> "PerSeed":
         """The same numbers, lacking one more thing to decide a claim (nothing more for "")."""
         return replace(self, lacks="; ".join(part for part in (self.lacks, what) if part))
 
 
-def exact(values: Mapping[int, float] | pd.Series) -> PerSeed:
-    """Measured numbers: the bounds are the number itself. NaN is unknown, with the bounds [−inf, inf]."""
+def exact(values: Mapping[int, float] | pd.Series, limits: tuple[float, float] = (-math.inf, math.inf)) -> PerSeed:
+    """Measured numbers: the bounds are the number itself. NaN is unknown, with the limits for its bounds."""
     value = pd.Series(values, dtype=float).sort_index()
-    return PerSeed(pd.DataFrame({"value": value, "low": value.fillna(-math.inf), "high": value.fillna(math.inf)}))
+    low, high = (value.fillna(limit) for limit in limits)
+    return PerSeed(pd.DataFrame({"value": value, "low": low, "high": high}), limits=limits)
 
 
 def exact_ratio(values: Mapping[int, float] | pd.Series) -> PerSeed:
@@ -132,6 +138,32 @@ def difference(a: PerSeed, b: PerSeed) -> PerSeed:
         }
     )
     return PerSeed(table).lacking(_lacks(a, b))
+
+
+def away_from_one(a: PerSeed) -> PerSeed:
+    """max(r, 1/r) of a ratio r seed by seed: 1 where both are equal, 2 where one is twice or half the other."""
+    with np.errstate(divide="ignore"):
+        logs = np.log(a.values)
+    ends = logs[["low", "high"]].abs()
+    spans = (logs["low"] <= 0) & (logs["high"] >= 0)
+    table = {"value": logs["value"].abs(), "low": ends.min(axis=1).where(~spans, 0.0), "high": ends.max(axis=1)}
+    return PerSeed(np.exp(pd.DataFrame(table)), "ratio", a.lacks)
+
+
+def largest(ratios: Sequence[PerSeed]) -> PerSeed:
+    """Seed by seed the largest of several ratios, bounds included: one that is only known to be above 2 is no ∞.
+
+    Raises:
+        NotRunError: the ratios have no seed in common.
+    """
+    common = sorted(set.intersection(*(set(one.values.index) for one in ratios)))
+    if not common:
+        raise NotRunError("the normalizers have no seed in common")
+    sides = {
+        side: pd.DataFrame({i: one.values[side] for i, one in enumerate(ratios)}).loc[common].max(axis=1, skipna=False)
+        for side in ("value", "low", "high")
+    }
+    return PerSeed(pd.DataFrame(sides), "ratio", "; ".join(dict.fromkeys(one.lacks for one in ratios if one.lacks)))
 
 
 def scaled(a: PerSeed, factor: float) -> PerSeed:

@@ -141,9 +141,8 @@ def _place(part: Part, interval: Interval) -> tuple[str, str]:
 
 def shown(interval: Interval) -> str:
     """`[1.2, 3.4]`, or the number itself where the interval has no width."""
-    if interval.low == interval.high:
-        return f"{interval.low:.3g}"
-    return f"[{interval.low:.3g}, {interval.high:.3g}]"
+    low, high = (f"{end:.3g}".replace("-inf", "−∞").replace("inf", "∞") for end in (interval.low, interval.high))
+    return low if interval.low == interval.high else f"[{low}, {high}]"
 
 
 def finite(value: float) -> float | None:

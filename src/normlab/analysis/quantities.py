@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from normlab.analysis.cells import Cell
-from normlab.analysis.estimates import NotRunError, PerSeed, censored, exact
+from normlab.analysis.estimates import SHARE, NotRunError, PerSeed, censored, exact
 from normlab.analysis.statistics import first_reached, trailing_mean
 
 Phase = Sequence[float]
@@ -59,7 +59,7 @@ def final_train_accuracy(cell: Cell, window: int) -> PerSeed:
     (What such a run scored before it diverged is not what it ends with.)
     """
     values = {seed: trailing_mean(v, min(window, len(v)))[-1] for seed, v in history(cell, "train_accuracy").items()}
-    return exact(_after_divergence(cell, values))
+    return exact(_after_divergence(cell, values), SHARE)
 
 
 def mean_train_accuracy(cell: Cell, until: int | None = None) -> PerSeed:

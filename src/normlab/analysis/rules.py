@@ -26,8 +26,9 @@ CONTRADICTED, ERRATUM, UNDECIDED, NOT_RUN = "contradicted by the paper's own dat
 YES, NO = "yes", "no"
 VERDICTS = {
     REPRODUCED: "the deciding number lies where the paper's claim puts it, with its whole interval",
-    DIRECTION: "the effect has the claimed sign, with its whole interval, and not the claimed size",
-    NOT_REPRODUCED: "the paper's own curve passes the rule, and the numbers here fail it with their whole interval",
+    DIRECTION: "the effect has the claimed sign, with its whole interval; that it has the claimed size is not shown",
+    NOT_REPRODUCED: "the paper's own curve, where it has one, passes the rule; the numbers here fail it with their "
+    "whole interval",
     CONTRADICTED: "the paper's own curve, put to the same rule, does not show what its text says",
     ERRATUM: "false as printed (one counterexample is enough); the corrected form is verified",
     YES: "this project's own question, answered yes",

@@ -80,7 +80,8 @@ def _function(claim: Claim, functions: Mapping[str, ClaimFunction]) -> ClaimFunc
 def entry(claim: Claim, results: Mapping[str, PartResult]) -> dict[str, Any]:
     """The claim in claims.json, its primary part's numbers first."""
     primary = results[claim.primary]
-    own = results[claim.paper.part or claim.primary].paper
+    like = results[claim.paper.part or claim.primary]  # what the paper's curves have, here and there
+    own = like.paper
     verdict, reason = decide(claim, results)
     ordered = sorted(results, key=lambda name: name != claim.primary)
     return {
@@ -92,8 +93,8 @@ def entry(claim: Claim, results: Mapping[str, PartResult]) -> dict[str, Any]:
         **primary.numbers(),
         "verdict": verdict,
         "reason": reason,
-        "direction": {"claimed": primary.signed, "seeds": primary.seeds, "holds": primary.directed},
-        "magnitude": magnitude(primary.interval.estimate, own.estimate if own else math.nan),
+        "direction": {"claimed": primary.signed, "seeds": len(primary.per_seed), "holds": primary.directed},
+        "magnitude": magnitude(like.interval.estimate, own.estimate if own else math.nan),
         "artefacts": {name: result.verdict for name, result in results.items() if result.part.check},
         "before": changes.before(claim, results),
         "rule": claim.rule(),
@@ -116,11 +117,15 @@ def decide(claim: Claim, results: Mapping[str, PartResult]) -> tuple[str, str]:
     paper = results[claim.paper.part or claim.primary].paper
     if paper is not None and holds is not None and not holds.holds(paper):
         here = f"here {shown(primary.interval)}" if primary.enough else f"here: {primary.reason}"
-        return CONTRADICTED, f"the paper's own curve gives {shown(paper)}, its text needs {holds}; {here}"
+        of = f" ({claim.parts[claim.paper.part].quantity})" if claim.paper.part else ""
+        return CONTRADICTED, f"the paper's own curve gives {shown(paper)}{of}, its text needs {holds}; {here}"
     if primary.verdict in (NOT_RUN, HOLDS) or not primary.enough:
         return {HOLDS: REPRODUCED}.get(primary.verdict, primary.verdict), primary.reason
     if primary.directed:
-        return DIRECTION, f"{shown(primary.interval)} is {primary.part.direction}, and not {holds}"
+        ends = (primary.interval.low, primary.interval.high)
+        open_ = holds is not None and any(holds.holds(Interval(end, end, end)) for end in ends)
+        size = f"; whether it is {holds} is open" if open_ else f", and not {holds}"
+        return DIRECTION, f"{shown(primary.interval)} is {primary.part.direction}{size}"
     return (NOT_REPRODUCED if primary.verdict == FAILS else UNDECIDED), primary.reason
 
 

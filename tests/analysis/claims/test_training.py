@@ -3,6 +3,7 @@ from tests.analysis.claims.judging import part, verdict
 from tests.analysis.synthetic import LAYERS, Kind, study
 
 PLAIN, BATCH, NOISY = ("none", 0.1), ("batch", 0.1), ("noisy_batch", 0.1)
+LP = ("l1", "l2", "linf")
 NEVER = Kind(final=0.1, test=0.1, held_out=0.1)
 MIXED = [3000.0, 3300.0, 6000.0, 9000.0, 9300.0]  # steps to 90 %: half of the seeds as fast as 3,000, half three times
 
@@ -131,6 +132,14 @@ def test_c14(l1: Kind, expected: str) -> None:
     others = {("l2", 0.1): Kind(reach=3150), ("linf", 0.1): Kind(reach=3000)}
     cells = study({PLAIN: Kind(reach=12_000), BATCH: Kind(reach=3000), ("l1", 0.1): l1, **others})
     assert verdict("C14", cells)["verdict"] == expected
+
+
+def test_c14_does_not_take_a_run_that_ended_for_one_that_never_gets_there() -> None:
+    """BatchNorm needs 14,000 of 15,000 steps, ℓp more than 15,000: a factor of 1.07 or more, and nothing is decided."""
+    cells = {PLAIN: Kind(final=0.85), BATCH: Kind(reach=14_000)} | {(p, 0.1): Kind(final=0.85) for p in LP}
+    entry = verdict("C14", study(cells))
+    assert entry["verdict"] == "undecided"
+    assert entry["interval"] == [pytest.approx(15_001 / 14_001, rel=1e-2), None]
 
 
 def test_c14_needs_all_three_and_compares_test_accuracy_by_points() -> None:

@@ -6,7 +6,7 @@ from functools import partial
 import pandas as pd
 
 from normlab.analysis.cells import Cell, Cells
-from normlab.analysis.estimates import NotRunError, PerSeed, exact, exact_ratio, ratio, scaled, share
+from normlab.analysis.estimates import COSINE, SHARE, NotRunError, PerSeed, exact, largest, ratio, scaled, share
 from normlab.analysis.layers import layer_means
 from normlab.analysis.parts import Parts
 from normlab.analysis.quantities import final_loss
@@ -28,14 +28,14 @@ def plain_has_no_shift(cells: Cells, *, learning_rates: Sequence[float], layers:
         name = f"layers.linear{layer}"
         if name not in table:
             raise NotRunError(f"no covariate shift of {name}; measured: {', '.join(table.columns)}")
-        return exact(table[name])
+        return exact(table[name], COSINE)
 
     def all_cosines(norm_layer: str) -> pd.DataFrame:
         return pd.DataFrame({point: mean_cosine(norm_layer, *point).values["value"] for point in points})
 
     parts: dict[str, Callable[[], PerSeed]] = {
-        "none_least": lambda: exact(all_cosines("none").min(axis=1, skipna=False)),
-        "batch_most": lambda: exact(all_cosines("batch").abs().max(axis=1, skipna=False)),
+        "none_least": lambda: exact(all_cosines("none").min(axis=1, skipna=False), COSINE),
+        "batch_most": lambda: exact(all_cosines("batch").abs().max(axis=1, skipna=False), SHARE),
     }
     for norm_layer in ("none", "batch"):
         for rate, layer in points:
@@ -78,8 +78,7 @@ def lp_ends_lower(cells: Cells) -> Parts:
         return share(against("l1", "batch").values["high"] < 1)
 
     def highest(other: str) -> PerSeed:
-        found = pd.DataFrame({p: against(p, other).values["value"] for p in LP})
-        return exact_ratio(found.max(axis=1, skipna=False))
+        return largest([against(p, other) for p in LP])
 
     parts: dict[str, Callable[[], PerSeed]] = {
         "l1_against_batch": partial(against, "l1", "batch"),

@@ -8,11 +8,10 @@ import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import numpy as np
 import pandas as pd
 
 from normlab.analysis.cells import Cell, Cells
-from normlab.analysis.estimates import NotRunError, PerSeed, difference, exact_ratio, ratio
+from normlab.analysis.estimates import PerSeed, away_from_one, difference, largest, ratio
 from normlab.analysis.matching import matched_ratio
 from normlab.analysis.parts import Parts
 from normlab.analysis.quantities import phase_peak, settled
@@ -154,17 +153,5 @@ def lp_as_smooth(cells: Cells, *, steps: Window, dln_steps: Window, dln_near: Se
 
 
 def farthest(ratios: Sequence[PerSeed]) -> PerSeed:
-    """Seed by seed the largest of max(r, 1/r) over some ratios r: 1 where all are equal, 2 where one is twice or half.
-
-    Raises:
-        NotRunError: the ratios have no seed in common.
-    """
-    with np.errstate(divide="ignore"):
-        table = pd.DataFrame({i: np.exp(np.log(one.values["value"]).abs()) for i, one in enumerate(ratios)})
-    common = table.loc[sorted(set.intersection(*(set(one.values.index) for one in ratios)))]
-    if not len(common):
-        raise NotRunError("the normalizers have no seed in common")
-    found = exact_ratio(common.max(axis=1, skipna=False))
-    for one in ratios:
-        found = found if one.lacks in found.lacks else found.lacking(one.lacks)
-    return found
+    """Seed by seed the largest of max(r, 1/r) over some ratios r."""
+    return largest([away_from_one(one) for one in ratios])

@@ -12,7 +12,7 @@ from functools import partial
 import pandas as pd
 
 from normlab.analysis.cells import Cells
-from normlab.analysis.estimates import PerSeed, exact, worst
+from normlab.analysis.estimates import SHARE, PerSeed, exact, worst
 from normlab.analysis.parts import Parts
 from normlab.analysis.shares import failures, shares
 
@@ -34,7 +34,7 @@ def theorem_4_2(cells: Cells) -> Parts:
     hold."""
 
     def trained(quantity: str) -> PerSeed:
-        return exact(shares(cells, "checkpoint", "theorem_4_2", quantity))
+        return exact(shares(cells, "checkpoint", "theorem_4_2", quantity), SHARE)
 
     return {
         "b_printed": lambda: failures(cells, "theorem_4_2", "part_b_holds_if_rayleigh"),
@@ -89,15 +89,15 @@ def assumptions_hold(cells: Cells) -> Parts:
     }
 
     def trained(statement: str, quantity: str) -> PerSeed:
-        return exact(shares(cells, "checkpoint", statement, quantity))
+        return exact(shares(cells, "checkpoint", statement, quantity), SHARE)
 
     def weakest() -> PerSeed:
         found = {name: trained(*quantities[name]).values["value"] for name in ("curvature", "gamma", "weights")}
-        return exact(pd.DataFrame(found).min(axis=1, skipna=False))
+        return exact(pd.DataFrame(found).min(axis=1, skipna=False), SHARE)
 
     def overlap_at_start() -> PerSeed:
         start = cells.theory[cells.theory["step"] == 0] if "step" in cells.theory else cells.theory
-        return exact(shares(replace(cells, theory=start), "checkpoint", *quantities["overlap"]))
+        return exact(shares(replace(cells, theory=start), "checkpoint", *quantities["overlap"]), SHARE)
 
     parts: dict[str, Callable[[], PerSeed]] = {"weakest": weakest, "overlap_at_start": overlap_at_start}
     return {**parts, **{name: partial(trained, *found) for name, found in quantities.items()}}

@@ -11,7 +11,7 @@ import pandas as pd
 from normlab.analysis.cells import Cell, Cells
 from normlab.analysis.claims.landscape import LP, farthest
 from normlab.analysis.claims.stability import shallow
-from normlab.analysis.estimates import PerSeed, closeness, difference, exact, exact_ratio, log, ratio
+from normlab.analysis.estimates import PerSeed, closeness, difference, exact, largest, log, ratio
 from normlab.analysis.parts import Parts
 from normlab.analysis.quantities import (
     final_held_out_accuracy,
@@ -130,8 +130,7 @@ def lp_trains_as_batch(cells: Cells, *, accuracy: float) -> Parts:
         return ratio(steps(p), steps(other))
 
     def slowest(other: str) -> PerSeed:
-        found = pd.DataFrame({p: faster(p, other).values["value"] for p in LP})
-        return exact_ratio(found.max(axis=1, skipna=False))
+        return largest([faster(p, other) for p in LP])
 
     def test(p: str) -> PerSeed:
         pair = cells.vgg(p), cells.vgg("batch")
