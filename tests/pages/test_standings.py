@@ -25,6 +25,24 @@ def test_an_entry_in_few_words() -> None:
     assert (one.size, one.checks, one.verdict, one.before) == ("0.74 ×", "0 of 1 hold", "reproduced", "refuted")
 
 
+@pytest.mark.parametrize(
+    ("results", "said"),
+    [
+        (("holds", "fails"), "1 of 2 hold"),
+        (("holds", "fails", "undecided", "not run"), "1 of 4 hold, 1 undecided, 1 not run"),
+        (("not run", "not run"), "–"),  # "0 of 2 hold" would say that they failed
+        (("undecided",), "1 undecided"),
+    ],
+)
+def test_a_check_that_was_not_made_is_neither_held_nor_failed(results: tuple[str, ...], said: str) -> None:
+    entry = claim(1, "01-training", "undecided", artefacts={str(i): word for i, word in enumerate(results)})
+    assert standing(entry).checks == said
+
+
+def test_a_counterexample_has_no_direction() -> None:
+    assert standing(claim(18, "07-theory", "erratum", group="theory")).direction == "–"
+
+
 def test_what_was_not_measured_is_a_dash() -> None:
     nothing = {"estimate": None, "interval": [None, None], "n_seeds": 0, "note": ""}
     entry = claim(

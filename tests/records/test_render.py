@@ -83,12 +83,23 @@ def test_two_short_pages_say_what_was_found_and_where_the_paper_differs(reposito
         ({"verdict": "not reproduced here", "artefacts": {"own_rates": "fails"}}, ["artefact", "scale"]),
         ({"verdict": "not reproduced here", "artefacts": {"own_rates": "holds"}}, ["scale"]),
         ({"verdict": "undecided", "reason": "1 of 3 seeds"}, ["seed"]),
+        ({"verdict": "undecided", "reason": "[1.2, 1.7] decides nothing (holds if at least 1.5)"}, ["seed"]),
+        ({"verdict": "undecided", "reason": "1,500 of 6,000 steps"}, ["scale"]),  # more seeds would not help
+        ({"verdict": "undecided", "reason": "8 of 13 normalized layers"}, ["scale"]),
         ({"verdict": "erratum", "artefacts": {"corrected": "fails"}}, ["definition"]),
         ({"verdict": "contradicted by the paper's own data"}, ["definition"]),
     ],
 )
 def test_reasons_are_what_is_known_of_a_claim(entry: dict, expected: list[str]) -> None:
     assert [reason.partition(":")[0] for reason in reasons(entry, smaller=True)] == expected
+
+
+def test_a_curve_that_the_paper_has_not_does_not_pass() -> None:
+    """C6, C13 and C17 are made in words alone."""
+    entry = {"verdict": "not reproduced here", "artefacts": {}, "paper": {"passes": None}}
+    assert reasons(entry, smaller=True) == ["scale: our setting is smaller"]
+    entry["paper"] = {"passes": True}
+    assert reasons(entry, smaller=True) == ["scale: the paper's curve passes, our setting is smaller"]
 
 
 def test_links_lead_to_files_that_git_has(repository: Path) -> None:

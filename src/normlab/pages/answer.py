@@ -7,7 +7,7 @@ stands before it and the verdict beside it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from normlab.analysis.rules import GROUPS, VERDICTS
+from normlab.analysis.rules import ERRATUM, GROUPS, VERDICTS
 from normlab.pages.standings import Standing, counts_in_words
 from normlab.pages.verdicts import NOT_SCORED
 
@@ -60,22 +60,31 @@ SENTENCES = {
     "C2": ("rate_ratio", "The largest learning rate at which BatchNorm still trains is {} times the plain network's"),
     "C3": ("relative_mean_conv", "The plain network's convolution outputs move {} times as far as BatchNorm's"),
     "C4": ("closer_area", "In mean train accuracy noisy BatchNorm is nearer to BatchNorm than to plain by {}"),
-    "C5": ("mean", "With noise, activations move {} times as far as in the plain network"),
+    "C5": (
+        "mean",
+        "Under noisy BatchNorm activations move {} times as far as in plain, in the layer where that is least",
+    ),
     "C6": ("final", "With the noise the plain network ends at a train accuracy of {}"),
     "C7": ("l2", "At equal loss the layers' gradients shift {} times as far with BatchNorm as without"),
-    "C8": ("none_least", "The plain deep linear network's two gradients have a cosine of {} at least"),
+    "C8": ("none_least", "The least cosine of the plain deep linear network's gradients (2 layers, 2 rates) is {}"),
     "C9": ("gradient", "Along its gradient the plain network's loss varies {} times as much as BatchNorm's"),
     "C10": ("gradient", "Along its gradient the plain network's gradient changes {} times as much as BatchNorm's"),
     "C11": ("beta", "The effective β with BatchNorm is {} times the plain network's"),
     "C12": ("near", "Up to the learning rate the plain deep linear network's β is {} times BatchNorm's"),
-    "C13": ("loss_range_ratio", "Along random directions that ratio is {} times the gradient's"),
-    "C14": ("farthest", "In steps to 90 %, ℓp normalizers are within a factor {} of BatchNorm"),
+    "C13": ("loss_range_ratio", "Plain over BatchNorm, the loss band in random directions is {} times the gradient's"),
+    "C14": ("farthest", "In steps to 90 % the ℓp normalizer farthest from BatchNorm is away by a factor of {}"),
     "C15": ("l1_against_batch", "On the deep linear network ℓ1 ends at {} times BatchNorm's loss"),
-    "C16": ("farthest", "In loss band, gradient change and β, ℓp normalizers are within a factor {} of BatchNorm"),
-    "C17": ("relative_mean_conv", "With ℓp normalizers activations move {} times as far as in the plain network"),
+    "C16": (
+        "farthest",
+        "Loss band, gradient change and β under ℓp: the farthest from BatchNorm's is away by a factor of {}",
+    ),
+    "C17": ("relative_mean_conv", "Convolution 11 moves {} times as far as in plain, under the ℓp where that is least"),
     "C22": ("weakest", "The weakest of the theory's assumptions holds in a share {} of the cases"),
     "C23": ("within_rates", "Within one learning rate the rank correlation of β with steps to accuracy is {}"),
-    "C24": ("reversal_distance", "BatchNorm's gradient changes less than the plain network's from step {} on"),
+    "C24": (
+        "reversal_distance",
+        "The step at which BatchNorm's gradient turns from less to more steady than plain's is {}",
+    ),
 }
 
 
@@ -87,18 +96,31 @@ def answers(found: Sequence[Standing]) -> list[Answer]:
 
 
 def sentence(claim: Standing) -> str:
-    """`To 90 % train accuracy the plain network takes 3.5 times the steps … ([3.4, 3.75], n = 5; paper 2.06).`
+    """`To 90 % train accuracy the plain network takes 3.4 to 3.75 times the steps … (median 3.5, n = 5; paper 2.06).`
 
-    Empty where nothing was measured, and where the number is that of an earlier rule's other quantity.
+    What it says is the interval: a median says nothing of what other seeds would give. Empty where nothing was
+    measured, where the interval excludes nothing, and where the number is that of an earlier rule's other quantity.
     """
     if claim.group == "theory":
-        return "Each has counterexamples; the corrected forms hold." if claim.verdict == "erratum" else ""
+        return "As printed it has counterexamples; its corrected form has none." if claim.verdict == ERRATUM else ""
     part, text = SENTENCES.get(claim.id, ("", ""))
-    if not claim.number or part != claim.part:
+    said = extent(claim)
+    if part != claim.part or not said:
         return ""
-    beside = [claim.here.removeprefix(claim.number).strip(" ,")]
-    beside += [f"paper {claim.paper.partition(',')[0]}"] if claim.paper != "–" else []
-    return f"{text.format(claim.number)} ({'; '.join(beside)})."
+    beside = [f"median {claim.number}"] if claim.ends and claim.number and claim.number != said else []
+    beside.append(f"n = {claim.seeds}")
+    paper = f"; paper {claim.paper_number}" if claim.paper_number else ""
+    return f"{text.format(said)} ({', '.join(beside)}{paper})."
+
+
+def extent(claim: Standing) -> str:
+    """The interval in words: `3.4 to 3.75`, `at least 5.17`, `at most 0.4`; the number itself where it has none."""
+    low, high = claim.ends or (claim.number, claim.number)
+    if low == high:
+        return low
+    if high == "∞":
+        return "" if low in ("0", "−∞") else f"at least {low}"
+    return f"at most {high}" if low == "−∞" else f"{low} to {high}"
 
 
 def summary(found: Sequence[Standing]) -> str:

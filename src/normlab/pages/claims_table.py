@@ -78,8 +78,9 @@ def legend(first_rules: str) -> str:
     """What the columns are; of a record that was scored under the first rules, that it was."""
     columns = (
         "*Paper's curve*: the same quantity of the paper's digitized curves, and whether it passes the claim's rule. "
-        "*Here*: median over seeds [interval] of the part that decides. *Direction*: seeds with the claimed sign. "
-        "*Size*: here over the paper's. *Checks*: for artefacts. *Before*: the verdict of the rule before. " + SAME_SIGN
+        "*Here*: median over seeds [interval] of the part that decides. *Direction*: seeds on the claimed side. "
+        "*Size*: here over the paper's, of what the paper's curve is of. *Checks*: for artefacts. "
+        "*Before*: the verdict of the rule before. " + SAME_SIGN
     )
     if not first_rules:
         return f"{columns} Which interval depends on the number of seeds: `src/normlab/analysis/statistics.py`."

@@ -5,10 +5,12 @@ Why a claim differs is read off from what is known of it, never guessed:
 - *definition*: the paper's own curve, put to the claim's rule, does not show what its text says, or a statement is
   false as printed;
 - *artefact*: a check for artefacts of the measurement fails;
-- *scale*: the paper's curve passes and ours does not, on a smaller network, fewer images or fewer steps;
+- *scale*: ours does not pass (where the paper has a curve, that passes), on a smaller network, fewer images or fewer
+  steps; or runs are too short or the network too shallow for the rule to be applied;
 - *seed*: the interval over seeds reaches across the threshold, or there are too few seeds.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +23,7 @@ from normlab.pages.standings import Standing
 
 PAPER_SETTING = {"width": 1.0, "steps": 15_000, "images": 50_000}
 HERE = "README.md"  # the record's page, in the same folder
+SHORT_OF = re.compile(r"\d of \S+ (steps|normalized layers)")  # in a reason: runs too short, a network too shallow
 FOUND, DIFFERENCES = "what-we-found.md", "where-the-paper-and-we-differ.md"
 
 
@@ -38,7 +41,7 @@ def what_we_found(record: Record) -> str:
         ]
     for title, verdicts in (
         ("Against the paper", (CONTRADICTED, NOT_REPRODUCED, ERRATUM)),
-        ("Smaller than the paper says, or larger", (DIRECTION,)),
+        ("Of the claimed sign, not shown to be of the claimed size", (DIRECTION,)),
         ("Still open", (UNDECIDED,)),
     ):
         mine = [one for one in found if one.verdict in verdicts]
@@ -91,9 +94,10 @@ def reasons(entry: Mapping[str, Any], smaller: bool) -> list[str]:
     if failing and verdict != ERRATUM:
         found.append(f"artefact: {', '.join(failing)} does not hold")
     if verdict in (NOT_REPRODUCED, DIRECTION) and smaller:
-        found.append("scale: the paper's curve passes, our setting is smaller")
+        curve = "the paper's curve passes, " if entry.get("paper", {}).get("passes") else ""
+        found.append(f"scale: {curve}our setting is smaller")
     if verdict == UNDECIDED:
-        found.append(f"seed: {entry['reason']}")
+        found.append(f"{'scale' if SHORT_OF.search(entry['reason']) else 'seed'}: {entry['reason']}")
     return found
 
 

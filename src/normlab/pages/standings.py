@@ -11,7 +11,7 @@ from typing import Any
 
 from normlab.analysis.claims.registry import FUNCTIONS
 from normlab.analysis.paper_cells import paper_numbers
-from normlab.analysis.rules import CONTRADICTED, ERRATUM, NOT_RUN, VERDICTS, Claim
+from normlab.analysis.rules import CONTRADICTED, ERRATUM, NOT_RUN, UNDECIDED, VERDICTS, Claim
 from normlab.analysis.verdicts import same_sign
 from normlab.pages.verdicts import NOT_SCORED, end, number
 from normlab.specs.analyze import AnalyzeSpec
@@ -25,8 +25,11 @@ class Standing:
         id, group, statement, page: as in claims.yaml.
         quantity: what decides, in words.
         paper: the number of the paper's own curve under the same rule, and whether it passes.
+        paper_number: the number alone, with what it is of where that is not what decides; empty where there is none.
         here: median over seeds [interval], and the seeds; of an earlier rule, with the quantity that it was.
         number: the median alone, empty where there is none.
+        ends: the ends of its interval; empty where there is none.
+        seeds: how many it rests on.
         part: the name of the part that `here` is of; empty where an earlier rule had another quantity there.
         direction: in how many seeds the effect has the claimed sign.
         size: the number here over the paper's.
@@ -51,26 +54,34 @@ class Standing:
     verdict: str
     before: str
     elsewhere: str = "–"
+    paper_number: str = ""
+    ends: tuple[str, ...] = ()
+    seeds: int = 0
 
 
 def standing(entry: Mapping[str, Any]) -> Standing:
     """Of an entry that was scored under the present rules."""
-    direction, artefacts = entry["direction"], [word for word in entry["artefacts"].values() if word != NOT_RUN]
+    direction, artefacts = entry["direction"], list(entry["artefacts"].values())
     size = entry["magnitude"]["ours_over_paper"]
     before = entry["before"][0] if entry["before"] else None
+    paper, other = entry["paper"], _other_part(entry)
+    pointed = direction["seeds"] and entry["group"] != "theory"  # a counterexample has no direction
     return Standing(
         id=entry["id"],
         group=entry["group"],
         statement=entry["statement"],
         page=entry["page"],
         quantity=entry["parts"][0]["quantity"],
-        paper=_paper(entry["paper"]["number"], entry["paper"]["passes"], _other_part(entry)),
+        paper=_paper(paper["number"], paper["passes"], other),
+        paper_number=_paper_number(paper["number"], other),
         here=_here(entry),
         number=_number(entry),
+        ends=_ends(entry),
+        seeds=entry["n_seeds"],
         part=entry["parts"][0]["name"],
-        direction=f"{direction['claimed']} of {direction['seeds']}" if direction["seeds"] else "–",
+        direction=f"{direction['claimed']} of {direction['seeds']}" if pointed else "–",
         size=f"{number(size)} ×" if size is not None else "–",
-        checks=f"{sum(found == 'holds' for found in artefacts)} of {len(artefacts)} hold" if artefacts else "–",
+        checks=_checks(artefacts),
         verdict=entry["verdict"],
         before=f"{before['verdict']}" if before else "–",
     )
@@ -96,8 +107,11 @@ def earlier_standing(entry: Mapping[str, Any], claim: Claim, spec: AnalyzeSpec) 
         page=claim.page,
         quantity=now,
         paper=_paper(None if own is None else own.estimate, passes, other),
+        paper_number=_paper_number(None if own is None else own.estimate, other),
         here=_here(entry) + ("" if then == now else f": {then}"),
         number=_number(entry),
+        ends=_ends(entry),
+        seeds=entry["n_seeds"],
         part=claim.primary if then == now else "",
         direction="–",
         size="–",
@@ -162,6 +176,19 @@ def _paper(value: float | None, passes: bool | None, other: str) -> str:
     return f"{number(value)}{words}{f' ({other})' if other else ''}" if value is not None else "–"
 
 
+def _paper_number(value: float | None, other: str) -> str:
+    return "" if value is None else f"{number(value)}{f' of {other}' if other else ''}"
+
+
+def _checks(found: Sequence[str]) -> str:
+    """`2 of 4 hold, 1 not run`: what is neither held nor failed is named, so that it is taken for neither."""
+    if set(found) <= {NOT_RUN}:
+        return "–"
+    open_ = [f"{found.count(word)} {word}" for word in (UNDECIDED, NOT_RUN) if word in found]
+    decided = any(word not in (UNDECIDED, NOT_RUN) for word in found)
+    return ", ".join([f"{found.count('holds')} of {len(found)} hold", *open_] if decided else open_)
+
+
 def _other_part(entry: Mapping[str, Any]) -> str:
     primary = entry["parts"][0]
     part = entry["paper"].get("part", primary["name"])
@@ -178,11 +205,12 @@ def _number(entry: Mapping[str, Any]) -> str:
 def _here(entry: Mapping[str, Any]) -> str:
     if not entry["n_seeds"] or (entry["estimate"] is None and not entry["note"]):
         return "–"
-    estimate, low, high = (
-        end(value, name, entry["note"])
-        for value, name in zip(
-            (entry["estimate"], *entry["interval"]), ("estimate", "low end", "high end"), strict=True
-        )
-    )
-    interval = f" [{low}, {high}]" if {low, high} != {"–"} else ""
-    return f"{estimate}{interval}, n = {entry['n_seeds']}"
+    ends = _ends(entry)
+    interval = f" [{', '.join(ends)}]" if ends else ""
+    return f"{end(entry['estimate'], 'estimate', entry['note'])}{interval}, n = {entry['n_seeds']}"
+
+
+def _ends(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    names = ("low end", "high end")
+    ends = tuple(end(value, name, entry["note"]) for value, name in zip(entry["interval"], names, strict=True))
+    return () if set(ends) == {"–"} else ends
