@@ -24,7 +24,7 @@ ASSUMPTIONS = {
     ("theorem_4_1", "gamma_at_most_sigma"): "γ ≤ σ",
     ("theorem_4_1", "v_at_most_g"): "‖v‖ ≤ ‖g‖",
     ("theorem_4_4", "weight_gradient_bound"): "‖Xᵀv‖ ≤ (γ/σ)‖Xᵀg‖",
-    ("theorem_4_2", "less_curved"): "less curved along g with BatchNorm",
+    ("theorem_4_2", "less_curved"): "less curved along g\nwith BatchNorm",
 }
 FORMS = {"holds_printed": ("#D55E00", "X", "as printed"), "holds_corrected": ("#0072B2", "o", "corrected")}
 

@@ -1,4 +1,4 @@
-"""Normalizers beside each other: tables of quantities, and sentences that say no more than the interval over seeds."""
+"""Normalizers beside each other: tables of quantities."""
 
 from collections.abc import Iterable, Sequence
 
@@ -72,59 +72,6 @@ def fold(quantity: Quantity, cells: Sequence[Cell], over: str, under: str) -> Pe
         return quantity.against(of[over], of[under])
     except NotRunError:
         return None
-
-
-def sentence(
-    quantity: Quantity,
-    cells: Sequence[Cell],
-    spec: AnalyzeSpec,
-    *,
-    over: str = "none",
-    under: str = "batch",
-    even: float = 1.1,
-) -> str:
-    """One sentence: `over` ÷ `under` (or minus, for a signed quantity) within each seed, and what the interval allows.
-
-    "About equal" is said only where the whole interval over seeds lies within a factor `even` of 1 (a signed quantity:
-    within `even` − 1 of 0), "larger" and "smaller" only where all of it lies on that side; otherwise undecided.
-    """
-    name = f"{quantity.label[0].upper()}{quantity.label[1:]}"
-    found = fold(quantity, cells, over, under)
-    if found is None:
-        return f"{name}: {label(over)} and {label(under)} were not both measured."
-    sign = "−" if quantity.signed else "÷"
-    start = f"{name}: {label(over)} {sign} {label(under)}"
-    if found.values["value"].isna().all():
-        return f"{start}: defined in none of {found.seeds} seeds."
-    return f"{start} = {spread(found.values['value'])}, {reading(found, spec, label(over), quantity.signed, even)}."
-
-
-def reading(found: PerSeed, spec: AnalyzeSpec, over: str, signed: bool, even: float) -> str:
-    """In words, what the interval of a ratio (or of a difference) over seeds allows to say."""
-    neutral = 0.0 if signed else 1.0
-    near = (1 - even, even - 1) if signed else (1 / even, even)
-    up, down = ("higher", "lower") if signed else ("larger", "smaller")
-    values = found.values["value"]
-    counts = {up: int((values > neutral).sum()), down: int((values < neutral).sum())}
-
-    def side(word: str) -> str:
-        return f"{word} for {over} in {counts[word]} of {found.seeds} seeds"
-
-    more = up if counts[up] >= counts[down] else down
-    if found.seeds == 1:
-        return f"{more if counts[more] else 'equal'} for {over} in the one seed that was run"
-    interval = found.interval(spec)
-    if not interval.decides:
-        return f"{side(more)}, too few to decide"
-    if near[0] <= interval.low and interval.high <= near[1]:
-        return "about equal"
-    if interval.low > neutral:
-        return side(up)
-    if interval.high < neutral:
-        return side(down)
-    ends = f"[{short(interval.low)}, {short(interval.high)}]"
-    what = f"{interval.method} {ends}, coverage {100 * interval.coverage:.3g} %,"
-    return f"undecided: the {what} does not exclude {neutral:g} ({side(up)})"
 
 
 def level(spec: AnalyzeSpec) -> str:
