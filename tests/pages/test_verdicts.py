@@ -31,6 +31,18 @@ def test_measured_numbers(numbers: dict, text: str) -> None:
     assert verdicts.measured(numbers).replace("\u00a0", " ") == text
 
 
+def test_every_seed_is_shown_beside_the_median_and_the_interval() -> None:
+    entry = claim(1, "01-training", "undecided")
+    assert verdicts.seed_by_seed(entry) == ""  # nothing was measured
+    entry["parts"][0]["per_seed"] = {"0": 3.4, "1": 3.75, "2": None}
+    assert verdicts.seed_by_seed(entry) == "3.4, 3.75, –"
+    assert "<dt>Seed by seed</dt><dd>3.4, 3.75, –" in verdicts.cards([entry], "95 %")._repr_html_()
+    entry["parts"][0]["per_seed"] = {str(seed): 1.0 for seed in range(100)}
+    assert verdicts.seed_by_seed(entry) == ""  # a figure's work
+    entry["parts"][0]["per_seed"] = {"0": 0.3, "1": 0.4}
+    assert verdicts.seed_by_seed({**entry, "group": "theory"}) == ""  # counterexamples are no sample
+
+
 def test_verdicts_are_words_not_only_colors() -> None:
     assert ">refuted<" in verdicts.badge("refuted")
     assert 'class="badge not-run"' in verdicts.badge("not run")

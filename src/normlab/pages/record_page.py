@@ -13,7 +13,7 @@ from normlab.pages.record_runs import progress, provenance, runs_table
 from normlab.pages.records import Record
 from normlab.pages.sources import markdown_link
 from normlab.pages.standings import Standing
-from normlab.pages.verdicts import NOT_SCORED, measured, number
+from normlab.pages.verdicts import NOT_SCORED, measured, number, seed_by_seed
 
 TO_ROOT = "../../../"  # from reports/published/RECORD/
 _BANDS = (
@@ -123,6 +123,7 @@ def _claim(one: Standing, entry: Mapping[str, Any]) -> list[str]:
         ("paper's words", str(entry["paper"].get("value", "–"))),
         ("paper's curve", one.paper),
         ("here", one.here),
+        ("seed by seed", seed_by_seed(dict(entry)) if one.group != "theory" else ""),
         ("direction", f"{one.direction} seeds" if one.direction != "–" else "–"),
         ("checks for artefacts", one.checks),
         ("before", one.before),

@@ -61,6 +61,21 @@ def measured(entry: dict[str, Any]) -> str:
     return text + (f" ({undetermined})" if undetermined else "")
 
 
+MOST_SEEDS = 20  # in words; of more, a figure shows the distribution
+
+
+def seed_by_seed(entry: dict[str, Any]) -> str:
+    """`3.4, 3.5, –`: the deciding number of every seed, a dash where it is infinite or unknown; empty without any.
+
+    With few seeds an interval is little more than their range, so they are shown themselves. Counterexamples to a
+    statement are no sample of anything and are left out.
+    """
+    found = next(iter(entry.get("parts", [])), {}).get("per_seed", {})
+    if entry.get("group") == "theory" or not 1 < len(found) <= MOST_SEEDS:
+        return ""
+    return ", ".join(map(number, found.values()))
+
+
 def badge(verdict: str) -> str:
     """The verdict as a colored word; the word itself carries the meaning."""
     name = html.escape(verdict)
@@ -116,6 +131,7 @@ def _card(claim: dict[str, Any], level: str) -> str:
         f" <small>({html.escape(str(paper.get('where', '')))})</small></dd>"
         f"<dt>We measure</dt><dd>{html.escape(measured(claim))}"
         f"<br><small>{html.escape(claim.get('quantity', ''))}</small></dd>"
+        f"{_seeds(claim)}"
         f"<dt>Beside it</dt><dd>{html.escape(beside(claim) or '–')}</dd>"
         f"<dt>Why</dt><dd>{html.escape(claim.get('reason', ''))}</dd>{_changes(claim)}</dl>"
         f"{_measured_by(claim)}{details}</section>"
@@ -129,6 +145,13 @@ def _role(part: dict[str, Any]) -> str:
     """What the part is for: the first decides, checks for artefacts and controls stand beside it."""
     role = part.get("role") or ("primary" if part.get("decides", True) else "control")
     return f" <small>({ROLES[role]})</small>"
+
+
+def _seeds(claim: dict[str, Any]) -> str:
+    found = seed_by_seed(claim)
+    return (
+        f"<dt>Seed by seed</dt><dd>{html.escape(found)} <small>(–: infinite or unknown)</small></dd>" if found else ""
+    )
 
 
 def _before(claim: dict[str, Any]) -> str:
