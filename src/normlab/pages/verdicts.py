@@ -70,7 +70,8 @@ def seed_by_seed(entry: dict[str, Any]) -> str:
     With few seeds an interval is little more than their range, so they are shown themselves. Counterexamples to a
     statement are no sample of anything and are left out.
     """
-    found = next(iter(entry.get("parts", [])), {}).get("per_seed", {})
+    parts = entry.get("parts", [])
+    found = parts[0].get("per_seed", {}) if parts else {}
     if entry.get("group") == "theory" or not 1 < len(found) <= MOST_SEEDS:
         return ""
     return ", ".join(map(number, found.values()))
