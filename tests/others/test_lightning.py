@@ -54,15 +54,16 @@ def fit(module: pl.LightningModule, *callbacks: pl.Callback, **options: Any) -> 
 def test_it_finds_what_a_plain_loop_finds_and_changes_nothing(whole: bool, tmp_path: Path) -> None:
     rows, trained = training.plain()
     module = Net()
-    callback = ProbeCallback(
-        training.loss_fn,
-        lambda trainer, module: training.probes(trainer.optimizers[0]),
-        model=(lambda module: module) if whole else (lambda module: module.net),
-        every=training.EVERY,
-        log=[CsvLogger(tmp_path / "probes.csv")],
-    )
     logger = CSVLogger(tmp_path, name="csv", version="")
-    fit(module, callback, logger=logger)
+    with CsvLogger(tmp_path / "probes.csv") as table:
+        callback = ProbeCallback(
+            training.loss_fn,
+            lambda trainer, module: training.probes(trainer.optimizers[0]),
+            model=(lambda module: module) if whole else (lambda module: module.net),
+            every=training.EVERY,
+            log=[table],
+        )
+        fit(module, callback, logger=logger)
     found = [{name.replace("net.", ""): value for name, value in row.items()} for row in callback.rows]
     assert found == rows  # the same bits: same weights, batch, random draws
     assert training.same_weights(module.net, trained)
