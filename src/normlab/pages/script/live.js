@@ -191,7 +191,7 @@
       plot.setAttribute("role", "img");
       plot.setAttribute("aria-label", `${panel.title}: ${panel.y}, against the training step; its values are in the CSV below`);
       const empty = element("p", { className: "nothing", textContent: "nothing finite to show with this choice", hidden: true });
-      place.append(element("div", { className: "panel" }, element("p", { className: "title" }, element("strong", { textContent: panel.title }), ` ${panel.y}`), plot, empty));
+      place.append(element("div", { className: "panel" }, element("p", { className: "title" }, element("strong", { textContent: panel.title }), panel.title.startsWith(panel.y) ? "" : ` ${panel.y}`), plot, empty));
       return { plot, empty };
     });
     new IntersectionObserver(([seen]) => {
