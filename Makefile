@@ -1,7 +1,7 @@
 # Everything runs from here with nothing but Python >= 3.11, git and make: the first target builds a private .venv.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup repro publish prune lab plan metrics-diff record rerun test test-lowest test-others docs lint lint-workflows ui report site bench bench-peers others audit faults fuzz mutants lock deps clean FORCE
+.PHONY: help setup repro publish prune lab plan metrics-diff record rerun test test-lowest test-others docs pages lint lint-workflows ui report site bench bench-peers others audit faults fuzz mutants lock deps clean FORCE
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -39,6 +39,7 @@ help:
 	@echo 'make site                                   the published records as a static site, in site/; trains nothing'
 	@echo 'make ui [PORT=5000] | prune                 browse the runs in MLflow, on this machine only; hide old ones'
 	@echo 'make docs                                   the documentation site: tutorials, definitions, reference'
+	@echo 'make pages                                  both, in site/, as they are deployed'
 	@echo 'make lab                                    the notebooks in JupyterLab, on this machine only'
 	@echo 'make lint                                   style, types and workflow files'
 	@echo 'make rerun [CANARY=vgg11-batch-0.1-0]       repeat one run in a clean clone and compare its numbers'
@@ -122,6 +123,11 @@ report: $(STAMP)
 # SOURCES: where readers of a deployed site find src/
 site: $(STAMP)
 	@$(WITH_VENV) $(PY) -m normlab.stages.site
+
+# what is published: the records' site, with the documentation below it
+pages: site docs
+	@rm -rf site/docs
+	@cp -R build/docs site/docs
 
 ui: $(STAMP)
 	@$(PY) -m normlab.stages.ui
