@@ -37,7 +37,9 @@ def test_nothing_of_one_machine_is_tracked() -> None:
 def test_results_and_environments_are_not_tracked() -> None:
     names = [path.relative_to(ROOT).as_posix() for path in _tracked()]
     # tables are generated outputs too, but for the small ones of published records
-    unwanted = re.compile(r"^(\.venv|mlruns|mlflow\.db|logs|scratch)|\.(pt|npy|pyc)$|^(?!reports/published/).*\.parquet$")
+    unwanted = re.compile(
+        r"^(\.venv|mlruns|mlflow\.db|logs|scratch)|\.(pt|npy|pyc)$|^(?!reports/published/).*\.parquet$"
+    )
     assert not [name for name in names if unwanted.search(name)]
 
 
