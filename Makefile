@@ -107,8 +107,9 @@ publish: $(STAMP)
 	@$(PY) -m normlab.stages.publish
 
 # the notebooks, on this machine only; they find the results from their own folder
+# in a container the user is often root, whom Jupyter refuses unless told
 lab: $(STAMP)
-	@$(WITH_VENV) $(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$$(pwd -P)" \
+	@$(WITH_VENV) $(PY) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$$(pwd -P)" \
 		--LabApp.default_url=/lab/tree/notebooks \
 		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 

@@ -34,7 +34,8 @@ def test_links_open_the_tables_of_runs_trainings_first() -> None:
     found = {"Default": 0, "normlab-claims": 1, "normlab-dln": 2, "normlab-resnet": 3, "normlab-vgg": 4, "mine": 5}
     lines = ui.links("http://127.0.0.1:5000", found)
     assert lines[0] == "resnet   http://127.0.0.1:5000/#/experiments/3/runs?workflowType=machine_learning"
-    assert [line.split()[0] for line in lines[:-1]] == ["resnet", "vgg", "claims", "dln"]
+    assert [line.split()[0] for line in lines[:-2]] == ["resnet", "vgg", "claims", "dln"]
+    assert "close it" in lines[-2]
     assert "tags.current = 'true'" in lines[-1]
     assert "make repro" in ui.links("http://127.0.0.1:5000", {"Default": 0})[0]
 

@@ -48,7 +48,11 @@ def links(server: str, experiments: Mapping[str, int]) -> list[str]:
     ]
     if not lines:
         return [f"no runs yet: make repro, or make publish ({server}/)"]
-    return [*lines, f"what belongs to params.yaml: {CURRENT_RUNS} in the search field (stop with Ctrl-C)"]
+    notes = [
+        "MLflow opens a chat panel on the right, which needs a service that is not set up here: close it with its ×",
+        f"what belongs to params.yaml: {CURRENT_RUNS} in the search field (stop with Ctrl-C)",
+    ]
+    return [*lines, *notes]
 
 
 if __name__ == "__main__":
