@@ -130,11 +130,14 @@ def test_the_table_says_what_it_was_measured_on(tmp_path: Path) -> None:
         "2 seeds; deep linear: 300 updates, 1 seeds."
     ) in results_block(Record(record.parent))
     settings["grid"] += [
-        {"network": ["vgg11"], "norm_layer": ["none", "batch"], "learning_rate": [1.0, 2.0]},
-        {"network": ["resnet20"], "norm_layer": ["batch"], "learning_rate": [0.3]},
+        {"network": ["vgg11"], "norm_layer": ["none", "batch"], "learning_rate": [1.0, 2.0], "seed": [0, 1]},
+        {"network": ["vgg11"], "norm_layer": ["noise"], "learning_rate": [0.1, 0.5], "seed": [3], "steps": 3000},
+        {"network": ["vgg11"], "norm_layer": ["l1"], "learning_rate": [0.1, 0.5], "seed": [0, 1]},
+        {"network": ["resnet20"], "norm_layer": ["batch"], "learning_rate": [0.3], "seed": [0]},
     ]
     record.with_name("settings.json").write_text(json.dumps(settings))
-    assert "2 seeds (none, batch also at 1, 2); deep linear" in results_block(Record(record.parent))
+    further = "2 seeds (none, batch also at 1, 2) (noise 1 seeds, 3,000 updates) (l1 too); deep linear"
+    assert further in results_block(Record(record.parent))
 
 
 def test_claims_come_in_groups_below_the_answer_with_the_columns_that_say_something(tmp_path: Path) -> None:

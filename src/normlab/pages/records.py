@@ -179,7 +179,18 @@ def _rates(grid: Mapping[str, Any]) -> str:
 
 
 def _sweep(settings: Mapping[str, Any]) -> str:
-    """The further learning rates of the same network and what was trained at them; nothing where there are none."""
+    """The further blocks of the same network, each by what differs from the first; nothing where there are none."""
     first, *others = settings["grid"]
-    swept = [block for block in others if block["network"] == first["network"]]
-    return "".join(f" ({', '.join(block['norm_layer'])} also at {_rates(block)})" for block in swept)
+    return "".join(f" ({_block(block, first)})" for block in others if block["network"] == first["network"])
+
+
+def _block(block: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    names = ", ".join(block["norm_layer"])
+    differs = []
+    if block["learning_rate"] != first["learning_rate"]:
+        differs.append(f"also at {_rates(block)}")
+    if len(block["seed"]) != len(first["seed"]):
+        differs.append(f"{len(block['seed'])} seeds")
+    if isinstance(block.get("steps"), int):
+        differs.append(f"{block['steps']:,} updates")
+    return f"{names} {', '.join(differs) or 'too'}"
