@@ -16,6 +16,8 @@ def test_formulas_become_elements_that_browsers_draw_themselves() -> None:
     assert "<mfrac>" in markup
     assert "http" not in markup
     assert 'display="inline"' in to_mathml("x", block=False)
+    assert "msup" not in to_mathml("G'", block=False)
+    assert "msup" in to_mathml("G^2", block=False)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
