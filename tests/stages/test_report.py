@@ -140,7 +140,8 @@ def test_the_index_opens_with_the_answer_and_the_landscape(repository, paths, tm
     assert pages[0] == pages[1]
     text = pages[0].decode()
     assert text.index('class="answers"') < text.index("<figure id=") < text.index('class="claims"')
-    assert text.count('<th scope="row"><a href="') == 7
+    assert text.count('<th scope="row"><a href="') == 6
+    assert '<p>Not run: <a href="04-activations.html#C4">C4</a>' in text
     assert all(f'href="{name}.html"' in text for name in PAGES)
     assert "Preset <strong>tiny</strong>" in text
     assert "CIFAR-10 &lt;from JPEG&gt;, 1280 training and 256 test images, NOT the official CIFAR data" in text
