@@ -4,6 +4,7 @@ from matplotlib.figure import Figure
 from tests.figures.drawn import everything, named, names
 
 from normlab.figures import shift
+from normlab.figures.style import NOTHING
 from normlab.paper.curves import paper_curve
 
 
@@ -51,7 +52,7 @@ def test_figure_3b_is_laid_over_a_full_deep_linear_run_but_not_on_the_unlabeled_
 
 
 def test_nothing_measured_is_said(vgg: pd.DataFrame) -> None:
-    assert not everything(shift.figure_3(vgg[:0], 0.1))
+    assert everything(shift.figure_3(vgg[:0], 0.1)) == {NOTHING}
 
 
 def test_a_rate_that_no_run_has_is_said(vgg: pd.DataFrame) -> None:

@@ -52,7 +52,7 @@ def test_the_index_shows_settings_and_results_as_text(hostile: dict[str, str]) -
     seen = _Tags()
     seen.feed(text)
     assert (seen.scripts, seen.handlers) == (0, 0)
-    assert text.count("&lt;script&gt;") > 20
+    assert text.count("&lt;script&gt;") >= 20
 
 
 def test_tables_in_markdown_keep_their_columns() -> None:

@@ -77,6 +77,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
         [sys.executable, "-m", "dvc", "init", "--quiet"],
     ):
         subprocess.run(command, cwd=root, check=True)
+    shutil.copy(repository / ".dvc" / "config", root / ".dvc")
     shutil.copytree(repository / ".dvc" / "plots", root / ".dvc" / "plots")
     shutil.copytree(repository / "notebooks", root / "notebooks")
     shutil.copy(repository / ".gitignore", root)
