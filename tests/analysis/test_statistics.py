@@ -169,6 +169,34 @@ def test_cells_of_one_normalizer_are_one_observation() -> None:
     assert not few.decides
 
 
+def test_an_interval_over_few_clusters_covers_as_often_as_it_says() -> None:
+    """Six normalizers of which smoothness and speed are unrelated, each at four rates: the true ρ is 0."""
+    rng = np.random.default_rng(5)
+    trials, held = 300, 0
+    strata, clusters = [rate for rate in range(4) for _ in range(6)], [*range(6)] * 4
+    for trial in range(trials):
+        own = rng.normal(size=(2, 1, 6))
+        x, y = (own + 0.3 * rng.normal(size=(2, 4, 6))).reshape(2, 24)
+        found = clustered_rank_correlation(x.tolist(), y.tolist(), strata, clusters, resamples=1000, seed=trial)
+        held += found.low <= 0 <= found.high
+    assert held / trials > 0.95  # plain percentiles: 0.923; cells drawn as if they were independent: 0.843
+
+
+def test_draws_of_clusters_against_a_loop_that_repeats_entries() -> None:
+    rng = np.random.default_rng(4)
+    x, y = rng.integers(5, size=(2, 21)).astype(float).tolist()  # with ties
+    x[3] = math.inf
+    strata, clusters = ["a", "b", "c"] * 7, [name for name in "abcdefg" for _ in range(3)]
+    found = clustered_rank_correlation(x, y, strata, clusters, resamples=200, seed=8)
+    again, slow = np.random.default_rng(8).integers(7, size=(200, 7)), []
+    for draw in again:
+        kept = [i for k in draw for i in range(21) if clusters[i] == "abcdefg"[k]]
+        slow.append(rank_correlation([x[i] for i in kept], [y[i] for i in kept], [strata[i] for i in kept]))
+    # K = 7: t₆(0.975) = 2.4469, 2.4469·√(7/6) = 2.6430, Φ(−2.6430) = 0.0041089
+    low, high = np.nanquantile(slow, [0.0041089, 1 - 0.0041089])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-5)  # the rounded quantile's
+
+
 def test_trailing_mean_by_hand() -> None:
     np.testing.assert_allclose(trailing_mean(np.array([0.0, 1.0, 2.0, 6.0]), 2)[1:], [0.5, 1.5, 4.0], rtol=1e-15)
     assert np.isnan(trailing_mean(np.array([0.0, 1.0]), 2)[0])

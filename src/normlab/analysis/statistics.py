@@ -183,24 +183,43 @@ def clustered_rank_correlation(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Spearman's ρ within strata, with a percentile bootstrap over clusters: a normalizer's cells are not independent.
+    """Spearman's ρ within strata, with a bootstrap over clusters: a normalizer's cells are not independent.
 
     Whole clusters are drawn with replacement; ranks are taken anew in each draw. Draws in which nothing varies are left
-    out. Its coverage is not guaranteed for few clusters: below 6 there is no interval.
+    out. The ends are the quantiles p and 1 − p of the draws, with p = Φ(−√(K/(K − 1))·t_{K−1}(1 − α/2)) for K clusters:
+    the expanded percentile interval (Hesterberg, *What Teachers Should Know About the Bootstrap*, 2015), which makes up
+    for the draws of few clusters varying less than samples do. Of 300 simulated samples each, with 6 to 20 clusters in
+    1 and 4 strata and a true ρ of 0, 0.44 and 0.81, it holds ρ in 97 to 100 %, but 91 % with 6 clusters in one stratum
+    and ρ = 0.81 (plain percentiles: 91 to 98 %). Of ρ > 0.98 neither holds it with 6 to 10 clusters: most samples are
+    in perfect order. Below 6 clusters there is no interval.
     """
     rho = rank_correlation(x, y, strata)
     names = sorted(set(clusters), key=str)
     if math.isnan(rho) or len(names) < 6:
         return Interval(rho, math.nan, math.nan, f"{len(names)} clusters are too few for an interval")
-    members = {name: [i for i, entry in enumerate(clusters) if entry == name] for name in names}
-    rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(resamples):
-        drawn = [i for k in rng.integers(len(names), size=len(names)) for i in members[names[k]]]
-        found.append(rank_correlation([x[i] for i in drawn], [y[i] for i in drawn], [strata[i] for i in drawn]))
-    tail = (1 - confidence) / 2
+    drawn = np.random.default_rng(seed).integers(len(names), size=(resamples, len(names)))
+    times = (drawn[:, :, None] == np.arange(len(names))).sum(axis=1)  # that each cluster was drawn, (resamples, K)
+    found = _weighted_correlations(x, y, strata, times[:, [names.index(entry) for entry in clusters]])
+    count = len(names)
+    tail = float(stats.norm.sf(math.sqrt(count / (count - 1)) * stats.t.isf((1 - confidence) / 2, count - 1)))
     low, high = np.nanquantile(found, [tail, 1 - tail])
     return Interval(rho, float(low), float(high), "bootstrap over normalizers", confidence)
+
+
+def _weighted_correlations(
+    x: Sequence[float], y: Sequence[float], strata: Sequence[object], weights: np.ndarray
+) -> np.ndarray:
+    """`rank_correlation` of each row of `weights` (draws, n), in which entry i stands so many times."""
+    weights = weights.astype(float)
+    same = np.array([[one == other for other in strata] for one in strata], dtype=float)
+    ranks = []
+    for values in (np.asarray(x, dtype=float), np.asarray(y, dtype=float)):
+        below = (values[None, :] < values[:, None]) + 0.5 * (values[None, :] == values[:, None])
+        rank = weights @ (below * same).T  # up to ½, which the mean takes away
+        members = weights @ same
+        ranks.append(rank - np.divide((weights * rank) @ same, members, out=np.zeros_like(rank), where=members > 0))
+    (a, b), scale = ranks, np.sqrt(np.prod([(weights * rank**2).sum(axis=1) for rank in ranks], axis=0))
+    return np.divide((weights * a * b).sum(axis=1), scale, out=np.full(len(weights), np.nan), where=scale > 0)
 
 
 def trailing_mean(values: np.ndarray, window: int) -> np.ndarray:
