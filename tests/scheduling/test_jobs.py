@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -96,3 +98,24 @@ def test_stop_ends_what_a_job_has_started(tmp_path: Path) -> None:
     jobs.stop(grace=0.5)
     assert not jobs.running()
     wait_for(lambda: is_gone(int(sleeping.read_text())))
+
+
+STARTER = """
+from pathlib import Path
+with open("imported", "a") as stream:
+    stream.write(__name__ + "\\n")
+if __name__ == "__main__":
+    from normlab.scheduling.jobs import Job
+    from normlab.scheduling.local_jobs import LocalJobs
+    jobs = LocalJobs(1)
+    jobs.start(Job("one", ("true",), "."))
+    while jobs.running():
+        assert not any(ended.status for ended in jobs.wait(10.0))
+"""
+
+
+@pytest.mark.pipeline
+def test_a_job_does_not_load_the_program_that_started_it(tmp_path: Path) -> None:
+    (tmp_path / "starter.py").write_text(STARTER)
+    subprocess.run([sys.executable, "-m", "starter"], cwd=tmp_path, check=True, timeout=100)
+    assert (tmp_path / "imported").read_text().split() == ["__main__"]

@@ -5,11 +5,14 @@ import dataclasses
 import multiprocessing
 import os
 import signal
+import sys
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 
 from normlab.scheduling import child
 from normlab.scheduling.jobs import Ended, Job
@@ -48,7 +51,8 @@ class LocalJobs:
         _start_server([*ALWAYS, *self._programs] if self._programs else [])
         job = dataclasses.replace(job, environment={**os.environ, **ONE_THREAD, **job.environment})
         process = _CONTEXT.Process(target=child.run, args=(job,), name=job.name)
-        process.start()
+        with _nameless_program():
+            process.start()
         self._running[job.name] = (job, process, time.monotonic())
 
     def running(self) -> Collection[Job]:
@@ -99,6 +103,20 @@ def _start_server(modules: list[str]) -> None:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def _nameless_program() -> Iterator[None]:
+    """For the time of the block `__main__` has no source: a new process imports the program that starts it, if it can.
+
+    That is for functions which are defined there. Here it would load DVC in every job: 0.2 s for nothing.
+    """
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
 
 
 def _kill_group(process: BaseProcess, number: int) -> None:
