@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special  # scipy.stats takes longer to load than pandas, and every page loads this module
 
 MOST_FOR_T = 5
 LEAST_FOR_T = 3
@@ -73,10 +73,10 @@ def order_statistics(count: int, confidence: float = 0.95) -> tuple[int, float]:
         (1, 0.9375)
     """
     ranks = np.arange(1, count // 2 + 1)
-    coverage = 1 - 2 * stats.binom.cdf(ranks - 1, count, 0.5)
+    coverage = 1 - 2 * special.bdtr(ranks - 1, count, 0.5)  # binomial(n, ½)
     enough = np.flatnonzero(coverage >= confidence)
     rank = int(ranks[enough[-1]]) if len(enough) else 1
-    return rank, float(1 - 2 * stats.binom.cdf(rank - 1, count, 0.5))
+    return rank, float(1 - 2 * special.bdtr(rank - 1, count, 0.5))
 
 
 def median_interval(
@@ -124,7 +124,7 @@ def median_interval(
 
 
 def _t_interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
-    half = stats.t.ppf(0.5 + confidence / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+    half = special.stdtrit(len(values) - 1, 0.5 + confidence / 2) * values.std(ddof=1) / math.sqrt(len(values))
     return float(values.mean() - half), float(values.mean() + half)
 
 
@@ -143,7 +143,9 @@ def share_interval(successes: int, count: int, *, confidence: float = 0.95) -> I
     """
     if not 0 <= successes <= count or count < 1:
         raise ValueError(f"successes: expected a whole number in 0 … {count}, got {successes} of {count}")
-    found = stats.binomtest(successes, count).proportion_ci(confidence, method="wilson")
+    from scipy.stats import binomtest  # scipy.stats, and only here
+
+    found = binomtest(successes, count).proportion_ci(confidence, method="wilson")
     return Interval(successes / count, float(found.low), float(found.high), "Wilson's interval", confidence)
 
 
@@ -163,14 +165,7 @@ def rank_correlation(x: Sequence[float], y: Sequence[float], strata: Sequence[ob
     a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     if not a.shape == b.shape == (len(strata),) or np.isnan(a).any() or np.isnan(b).any():
         raise ValueError(f"x, y: expected lists of one length without NaN, got {x!r} and {y!r}")
-    ranks = np.zeros((2, len(a)))
-    for stratum in set(strata):
-        inside = np.array([entry == stratum for entry in strata])
-        for row, values in zip(ranks, (a, b), strict=True):
-            found = stats.rankdata(values[inside])
-            row[inside] = found - found.mean()
-    scale = math.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum())
-    return float((ranks[0] * ranks[1]).sum() / scale) if scale > 0 else math.nan
+    return float(_weighted_correlations(a, b, strata, np.ones((1, len(a))))[0])
 
 
 def clustered_rank_correlation(
@@ -199,21 +194,19 @@ def clustered_rank_correlation(
         return Interval(rho, math.nan, math.nan, f"{len(names)} clusters are too few for an interval")
     drawn = np.random.default_rng(seed).integers(len(names), size=(resamples, len(names)))
     times = (drawn[:, :, None] == np.arange(len(names))).sum(axis=1)  # that each cluster was drawn, (resamples, K)
-    found = _weighted_correlations(x, y, strata, times[:, [names.index(entry) for entry in clusters]])
-    count = len(names)
-    tail = float(stats.norm.sf(math.sqrt(count / (count - 1)) * stats.t.isf((1 - confidence) / 2, count - 1)))
+    weights = times[:, [names.index(entry) for entry in clusters]]
+    found, count = _weighted_correlations(np.asarray(x), np.asarray(y), strata, weights), len(names)
+    tail = float(special.ndtr(math.sqrt(count / (count - 1)) * special.stdtrit(count - 1, (1 - confidence) / 2)))
     low, high = np.nanquantile(found, [tail, 1 - tail])
     return Interval(rho, float(low), float(high), "bootstrap over normalizers", confidence)
 
 
-def _weighted_correlations(
-    x: Sequence[float], y: Sequence[float], strata: Sequence[object], weights: np.ndarray
-) -> np.ndarray:
-    """`rank_correlation` of each row of `weights` (draws, n), in which entry i stands so many times."""
+def _weighted_correlations(x: np.ndarray, y: np.ndarray, strata: Sequence[object], weights: np.ndarray) -> np.ndarray:
+    """`rank_correlation` of each row of `weights` (draws, n), in which entry i stands so many times; NaN: none."""
     weights = weights.astype(float)
     same = np.array([[one == other for other in strata] for one in strata], dtype=float)
     ranks = []
-    for values in (np.asarray(x, dtype=float), np.asarray(y, dtype=float)):
+    for values in (x, y):
         below = (values[None, :] < values[:, None]) + 0.5 * (values[None, :] == values[:, None])
         rank = weights @ (below * same).T  # up to ½, which the mean takes away
         members = weights @ same
