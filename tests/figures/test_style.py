@@ -76,3 +76,12 @@ def test_rows_at_one_rate_are_found_through_rounding_and_its_absence_is_said() -
     assert style.shown(table, ["none"], 0.1)[1] == ""
     assert style.shown(table, ["none"], 0.5)[1] == "learning rate 0.5 is not in the grid of this preset"
     assert "not measured" in style.shown(table, ["l1"], 0.5)[1]
+
+
+def test_a_figure_about_further_normalizers_says_that_none_of_them_was_run() -> None:
+    table = pd.DataFrame({"learning_rate": 0.1, "norm_layer": ["none", "batch", "l1"]})
+    rows, missing = style.shown(table, ["none", "batch", *style.LP], 0.1, about=style.LP)
+    assert (len(rows), missing) == (3, "")
+    rows, missing = style.shown(table[:2], ["none", "batch", *style.LP], 0.1, about=style.LP)
+    assert rows.empty
+    assert missing == "not run here: ℓ1, ℓ2, ℓ∞"

@@ -41,6 +41,12 @@ def test_figures_show_their_normalizers(vgg: pd.DataFrame, draw, kinds: set[str]
     assert {f"line-{kind}" for kind in kinds | {"none", "batch"}} <= everything(figure)
 
 
+@pytest.mark.parametrize("draw", [training.figure_2, training.figure_5a])
+def test_the_plain_network_and_batchnorm_alone_are_no_figure_about_others(vgg: pd.DataFrame, draw) -> None:
+    figure = draw(vgg[vgg["norm_layer"].isin(["none", "batch"])], 0.1)
+    assert "not run here" in figure.axes[0].texts[0].get_text()
+
+
 def test_nothing_measured_is_said(vgg: pd.DataFrame) -> None:
     figure = training.figure_1(vgg[:0], 0.1)
     assert "not measured" in figure.axes[0].texts[0].get_text()

@@ -12,6 +12,7 @@ from normlab.figures.bands import (
     overlay_paper_curve,
 )
 from normlab.figures.style import (
+    LP,
     axis_label,
     color,
     empty_figure,
@@ -91,9 +92,13 @@ def histogram_figure(
     numbers: Sequence[int],
     *,
     depth: int = DEPTH["vgg"],
+    about: Sequence[str] = (),
 ) -> Figure:
-    """Rows: layers at the relative depth of the paper's `numbers`; columns: normalizers. The lowest seed is drawn."""
-    frame, missing = shown(frame, norm_layers, learning_rate)
+    """Rows: layers at the relative depth of the paper's `numbers`; columns: normalizers. The lowest seed is drawn.
+
+    Without any of the normalizers `about` there is nothing to show.
+    """
+    frame, missing = shown(frame, norm_layers, learning_rate, about)
     if missing:
         return empty_figure(missing)
     frame = frame[frame["seed"] == frame["seed"].min()]
@@ -120,17 +125,18 @@ def figure_1c(histograms: pd.DataFrame, learning_rate: float) -> Figure:
 
 def figure_2_histograms(histograms: pd.DataFrame, learning_rate: float) -> Figure:
     """Figure 2 (right): activations at layers #2, #9, #13, plain, BatchNorm and noisy BatchNorm."""
-    return histogram_figure(histograms, learning_rate, ["none", "batch", "noisy_batch"], (2, 9, 13))
+    noisy = ["noisy_batch"]
+    return histogram_figure(histograms, learning_rate, ["none", "batch", *noisy], (2, 9, 13), about=noisy)
 
 
 def figure_6(histograms: pd.DataFrame, learning_rate: float) -> Figure:
     """Figure 6: activations at layer #11 under plain, batch, ℓ1, ℓ2 and ℓ∞ normalization."""
-    return histogram_figure(histograms, learning_rate, ["none", "batch", "l1", "l2", "linf"], (11,))
+    return histogram_figure(histograms, learning_rate, ["none", "batch", *LP], (11,), about=LP)
 
 
 def figure_9(histograms: pd.DataFrame, learning_rate: float) -> Figure:
     """Figure 9: activations of the deep linear network at layers #1, #11, #24."""
-    kinds = ["none", "batch", "l1", "l2", "linf"]
+    kinds = ["none", "batch", *LP]
     return histogram_figure(histograms, learning_rate, kinds, (1, 11, 24), depth=DEPTH["dln"])
 
 

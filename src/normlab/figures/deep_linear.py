@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from normlab.figures.bands import end_where_finite_runs_end
 from normlab.figures.landscape import landscape_figure
 from normlab.figures.style import (
+    LP,
     empty_figure,
     legend,
     number,
@@ -16,7 +17,7 @@ from normlab.figures.style import (
 from normlab.figures.training import is_comparable, plot_paper_curves, plot_training
 from normlab.paper.rows import LEARNING_RATE
 
-KINDS = ("none", "batch", "l1", "l2", "linf")
+KINDS = ("none", "batch", *LP)
 RATE = LEARNING_RATE["dln"]
 
 
@@ -47,4 +48,6 @@ def figure_10(frame: pd.DataFrame, learning_rate: float, *, eta_min_factor: floa
 
 def figure_13(frame: pd.DataFrame, learning_rate: float, *, eta_min_factor: float) -> Figure:
     """Figure 13(b–d): as Figure 10 with all five normalizers; its panel a is Figure 5(b)."""
-    return landscape_figure(frame, learning_rate, KINDS, paper_figure=13, panels="bcd", eta_min_factor=eta_min_factor)
+    return landscape_figure(
+        frame, learning_rate, KINDS, paper_figure=13, panels="bcd", eta_min_factor=eta_min_factor, about=LP
+    )

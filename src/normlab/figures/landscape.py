@@ -17,6 +17,7 @@ from normlab.figures.bands import (
     paper_title,
 )
 from normlab.figures.style import (
+    LP,
     axis_label,
     color,
     empty_figure,
@@ -140,6 +141,7 @@ def landscape_figure(
     paper_figure: int,
     eta_min_factor: float,
     panels: str = "abc",
+    about: Sequence[str] = (),
 ) -> Figure:
     """Three panels of ours — loss band, gradient-change band, effective β — and below them the paper's own three.
 
@@ -152,8 +154,9 @@ def landscape_figure(
         paper_figure: the paper's figure with the same panels.
         eta_min_factor: the smallest step size of the grid in units of the learning rate.
         panels: the paper's letters of the three panels.
+        about: normalizers without any of which there is nothing to show.
     """
-    frame, missing = shown(frame, norm_layers, learning_rate)
+    frame, missing = shown(frame, norm_layers, learning_rate, about)
     if missing:
         return empty_figure(missing)
     study = str(frame["study"].iloc[0])
@@ -188,8 +191,10 @@ def figure_4(frame: pd.DataFrame, learning_rate: float, *, eta_min_factor: float
 
 def figure_12(frame: pd.DataFrame, learning_rate: float, *, eta_min_factor: float) -> Figure:
     """Figure 12(b–d): as Figure 4 with all normalizers; its panel a is Figure 5(a)."""
-    kinds = ["none", "batch", "l1", "l2", "linf"]
-    return landscape_figure(frame, learning_rate, kinds, paper_figure=12, panels="bcd", eta_min_factor=eta_min_factor)
+    kinds = ["none", "batch", *LP]
+    return landscape_figure(
+        frame, learning_rate, kinds, paper_figure=12, panels="bcd", eta_min_factor=eta_min_factor, about=LP
+    )
 
 
 def plot_distance_by_step_size(frame: pd.DataFrame, ax: Axes, *, log: bool = True) -> Axes:

@@ -95,6 +95,7 @@ AXES = {
     "layer_grad_norm": "gradient norm of the layer",
 }
 DLN_LOSS = "training loss, ½ Σ ‖·‖²"
+LP = ("l1", "l2", "linf")  # the paper's ℓp normalizers
 PERCENT = frozenset({"train_accuracy", "test_accuracy"})
 PAPER_COLOR = "#444444"
 NOTHING = "nothing"  # of the text in a panel without anything drawn
@@ -174,17 +175,32 @@ def at_rate(frame: pd.DataFrame, learning_rate: float) -> pd.DataFrame:
     return frame[same(frame["learning_rate"], learning_rate)]
 
 
-def shown(frame: pd.DataFrame, norm_layers: Iterable[str], learning_rate: float) -> tuple[pd.DataFrame, str]:
+def lacking(frame: pd.DataFrame, about: Iterable[str]) -> str:
+    """Why a figure that is about some of these normalizers has nothing to say: none was run; empty if one was.
+
+    Such a figure shows the plain network and BatchNorm too, for comparison; alone they are another figure's.
+    """
+    names = list(about)
+    here = not names or frame["norm_layer"].isin(names).any()
+    return "" if here else f"not run here: {', '.join(map(label, names))}"
+
+
+def shown(
+    frame: pd.DataFrame, norm_layers: Iterable[str], learning_rate: float, about: Iterable[str] = ()
+) -> tuple[pd.DataFrame, str]:
     """The rows that a figure shows, and why there are none (empty if there are some).
 
     Args:
         frame: rows of one network.
-        norm_layers: the normalizers that the figure is about.
+        norm_layers: the normalizers that the figure draws.
         learning_rate: the one rate at which they are compared.
+        about: those of them without any of which it says nothing.
     """
     frame = frame[frame["norm_layer"].isin(list(norm_layers))]
     if frame.empty:
         return frame, NOT_MEASURED
+    if missing := lacking(frame, about):
+        return frame[:0], missing
     frame = at_rate(frame, learning_rate)
     return frame, f"learning rate {number(learning_rate)} is not in the grid of this preset" if frame.empty else ""
 

@@ -12,8 +12,10 @@ from normlab.figures.bands import (
     paper_title,
 )
 from normlab.figures.style import (
+    LP,
     axis_label,
     empty_figure,
+    lacking,
     legend,
     number,
     page_figure,
@@ -110,11 +112,17 @@ def accuracy_figure(
     paper: tuple[int, Sequence[str]] = (1, "ab"),
     paper_rates: Sequence[float] = (LEARNING_RATE["vgg"],),
     at_most: int = 2,
+    about: Sequence[str] = (),
 ) -> Figure:
-    """Rows: quantities; columns: learning rates, and the paper's panel where no overlay is possible."""
+    """Rows: quantities; columns: learning rates, and the paper's panel where no overlay is possible.
+
+    Without any of the normalizers `about` there is nothing to show.
+    """
     frame = frame[frame["norm_layer"].isin(norm_layers)]
     if frame.empty:
         return empty_figure()
+    if missing := lacking(frame, about):
+        return empty_figure(missing)
     rates = shown_learning_rates(frame, learning_rate, at_most)
     overlay = any(is_comparable(frame[frame["learning_rate"] == rate], rate) for rate in rates)
     figure, axes = page_figure(len(quantities), len(rates) + (not overlay))
@@ -149,13 +157,14 @@ def figure_1(frame: pd.DataFrame, learning_rate: float, *, window: int = 1) -> F
 
 def figure_2(frame: pd.DataFrame, learning_rate: float, *, window: int = 1) -> Figure:
     """Figure 2 (left): train accuracy with noisy BatchNorm; also the noise block on the plain network."""
+    noisy = ["noisy_batch", "noise"]
     return accuracy_figure(
-        frame, learning_rate, ["none", "batch", "noisy_batch", "noise"], window=window, paper=(2, "a"), at_most=1
+        frame, learning_rate, ["none", "batch", *noisy], window=window, paper=(2, "a"), at_most=1, about=noisy
     )
 
 
 def figure_5a(frame: pd.DataFrame, learning_rate: float, *, window: int = 1) -> Figure:
     """Figure 5(a): train accuracy of the VGG with plain, batch, ℓ1, ℓ2 and ℓ∞ normalization."""
     return accuracy_figure(
-        frame, learning_rate, ["none", "batch", "l1", "l2", "linf"], window=window, paper=(5, "a"), at_most=1
+        frame, learning_rate, ["none", "batch", *LP], window=window, paper=(5, "a"), at_most=1, about=LP
     )

@@ -44,7 +44,7 @@ class Picture:
     @property
     def drawn(self) -> bool:
         """Whether there is anything to see."""
-        return bool(self.live) or not nothing_drawn(self.figure)
+        return not nothing_drawn(self.figure)
 
     def _repr_html_(self) -> str:
         title, caption = html.escape(self.title), html.escape(self.caption)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from normlab.figures.deep_linear import figure_5b, figure_10
 from normlab.figures.landscape import figure_4, figure_12
 from normlab.figures.shift import figure_3
+from normlab.figures.style import LP, lacking
 from normlab.figures.training import figure_1, figure_5a
 from normlab.pages.results import Results
 
@@ -37,14 +39,13 @@ def _shift(results: Results) -> Figure | None:
 
 def _normalizers(results: Results) -> Figure | None:
     rows = thinned(results.measurements(results.study, probe=["history", "test"]), results.spec.window)
-    beyond = set(rows["norm_layer"]) & {"l1", "l2", "linf"}
-    return figure_5a(rows, results.spec.learning_rate) if beyond else None
+    return None if lacking(rows, LP) else figure_5a(rows, results.spec.learning_rate)
 
 
 def _normalizers_landscape(results: Results) -> Figure | None:
     rows = results.measurements(results.study, probe="landscape")
-    beyond = set(rows["norm_layer"]) & {"l1", "l2", "linf"}
-    return figure_12(rows, results.spec.learning_rate, eta_min_factor=_eta_min(results)) if beyond else None
+    drawn = partial(figure_12, eta_min_factor=_eta_min(results))
+    return None if lacking(rows, LP) else drawn(rows, results.spec.learning_rate)
 
 
 def _deep_linear(results: Results) -> Figure | None:
