@@ -12,9 +12,10 @@ from tests.architecture.imports import SOURCE
 from tests.pages.test_notebooks import NOTEBOOKS, run
 
 from normlab.pages.front import front
+from normlab.pages.pictures import table
 from normlab.pages.results import Results
 from normlab.pages.script import write_script
-from normlab.pages.shell import Shows, page, write_page
+from normlab.pages.shell import PAGES, Shows, page, write_page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
@@ -213,6 +214,33 @@ def test_no_text_lies_on_another_and_nothing_reaches_beyond_the_page(
     assert (len(set(tops)) == 1) == (viewport == PHONE)  # stacked on a phone, side by side on a desk
 
 
+def test_on_a_phone_the_menu_shows_where_one_is_and_long_names_leave_room_for_numbers(
+    opened: Callable[..., Page], html: Path
+) -> None:
+    last = [*PAGES][-1]
+    names = table(["", "ResNet-18", "Transformer"], [["layers/shift/gradient_distance_high_of_all", "-0.0128", "0.5"]])
+    write_page(html / "last.html", page("Last", names.markup, last, Shows("tiny", "Preset")))
+    tab = opened("last.html", PHONE)
+    tab.wait_for_function("document.querySelector('nav ul').scrollLeft > 0", timeout=10_000)
+    box = (
+        "(name) => { const box = document.querySelector(name).getBoundingClientRect(); return [box.left, box.right]; }"
+    )
+    for name in ("nav [aria-current]", "td:last-child"):
+        left, right = tab.evaluate(box, name)
+        assert left >= 0
+        assert right <= PHONE["width"]
+    assert tab.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+
+
+def test_code_that_is_shown_is_printed(opened: Callable[..., Page], html: Path) -> None:
+    code = f"<div class='code shown'><pre>{'print(1)' * 60}</pre></div><div class='code'><pre>print(2)</pre></div>"
+    write_page(html / "code.html", page("Code", code, "08-probe-your-own-model", Shows("tiny", "Preset")))
+    tab = opened("code.html")
+    tab.emulate_media(media="print")
+    assert [part.is_visible() for part in tab.locator(".code").all()] == [True, False]
+    assert tab.eval_on_selector("pre", "code => code.scrollWidth <= code.clientWidth")  # paper does not scroll
+
+
 def test_every_picture_and_drawing_has_a_text(opened: Callable[..., Page]) -> None:
     tab = opened("03-covariate-shift.html")
     tab.wait_for_selector(SHOWN)
@@ -247,6 +275,10 @@ def test_print_shows_still_pictures_what_is_folded_and_addresses(opened: Callabl
     assert all(image.is_visible() for image in tab.locator("figure img").all())
     address = tab.eval_on_selector(".source a", "link => getComputedStyle(link, '::after').content")
     assert "src/normlab/" in address or "attr(href)" in address
+    styles = "names => names.map(([one, kind]) => getComputedStyle(document.querySelector(one))[kind])"
+    kept = [["h1", "breakAfter"], ["tr", "breakInside"], ["figure", "breakInside"], ["main summary", "breakAfter"]]
+    assert tab.evaluate(styles, kept) == ["avoid"] * len(kept)  # no heading alone at a page's foot, no row cut in two
+    assert tab.evaluate(styles, [[".claim", "breakInside"]]) == ["auto"]  # longer than a page: it would leave one empty
     tab.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert tab.locator("main details:not([open]):not(.controls)").count() == 0
 

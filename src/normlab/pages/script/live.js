@@ -78,7 +78,7 @@
     if (panel.percent && !log) vertical.domain = [0, 100];
     const y = (field) => ({ field, type: "quantitative", scale: vertical, axis: { title: null, tickCount: 6, labelExpr: LABEL } });
     const title = state.x === "step" ? "training step" : "train accuracy (%)";
-    const x = { field: "x", type: "quantitative", scale: { zero: false, nice: false }, axis: { title, tickCount: 5, format: "~s" } };
+    const x = { field: "x", type: "quantitative", scale: { zero: false, nice: false }, axis: { title, tickCount: 5, labelExpr: "format(datum.value, '~s')" } };
     const by = ["kind", "rate", "x"];
     const over = (operation, field, as) => ({ op: operation, field, as });
     const finite = { filter: "datum.finite" };
@@ -302,6 +302,8 @@
     });
   }
 
+  const menu = document.querySelector("nav ul"), here = menu?.querySelector("[aria-current]"); // one line on a phone
+  if (here) menu.scrollLeft = here.offsetLeft - menu.clientWidth / 2 + here.offsetWidth / 2;
   window.vegaEmbed = vegaEmbed; // DVC's page of plots draws with it: .dvc/plots/page.html
   if (figures.length) controls();
   figures.forEach(prepare);
