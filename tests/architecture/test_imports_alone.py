@@ -28,6 +28,8 @@ sys.meta_path.insert(0, Absent())
             (*TOOLS, "lightning", "transformers", "accelerate", "tensorboard", "wandb"),
         ),
         ("from normlab.stages import data, train, probe, dln, theory", TOOLS),
+        ("from normlab.stages import site, index, record", (*TOOLS, "torch")),
+        ("from normlab.stages import report", ("torch", "mlflow", "dvc")),
     ],
 )
 def test_imports_without(statement: str, absent: tuple[str, ...]) -> None:
@@ -40,3 +42,9 @@ def test_package_itself_imports_nothing() -> None:
     program = "import sys, normlab; print({'torch', 'numpy', 'pandas'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_a_page_does_not_wait_for_a_grammar_of_web_addresses() -> None:
+    program = "import sys; from normlab.stages import report; print('rfc3987_syntax.syntax_helpers' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from normlab.specs.strict import InputError
 
@@ -32,6 +31,8 @@ def origin_of(folder: Path, processor_name: str = "") -> dict[str, Any]:
 
 def here(folder: Path, device: str = "cpu", commit: str = "") -> dict[str, Any]:
     """Commit (as given, or as Git says) and versions of a clone, and what computes on `device` of this machine."""
+    import torch  # seconds, which reading a record does not need
+
     source = {"commit": commit} if commit else source_of(folder)
     gpu = f"{torch.cuda.get_device_name(device)}; " if torch.device(device).type == "cuda" else ""
     return {**source, "versions": versions_of(folder), "processor": gpu + processor()}

@@ -27,7 +27,7 @@ def run(main: Callable[[list[str] | None], None]) -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     for stream in (sys.stdout, sys.stderr):  # a terminal that has no letter for × or … is shown an escape
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    before = signal.signal(signal.SIGTERM, _terminate)
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         main(arguments)
     except BaseException as error:
@@ -41,7 +41,8 @@ def run(main: Callable[[list[str] | None], None]) -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def terminate(number: int, frame: FrameType | None) -> None:
+    """A signal handler: the program ends as it does when it is done, and removes what it had begun to write."""
     raise SystemExit(128 + number)
 
 

@@ -7,10 +7,12 @@ import argparse
 import os
 import posixpath
 import re
-import subprocess
-import sys
+import signal
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
 
 from normlab.pages.readme import shown_record
@@ -42,20 +44,37 @@ def main(argv: list[str] | None = None) -> None:
     first = shown_record((args.root / "README.md").read_text(encoding="utf-8"), args.root)
     with command.new_folder(args.out) as folder, tempfile.TemporaryDirectory(prefix="normlab-site-") as scratch:
         found = readable(args.root, Path(scratch))
-        jobs = [(record, name, folder / record.name) for record in found for name in record.pages]
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            rendering = [pool.submit(_render, *job, args.root) for job in jobs]
-            for record in found:
-                write_page(folder / record.name / "index.html", of_record(record))
-            write_script(folder)
-        for job in rendering:
-            job.result()
+        _write(found, folder, args.root)
         sources = args.sources or os.path.relpath(args.root, args.out / first)
         for path in folder.glob("*/*.html"):
             text = path.read_text(encoding="utf-8")
             write_page(path, text.replace(f'href="{FROM_PAGE}src/', f'href="{sources.rstrip("/")}/src/'))
         write_page(folder / "index.html", one_folder_up((folder / first / "index.html").read_text("utf-8"), first))
     print(args.out / "index.html")
+
+
+def _write(found: Sequence[Record], folder: Path, root: Path) -> None:
+    """All pages of all records, and their script; what takes a kernel side by side, as many as there are cores.
+
+    Raises:
+        ChildProcessError: a process that renders pages was killed.
+    """
+    out = folder.resolve()
+    jobs = [(one.folder.resolve(), name, out / one.name / f"{name}.html") for one in found for name in one.pages]
+    # not forked: libraries have threads by now
+    workers = ProcessPoolExecutor(os.cpu_count() or 1, get_context("spawn"), _begin, (root,))
+    with workers as pool:
+        rendering = [pool.submit(_render, *job) for job in jobs]
+        try:
+            for record in found:
+                write_page(folder / record.name / "index.html", of_record(record))
+            write_script(folder)
+            for job in rendering:
+                job.result()
+        except BrokenProcessPool:
+            raise ChildProcessError("a process that renders pages died, probably out of memory") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def readable(root: Path, folder: Path) -> list[Record]:
@@ -74,13 +93,21 @@ def one_folder_up(text: str, folder: str) -> str:
     return LINK.sub(lambda found: f'{found[1]}="{posixpath.normpath(f"{folder}/{found[2]}")}"', text)
 
 
-def _render(record: Record, notebook: str, folder: Path, root: Path) -> None:
+def _begin(root: Path) -> None:
+    """Start a process that renders pages: where notebooks are, and with Ctrl-C as one more way to be ended."""
+    os.chdir(root)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, command.terminate)
+
+
+def _render(record: Path, notebook: str, out: Path) -> None:
     """One page, by the program of the stage `report`: it runs in a kernel of its own."""
-    where = ["--record", str(record.folder.resolve()), "--out", str(folder.resolve() / f"{notebook}.html")]
-    program = [sys.executable, "-m", "normlab.stages.report", "--notebook", notebook, *where]
-    done = subprocess.run(program, cwd=root, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise InputError(f"{record.name}: {done.stderr.strip().splitlines()[-1].removeprefix('error: ')}")
+    from normlab.stages import report  # seconds, which each process of the pool spends once, and this one never
+
+    try:
+        report.main(["--record", str(record), "--notebook", notebook, "--out", str(out)])
+    except InputError as error:
+        raise InputError(f"{record.name}: {error}") from None
 
 
 if __name__ == "__main__":
