@@ -20,7 +20,7 @@ def test_tables_have_a_column_a_normalizer_with_units_and_rules() -> None:
     found = comparison(cells, [STEPS, named(1)["final_loss"]])
     assert found.plain.splitlines() == [
         " | none (plain) | BatchNorm",
-        "steps to 90 % (updates) | ∞ [2e3 – ∞] | 1e3",
+        "steps to 90 % (updates) | ∞ [2,001 – ∞] | 1,001",
         "final loss (loss) | 0.411 | 0.411",
     ]
     assert "∞: never reached in the planned updates." in found.markup
@@ -42,13 +42,14 @@ def test_ratios_of_layer_quantities_are_those_of_the_claims() -> None:
 @pytest.mark.parametrize(
     ("reach", "words"),
     [
-        ((1001, 2001, 3001), "from step 3001 on in all 3 seeds"),
-        ((1001, 2001, 1e9), "from step 2001 on in 2 of 3 seeds"),
+        ((1001, 2001, 3001), "from step 3,001 on in all 3 seeds"),
+        ((3001,), "from step 3,001 on in 1 seed"),
+        ((1001, 2001, 1e9), "from step 2,001 on in 2 of 3 seeds"),
     ],
 )
 def test_who_has_fitted_the_training_data_is_said_with_its_seeds(reach: tuple[float, ...], words: str) -> None:
     batch = Kind(reach=list(reach), final=[1.0 if value < 1e9 else 0.1 for value in reach])
-    cells = pair(Kind(final=0.1), batch, seeds=3)
+    cells = pair(Kind(final=0.1), batch, seeds=len(reach))
     text = fitted_sentence(cells, STEPS)
     assert text.startswith(f"Train accuracy is at least 90 % for BatchNorm {words}: after that loss")
     assert "none (plain)" not in text

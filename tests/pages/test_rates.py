@@ -21,7 +21,7 @@ def test_best_and_largest_usable_rate() -> None:
     plain = rates_table(cells, 0.9).plain
     found = {line.split()[0]: line.split(" | ") for line in plain.splitlines()[1:]}
     assert "ℓ1" not in plain
-    assert found["none"][1:] == ["0.1, 0.3", "0.1 (the lowest tried)", "2e3", "0.1"]
+    assert found["none"][1:] == ["0.1, 0.3", "0.1 (the lowest tried)", "2,001", "0.1"]
     assert found["BatchNorm"][1:] == ["0.1, 0.3", "0.3 (the highest tried)", "401", "≥ 0.3"]
 
 

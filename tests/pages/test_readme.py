@@ -127,7 +127,7 @@ def test_the_table_says_what_it_was_measured_on(tmp_path: Path) -> None:
     record.with_name("settings.json").write_text(json.dumps(settings))
     assert (
         "Colors, 6,000 training images; vgg11 at 0.25 of its width, batch 16, 1,500 updates, learning rate 0.1, 0.5, "
-        "2 seeds; deep linear: 300 updates, 1 seeds."
+        "2 seeds; deep linear: 300 updates, 1 seed."
     ) in results_block(Record(record.parent))
     settings["grid"] += [
         {"network": ["vgg11"], "norm_layer": ["none", "batch"], "learning_rate": [1.0, 2.0], "seed": [0, 1]},
@@ -136,8 +136,8 @@ def test_the_table_says_what_it_was_measured_on(tmp_path: Path) -> None:
         {"network": ["resnet20"], "norm_layer": ["batch"], "learning_rate": [0.3], "seed": [0]},
     ]
     record.with_name("settings.json").write_text(json.dumps(settings))
-    further = "2 seeds (none, batch also at 1, 2) (noise 1 seeds, 3,000 updates) (l1 too); deep linear"
-    assert further in results_block(Record(record.parent))
+    blocks = "(none (plain), BatchNorm also at 1, 2) (noise block only 1 seed, 3,000 updates) (ℓ1 too)"
+    assert f"2 seeds {blocks}; deep linear" in results_block(Record(record.parent))
 
 
 def test_claims_come_in_groups_below_the_answer_with_the_columns_that_say_something(tmp_path: Path) -> None:
@@ -190,6 +190,8 @@ def test_an_old_record_keeps_its_verdicts_beside_what_can_still_be_said(reposito
     assert "**contradicted by the paper's own data**" in rows["C10"]
     assert "**erratum**" in rows["C18"]
     assert "**not scored anew**" in rows["C1"]
+    said = readme.index("*Not scored anew*: scored under earlier rules")
+    assert said < readme.index("| [C1]")  # before it is met
 
 
 def _record(repository: Path, readme: str) -> Path:

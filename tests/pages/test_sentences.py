@@ -17,7 +17,7 @@ def test_caveats_are_found_in_the_runs(results: Results) -> None:
     text = sentences.caveats(results, "vgg", table, "One more.").plain
     assert "seeds a cell: fewer" not in text  # three of them can decide
     one = table[table["seed"] == 0]
-    assert "1 seeds a cell: fewer than the 3" in sentences.caveats(results, "vgg", one, "One more.").plain
+    assert "1 seed a cell: fewer than the 3" in sentences.caveats(results, "vgg", one, "One more.").plain
     assert "are not the official CIFAR data" in text
     assert "Runs end at step 59; the paper's end at 15000." in text
     assert "Non-finite" not in text

@@ -63,6 +63,8 @@ def test_undecided_without_a_number_is_not_run_and_a_page_that_is_not_there_is_n
     nothing = replace(standing(claim(23, "05-normalizers", "undecided", group="own")), here="–", page="")
     assert "<table" not in claims_tables([nothing])
     assert "Not run: C23 Statement 23" in claims_tables([nothing])
+    asked = claims_tables([replace(nothing, statement="Does it?")])
+    assert "Not run: C23 Does it?</p>" in asked
 
 
 def test_a_check_shows_pictures_first_and_no_table() -> None:

@@ -3,6 +3,16 @@ from tests.pages.study import CLAIMS, claim
 
 from normlab.pages import verdicts
 
+NO_INTERVAL = "low end is undetermined; high end is undetermined"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.06361, "0.0636"), (999.4, "999"), (999.6, "1,000"), (7468, "7,468"), (-6834.2, "-6,834"), (2e6, "2e6")],
+)
+def test_thousands_have_all_their_digits(value: float, text: str) -> None:
+    assert verdicts.number(value) == text
+
 
 def test_text_is_escaped() -> None:
     markup = verdicts.cards(CLAIMS, "90 %")._repr_html_()
@@ -25,6 +35,8 @@ def test_a_card_has_the_anchor_the_numbers_and_every_part() -> None:
         ({"estimate": None, "interval": [None, None], "n_seeds": 0, "note": ""}, "–"),
         ({"estimate": 2e6, "interval": [1.9e6, 2.1e6], "n_seeds": 10, "note": ""}, "2e6 [1.9e6, 2.1e6], n = 10"),
         ({"estimate": None, "interval": [3.0, None], "n_seeds": 2, "note": "x"}, "– [3, –], n = 2 (x)"),
+        ({"estimate": 2.3, "interval": [None, None], "n_seeds": 1, "note": NO_INTERVAL}, "2.3, n = 1"),
+        ({"estimate": 2.3, "interval": [None, None], "n_seeds": 2, "note": NO_INTERVAL}, f"2.3, n = 2 ({NO_INTERVAL})"),
     ],
 )
 def test_measured_numbers(numbers: dict, text: str) -> None:

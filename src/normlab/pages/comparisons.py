@@ -11,6 +11,7 @@ from normlab.analysis.estimates import NotRunError, PerSeed
 from normlab.figures.style import label, order
 from normlab.pages.pictures import Html, table
 from normlab.pages.verdicts import number as short
+from normlab.pages.verdicts import of_seeds
 from normlab.specs.analyze import AnalyzeSpec
 
 OVER_SEEDS = "Median over seeds [least – greatest seed]."
@@ -92,8 +93,9 @@ def fitted_sentence(cells: Sequence[Cell], quantity: Quantity) -> str:
         steps = found[kind].dropna()
         there = steps[np.isfinite(steps)]
         if len(there):
-            seeds = f"all {len(steps)} seeds" if len(there) == len(steps) else f"{len(there)} of {len(steps)} seeds"
-            reached.append(f"{label(kind)} from step {there.max():.0f} on in {seeds}")
+            many = of_seeds(len(steps))
+            seeds = f"{len(there)} of {many}" if len(there) < len(steps) else f"all {many}" if len(steps) > 1 else many
+            reached.append(f"{label(kind)} from step {there.max():,.0f} on in {seeds}")
     if not reached:
         return ""
     accuracy = quantity.label.removeprefix("steps to ")

@@ -8,7 +8,7 @@ from normlab.analysis.quantities import steps_to_accuracy
 from normlab.analysis.rates import fastest_rate, largest_usable_rate
 from normlab.figures.style import label, number, order
 from normlab.pages.comparisons import spread
-from normlab.pages.pictures import Html, table
+from normlab.pages.pictures import Html, paragraphs, table
 
 
 def rates_table(cells: Cells, accuracy: float) -> Html:
@@ -43,7 +43,7 @@ def rates_table(cells: Cells, accuracy: float) -> Html:
             ]
         )
     if not rows:
-        return table(["learning rates"], [["one rate only in this preset: no sweep"]])
+        return paragraphs("One learning rate only: no sweep.")
     head = ["", "rates", "fastest rate", f"steps to {100 * accuracy:g} % at it", "largest usable rate"]
     return table(head, rows, "Median over seeds [least – greatest seed]; ∞: never reached; ≥: the sweep ends there.")
 

@@ -9,6 +9,7 @@ from normlab.pages.paper_figures import PAPER_FIGURES
 from normlab.pages.record_page import PICTURES, answer_lines, record_page
 from normlab.pages.records import FOLDER, Record, records
 from normlab.pages.sources import markdown_link
+from normlab.pages.verdicts import MEANING, NOT_SCORED
 from normlab.specs.strict import InputError
 
 RESULTS = re.compile(r"<!-- results of ([a-z0-9-]+): begin .*? -->")
@@ -62,6 +63,8 @@ def results_block(record: Record) -> str:
     found = record.standings
     page = (FOLDER / record.name / "README.md").as_posix()
     lines = [*(f"{place}. {line}" for place, line in enumerate(answer_lines(found, page), start=1)), ""]
+    if any(one.verdict == NOT_SCORED for one in found):
+        lines += [f"*{NOT_SCORED.capitalize()}*: {MEANING[NOT_SCORED]}; the numbers are those of that time.", ""]
     pictures = "".join(
         f" ([{heading}]({page}#{anchor(heading)}))"
         for file, (heading, _) in PICTURES.items()

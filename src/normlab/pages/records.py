@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from normlab.analysis.rules import load_claims
+from normlab.figures.style import label
 from normlab.pages.available import available
 from normlab.pages.script import NAME
 from normlab.pages.shell import Shows
 from normlab.pages.standings import Standing, beside_others, standings
+from normlab.pages.verdicts import of_seeds
 from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.parts import family
 from normlab.specs.strict import InputError, build
@@ -165,8 +167,8 @@ def scale(settings: Mapping[str, Any]) -> str:
     return (
         f"{data['title']}, {data['counts']['train']:,} training images; {', '.join(grid['network'])} at "
         f"{_width(train['width'])}, batch {train['batch_size']}, {train['steps']:,} updates, learning rate "
-        f"{_rates(grid)}, {len(grid['seed'])} seeds{_sweep(settings)}; deep linear: "
-        f"{settings['dln']['steps']:,} updates, {len(settings['dln']['seeds'])} seeds."
+        f"{_rates(grid)}, {of_seeds(len(grid['seed']))}{_sweep(settings)}; deep linear: "
+        f"{settings['dln']['steps']:,} updates, {of_seeds(len(settings['dln']['seeds']))}."
     )
 
 
@@ -185,12 +187,12 @@ def _sweep(settings: Mapping[str, Any]) -> str:
 
 
 def _block(block: Mapping[str, Any], first: Mapping[str, Any]) -> str:
-    names = ", ".join(block["norm_layer"])
+    names = ", ".join(map(label, block["norm_layer"]))
     differs = []
     if block["learning_rate"] != first["learning_rate"]:
         differs.append(f"also at {_rates(block)}")
     if len(block["seed"]) != len(first["seed"]):
-        differs.append(f"{len(block['seed'])} seeds")
+        differs.append(of_seeds(len(block["seed"])))
     if isinstance(block.get("steps"), int):
         differs.append(f"{block['steps']:,} updates")
     return f"{names} {', '.join(differs) or 'too'}"

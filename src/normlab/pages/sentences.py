@@ -11,6 +11,7 @@ from normlab.figures.statements import STATEMENTS
 from normlab.figures.style import label, number, order
 from normlab.pages.pictures import Html, bullets
 from normlab.pages.results import Results
+from normlab.pages.verdicts import of_seeds
 from normlab.paper.rows import STEPS
 
 
@@ -25,7 +26,7 @@ def about(results: Results, study: str, frame: pd.DataFrame) -> Html:
     return bullets(
         "Data: Gaussian inputs and a Gaussian target matrix." if study == "dln" else data_sentence(results),
         f"Network: {networks}; normalizers: {', '.join(map(label, order(frame['norm_layer'])))}.",
-        f"Learning rates: {rates}; {count} seeds a cell; steps 0 to {int(frame['step'].max())}.",
+        f"Learning rates: {rates}; {of_seeds(count)} a cell; steps 0 to {int(frame['step'].max())}.",
     )
 
 
@@ -34,12 +35,16 @@ def data_sentence(results: Results) -> str:
     manifest = results.manifest
     counts = manifest.get("counts", {})
     official = "the official data" if manifest.get("official") else "NOT the official CIFAR data"
-    apart = f", {counts['held_out']} more held out of training" if "held_out" in counts else ""
+    apart = f", {_many(counts['held_out'])} more held out of training" if "held_out" in counts else ""
     digest = str(manifest.get("digest", "unknown")).removeprefix("sha256:")[:16]
     return (
-        f"Data: {manifest.get('title', manifest.get('source', 'unknown'))}, {counts.get('train', '?')} training and "
-        f"{counts.get('test', '?')} test images{apart}, {official} (digest {digest})."
+        f"Data: {manifest.get('title', manifest.get('source', 'unknown'))}, {_many(counts.get('train'))} training and "
+        f"{_many(counts.get('test'))} test images{apart}, {official} (digest {digest})."
     )
+
+
+def _many(count: int | None) -> str:
+    return "?" if count is None else f"{count:,}"
 
 
 def least_seeds(study: str) -> int:
@@ -58,7 +63,7 @@ def caveats(results: Results, study: str, frame: pd.DataFrame, *further: str) ->
     shorter = f"Runs end at step {last}; the paper's end at {planned}." if last < planned else ""
     unofficial = study != "dln" and not results.manifest.get("official")
     return bullets(
-        f"{seeds} seeds a cell: fewer than the {few} that verdicts ask for." if seeds < few else "",
+        f"{of_seeds(seeds)} a cell: fewer than the {few} that verdicts ask for." if seeds < few else "",
         f"The images ({results.manifest.get('title', 'of unknown source')}) are not the official CIFAR data: compare "
         "directions with the paper's, not levels."
         if unofficial

@@ -7,7 +7,7 @@ from typing import Any
 from normlab.analysis.rules import NOT_RUN, UNDECIDED
 from normlab.pages.answer import Answer, answers, by_group, by_verdict, summary
 from normlab.pages.standings import Standing
-from normlab.pages.verdicts import NOT_SCORED, badge
+from normlab.pages.verdicts import NOT_SCORED, badge, of_seeds
 
 TITLE = "How does Batch Normalization help optimization?"
 
@@ -22,7 +22,7 @@ def too_few_seeds(entries: Sequence[Mapping[str, Any]]) -> str:
     if not claims:
         return ""
     have, needed = (max(entry["n_seeds"] for entry in claims), min(entry["rule"]["min_seeds"] for entry in claims))
-    return "" if have >= needed else f"{have} seeds a cell, where the rules ask for {needed} or more"
+    return "" if have >= needed else f"{of_seeds(have)} a cell, where the rules ask for {needed} or more"
 
 
 def story(
@@ -109,7 +109,8 @@ def claims_tables(found: Sequence[Standing], link: str = "{page}#{id}") -> str:
 def _group(found: Sequence[Standing], link: str) -> str:
     run = [one for one in found if not _waits(one)]
     waiting = [f"{_linked(one, link)} {html.escape(one.statement.rstrip('.'))}" for one in found if _waits(one)]
-    line = f"<p>Not run: {'; '.join(waiting)}.</p>" if waiting else ""
+    said = "; ".join(waiting)
+    line = f"<p>Not run: {said}{'' if said.endswith('?') else '.'}</p>" if waiting else ""
     return "\n".join([*([_table(run, link)] if run else []), *([line] if line else [])])
 
 

@@ -25,12 +25,19 @@ MEANING = {
 
 
 def number(value: float | None) -> str:
-    """Three significant digits; a dash for a value that is missing."""
+    """Three significant digits, of thousands all before the point: `7,468`; a dash for a value that is missing."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
+    if 999.5 <= abs(value) < 100_000:
+        return f"{value:,.0f}"
     return re.sub(r"e\+?(-?)0*(\d+)$", r"e\1\2", f"{value:.3g}")
+
+
+def of_seeds(count: int | str) -> str:
+    """`1 seed`, `5 seeds`, `3 to 5 seeds`."""
+    return f"{count} seed{'' if str(count) == '1' else 's'}"
 
 
 def end(value: float | None, name: str, note: str) -> str:
@@ -54,7 +61,10 @@ def measured(entry: dict[str, Any]) -> str:
     low, high = (entry.get("interval") or [None, None])[:2]
     ends = end(low, "low end", note), end(high, "high end", note)
     interval = f" [{', '.join(ends)}]" if set(ends) != {"–"} else ""
-    undetermined = "; ".join(part for part in note.split("; ") if not re.search("is (infinite|minus infinity)", part))
+    notes = [part for part in note.split("; ") if not re.search("is (infinite|minus infinity)", part)]
+    if entry.get("n_seeds") == 1:  # which has no interval: that is said by n = 1
+        notes = [part for part in notes if part not in ("low end is undetermined", "high end is undetermined")]
+    undetermined = "; ".join(notes)
     # unbreakable spaces inside: an interval is one word
     text = f"{end(entry.get('estimate'), 'estimate', note)}{interval}, n = {entry.get('n_seeds', 0)}"
     text = text.replace(" ", "\u00a0").replace(",\u00a0n", ", n")
