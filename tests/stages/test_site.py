@@ -88,6 +88,21 @@ def test_a_deployed_site_leads_to_the_sources_at_their_address(root: Path, tmp_p
         assert '"../../src' not in text
 
 
+@pytest.mark.slow
+def test_a_page_that_fails_is_named_with_its_record_and_the_old_site_stays(root: Path, tmp_path: Path) -> None:
+    only = tmp_path / "repository"
+    shutil.copytree(root, only, ignore=shutil.ignore_patterns("site", "notebooks"))
+    notebook = json.loads((root / "notebooks" / "03-covariate-shift.ipynb").read_text(encoding="utf-8"))
+    next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")["source"] = ["1 / 0"]
+    (only / "notebooks").mkdir()
+    (only / "notebooks" / "03-covariate-shift.ipynb").write_text(json.dumps(notebook))
+    (only / "site").mkdir()
+    (only / "site" / "index.html").write_text("old")
+    with pytest.raises(InputError, match=r"^new: .*03-covariate-shift.ipynb: the cell .* ZeroDivisionError"):
+        site.main(["--root", str(only), "--out", str(only / "site")])
+    assert (only / "site" / "index.html").read_text() == "old"
+
+
 def test_a_bad_address_is_refused_and_the_old_site_stays(root: Path, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("old")
     with pytest.raises(InputError, match="SOURCES: expected an address https://"):
