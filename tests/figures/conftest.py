@@ -38,4 +38,4 @@ def cells(table: pd.DataFrame) -> Cells:
 
 @pytest.fixture(scope="session")
 def histograms() -> pd.DataFrame:
-    return runs.histograms(kinds=("none", "batch", "noisy_batch"))
+    return runs.histograms(kinds=("none", "batch", "noisy_batch", "l1"))

@@ -52,7 +52,7 @@ def test_non_finite_histograms_are_left_out_and_counted(histograms: pd.DataFrame
     [
         (activations.figure_1c, (2, 2), ("layer #2", "layer #7")),
         (activations.figure_2_histograms, (3, 3), ("layer #1", "layer #6", "layer #8")),
-        (activations.figure_6, (1, 2), ("layer #7",)),
+        (activations.figure_6, (1, 3), ("layer #7",)),
     ],
 )
 def test_histogram_figures_have_the_paper_s_layers_and_normalizers(histograms, draw, shape, layers) -> None:
