@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from normlab.nn import normalizer
 from normlab.probes.accepted import batch_coupled_names, unwrapped
-from normlab.probes.objective import objective_at
+from normlab.probes.entry import objective_at
 from tests.reference.models import BY_NAME
 from tests.reference.traces import no_trace
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from normlab.probes.inventory import Inventory
 from normlab.probes.precision import floating_dtype, full_precision, refuse_low_precision, twice_differentiable
 
 NEWER = hasattr(torch.backends, "fp32_precision")  # torch 2.6 has the older switches alone
@@ -68,8 +69,8 @@ def test_autocast_is_off_inside() -> None:
 
 
 def test_results_have_the_widest_trainable_type() -> None:
-    assert floating_dtype(nn.Linear(2, 2)) == torch.float32
-    assert floating_dtype(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double())) == torch.float64
+    assert floating_dtype(Inventory(nn.Linear(2, 2))) == torch.float32
+    assert floating_dtype(Inventory(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double()))) == torch.float64
 
 
 @pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
@@ -77,7 +78,7 @@ def test_results_have_the_widest_trainable_type() -> None:
 def test_other_types_are_refused_and_told_to_cast(dtype: torch.dtype) -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2, dtype=dtype).requires_grad_(False))
     with pytest.raises(TypeError, match=r"'1.weight' is torch.* cast the model first"):
-        floating_dtype(model)
+        floating_dtype(Inventory(model))
 
 
 def test_half_precision_hidden_inside_a_loss_is_refused() -> None:

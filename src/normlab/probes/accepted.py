@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.parameter import is_lazy
 
+from normlab.probes.inventory import Inventory
 from normlab.probes.precision import floating_dtype
 from normlab.probes.preservation import ModelState
 
@@ -55,26 +56,26 @@ def batch_coupled_names(model: nn.Module) -> list[str]:
     ]
 
 
-def check_model(model: nn.Module, trainable: bool) -> torch.dtype:
+def check_model(inventory: Inventory, trainable: bool) -> torch.dtype:
     """The floating type that results of this model have.
 
     Raises:
         TypeError: bfloat16 or half, a ScriptModule.
         ValueError: parameters without values, no trainable parameter although there must be one.
     """
-    for name, module in model.named_modules():
+    for name, module in inventory.modules:
         if isinstance(module, torch.jit.ScriptModule):
             raise TypeError(
                 f"{name or 'the model'!r} is a ScriptModule, whose attributes lie outside of Python and cannot be "
                 "remembered; probe the Python module that it was made from"
             )
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+    for name, tensor in (*inventory.parameters, *inventory.buffers):
         if is_lazy(tensor):
             raise ValueError(f"parameter {name!r} is not initialized yet; run the model once before probing it")
         if tensor.is_meta:
             raise ValueError(f"{name!r} is on the meta device: it has no values to measure; load the model first")
-    dtype = floating_dtype(model)
-    if trainable and not any(p.requires_grad for p in model.parameters()):
+    dtype = floating_dtype(inventory)
+    if trainable and not inventory.trainable:
         raise ValueError("the model has no trainable parameter: at least one must have requires_grad=True")
     return dtype
 

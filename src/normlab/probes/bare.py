@@ -1,6 +1,6 @@
 """What training frameworks hang on a model, taken off for the time of a probe."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import MethodType
 from typing import Any
@@ -13,7 +13,7 @@ from normlab.probes.interrupts import closed_undisturbed
 
 
 @contextmanager
-def bare(model: nn.Module) -> Iterator[None]:
+def bare(modules: Iterable[nn.Module]) -> Iterator[None]:
     """Every module computes on this process alone and in its own precision.
 
     SyncBatchNorm takes the statistics of the batch that it is given, as BatchNorm does: in training it would wait for
@@ -24,7 +24,7 @@ def bare(model: nn.Module) -> Iterator[None]:
     with closed_undisturbed() as stack:
         stack.callback(_put_back, CheckpointFunction, "apply", CheckpointFunction.__dict__.get("apply"))
         setattr(CheckpointFunction, "apply", staticmethod(_without_reentry))  # noqa: B010 (its annotation is a method)
-        for module in model.modules():
+        for module in modules:
             own = _own_forward(module)
             if own is not None:
                 stack.callback(_put_back, module, "forward", module.__dict__.get("forward"))

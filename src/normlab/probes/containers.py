@@ -25,19 +25,26 @@ class Containers:
         self._empty: list[Any] = []
         self._others: list[tuple[Callable[[], bool], Callable[[], None]]] = []
 
-    def add_dict(self, found: dict[Any, Any]) -> None:
-        """All entries and their order."""
-        if isinstance(found, OrderedDict):  # keeps an order of its own, which dict's methods do not see
-            self._add_ordered(found)
-            return
-        self._dicts.append(found)
-        self._lengths.append(dict.__len__(found))
-        self._keys.extend(dict.keys(found))
-        self._values.extend(dict.values(found))
+    def add_dicts(self, found: Iterable[dict[Any, Any]]) -> list[Any]:
+        """All entries and their order; returns the values."""
+        plain = []
+        values: list[Any] = []
+        for one in found:
+            if isinstance(one, OrderedDict):  # keeps an order of its own, which dict's methods do not see
+                self._add_ordered(one)
+                values.extend(OrderedDict.values(one))
+            else:
+                plain.append(one)
+        before = len(self._values)
+        self._dicts.extend(plain)
+        self._lengths.extend(map(dict.__len__, plain))
+        self._keys.extend(chain.from_iterable(map(dict.keys, plain)))
+        self._values.extend(chain.from_iterable(map(dict.values, plain)))
+        return self._values[before:] + values
 
-    def add_empty(self, found: dict[Any, Any] | set[Any]) -> None:
-        """A dict or set that has no entries."""
-        self._empty.append(found)
+    def add_empty(self, found: Iterable[dict[Any, Any] | set[Any]]) -> None:
+        """Dicts and sets that have no entries."""
+        self._empty.extend(found)
 
     def add_entries(self, found: dict[Any, Any], entries: dict[Any, Any]) -> None:
         """Some entries; the others are the caller's own."""

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from normlab.probes.batches import takes_batches
+from normlab.probes.entry import objective_at
 from normlab.probes.hessian import check_hessian, chosen_parameters, hessian_of
 from normlab.probes.lanczos import largest_eigenvalues
-from normlab.probes.objective import Batch, LossFn, objective_at
+from normlab.probes.objective import Batch, LossFn
 from normlab.probes.vectors import check_vector, dot, flatten, l2_norm, real_size
 
 

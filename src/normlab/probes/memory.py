@@ -7,7 +7,7 @@ other values somewhere (a walk over the weights) writes them afterwards.
 """
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from operator import attrgetter, is_
 from typing import Any
@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from normlab.probes.layouts import dense_and_others, geometry, is_writable, put_at, writable
+
 Failed = Callable[[Any, BaseException], None]  # told of what could not be put back, and why
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-_SHAPE, _DTYPE = attrgetter("shape"), attrgetter("dtype")
 _IS_LEAF = attrgetter("is_leaf")
 _GRADIENT_FLAG = attrgetter("requires_grad")
 _GRADIENT = attrgetter("grad")
@@ -76,19 +77,15 @@ class Memory:
 
     def __init__(self, tensors: Iterable[Tensor], compare: bool = False) -> None:
         self._compare = compare
-        dense: list[Tensor] = []
-        self._odd: list[tuple[Tensor, Tensor]] = []
-        for tensor in tensors:
-            if _is_dense(tensor):
-                dense.append(tensor)
-            elif not tensor.is_meta and not tensor.is_inference() and not _wraps_others(tensor):
-                self._odd.append((tensor, tensor.detach().clone()))
-        self._tensors: list[Tensor] = dense
+        dense, others = dense_and_others(list(tensors))
+        self._odd = [(t, t.detach().clone()) for t in others if is_writable(t)]
+        self._tensors = dense
         self._data = [t.data for t in dense]
-        self.aliases = [d if d.is_contiguous() else _writable(d) for d in self._data]
-        self.values = [alias.clone() for alias in self.aliases]
-        self._geometry = _geometry(self._data)
-        leaves = [t for t in dense if t.is_leaf]
+        plain = all(map(Tensor.is_contiguous, self._data))
+        self.aliases = self._data if plain else [d if d.is_contiguous() else writable(d) for d in self._data]
+        self.values: list[Tensor] = _clones(self.aliases)
+        self._geometry = geometry(self._data)
+        leaves = dense if all(map(_IS_LEAF, dense)) else [t for t in dense if t.is_leaf]
         self._leaves, self._flags = leaves, list(map(_GRADIENT_FLAG, leaves))
         self._gradients = list(map(_GRADIENT, leaves))
 
@@ -103,11 +100,11 @@ class Memory:
             for tensor in self._leaves:
                 if not tensor.is_leaf:
                     _attempt(failed, tensor, tensor.detach_)
-        if _geometry(self._tensors) != self._geometry or list(map(Tensor.data_ptr, self._data)) != self._geometry[0]:
+        if geometry(self._tensors) != self._geometry or list(map(Tensor.data_ptr, self._data)) != self._geometry[0]:
             for tensor, data, place in zip(self._tensors, self._data, self._geometry[0], strict=True):
                 placed = tensor.data_ptr() == data.data_ptr() == place
-                if not placed or _geometry([tensor])[1:] != _geometry([data])[1:]:
-                    _attempt(failed, tensor, partial(_put, tensor, data))
+                if not placed or geometry([tensor])[1:] != geometry([data])[1:]:
+                    _attempt(failed, tensor, partial(put_at, tensor, data))
         if list(map(_GRADIENT_FLAG, self._leaves)) != self._flags:
             for tensor, flag in zip(self._leaves, self._flags, strict=True):
                 if tensor.requires_grad != flag:
@@ -154,94 +151,11 @@ class Arrays:
                 failed(f"a numpy array of shape {array.shape}", error)
 
 
-def shared_memory(tensors: Sequence[Tensor]) -> tuple[int, int] | None:
-    """Indices of two tensors (or of one, twice) that have an element in common, or None."""
-    spans = []
-    for index, tensor in enumerate(tensors):
-        if not _is_dense(tensor) or not tensor.numel():
-            continue
-        if _overlaps_itself(tensor):
-            return index, index
-        start = tensor.data_ptr()
-        spans.append((str(tensor.device), start, start + (_reach(tensor) + 1) * tensor.element_size(), index))
-    active: list[tuple[str, int, int, int]] = []
-    for span in sorted(spans):
-        active = [earlier for earlier in active if earlier[0] == span[0] and earlier[2] > span[1]]
-        for earlier in active:
-            if _overlap(tensors[earlier[3]], tensors[span[3]]):
-                return earlier[3], span[3]
-        active.append(span)
-    return None
-
-
-def _overlap(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors of one type whose spans overlap have an element in common (columns of one matrix do not)."""
-    size = a.element_size()
-    if size != b.element_size() or (a.data_ptr() - b.data_ptr()) % size:
-        return True
-    low = min(a.data_ptr(), b.data_ptr())
-    starts = [(t.data_ptr() - low) // size for t in (a, b)]
-    count = max(start + _reach(t) + 1 for start, t in zip(starts, (a, b), strict=True))
-    used = torch.zeros(count, dtype=torch.uint8, device="cpu")
-    for start, tensor in zip(starts, (a, b), strict=True):
-        used.as_strided(tensor.shape, tensor.stride(), start).add_(1)
-    return bool((used > 1).any())
-
-
-def _overlaps_itself(tensor: Tensor) -> bool:
-    """Whether elements may share memory, as those of an expanded tensor do; no, if every stride steps over all that the
-    shorter ones reach."""
-    reach = 0
-    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
-        if size > 1 and stride <= reach:
-            return True
-        reach += (size - 1) * stride
-    return False
-
-
-def _reach(tensor: Tensor) -> int:
-    """How many elements lie between the first and the last one in memory."""
-    return sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-
-
-def _geometry(tensors: list[Tensor]) -> tuple[list[Any], ...]:
-    """Where each tensor lies, and in which shape, strides and type."""
-    return tuple(list(map(get, tensors)) for get in (Tensor.data_ptr, _SHAPE, Tensor.stride, _DTYPE))
-
-
-def _is_dense(tensor: Tensor) -> bool:
-    """Whether the tensor is memory with a geometry: not sparse, not a wrapper around others, not without values."""
-    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
-        return False
-    if tensor.is_meta or tensor.is_inference() or _wraps_others(tensor):
-        return False
-    try:
-        return bool(tensor.data_ptr()) or not tensor.numel()
-    except RuntimeError:  # a wrapper subclass
-        return False
-
-
-def _wraps_others(tensor: Tensor) -> bool:
-    """Whether a class of its own computes for this tensor: what it holds are other tensors, which are reached too."""
-    return type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__
-
-
-def _writable(data: Tensor) -> Tensor:
-    """The memory of a tensor as something that can be written to: all bytes of its span if elements overlap."""
-    if not _overlaps_itself(data):
-        return data
-    size = (_reach(data) + 1) * data.element_size() if data.numel() else 0
-    span = torch.empty(0, dtype=torch.uint8, device=data.device)
-    return span.set_(data.untyped_storage(), data.storage_offset() * data.element_size(), (size,), (1,))
-
-
-def _put(tensor: Tensor, data: Tensor) -> None:
-    """Give a tensor its memory and geometry back, and the memory its size."""
-    storage = data.untyped_storage()
-    needed = int(data.storage_offset() + _reach(data) + 1) * data.element_size() if data.numel() else 0
-    if storage.nbytes() < needed:
-        storage.resize_(needed)
-    tensor.data = data
+def _clones(tensors: list[Tensor]) -> list[Tensor]:
+    """A copy of each."""
+    if tensors and hasattr(torch, "_foreach_clone"):  # torch 2.6, which is supported, has none
+        return list(torch._foreach_clone(tensors))
+    return list(map(Tensor.clone, tensors))
 
 
 def _same_bytes(a: Tensor, b: Tensor) -> bool:
@@ -249,6 +163,9 @@ def _same_bytes(a: Tensor, b: Tensor) -> bool:
         return False
     if a.is_complex():
         a, b = torch.view_as_real(a), torch.view_as_real(b)
+    if a.is_contiguous() and a.data_ptr() % 8 == b.data_ptr() % 8 == a.nbytes % 8 == 0:
+        a, b = a.view(-1), b.view(-1)  # eight bytes at a time
+        return torch.equal(a.view(torch.int64), b.view(torch.int64)) if a.nbytes else True
     kind = _INTEGERS[a.element_size()]
     return torch.equal(a.view(kind), b.view(kind))
 

@@ -13,7 +13,8 @@ from torch.nn.modules.conv import _ConvNd
 
 from normlab.probes.accepted import matching
 from normlab.probes.batches import takes_batches
-from normlab.probes.objective import Batch, objective_at
+from normlab.probes.entry import objective_at
+from normlab.probes.objective import Batch
 from normlab.probes.precision import ACCEPTED_DTYPES
 from normlab.probes.preservation import tensors_in
 

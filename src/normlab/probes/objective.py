@@ -1,28 +1,25 @@
-"""Loss and gradient of a model on one batch, at any weights, with everything restored: the one place for that.
+"""Loss and gradient of a model on one batch, at any weights: the one place for that.
 
     L(w) = loss_fn(model with weights w, batch)
 
-Every probe enters `objective_at`, evaluates L and its gradient there as often as it needs, and leaves the model as it
-was, bit for bit, also after an exception or Ctrl-C (`normlab.probes.preservation`). Within the block L is a
-*function*: each evaluation starts from the same buffers, batch and random draws (common random numbers), so that two
-losses differ because their weights differ, and Dropout or noisy BatchNorm is not read as curvature.
+Every probe enters the objective (`normlab.probes.entry`) and evaluates L and its gradient there as often as it needs.
+Within the block L is a *function*: each evaluation starts from the same buffers, batch and random draws (common random
+numbers), so that two losses differ because their weights differ, and Dropout or noisy BatchNorm is not read as
+curvature.
 """
 
 import math
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from normlab.probes.accepted import batch_coupled_names, check_model, check_state, checked_modules, unwrapped
-from normlab.probes.bare import bare
 from normlab.probes.batches import Together
 from normlab.probes.gradients import gradient_marks, gradients_of, total
-from normlab.probes.precision import full_precision, refuse_low_precision
-from normlab.probes.preservation import ModelState, preserved
+from normlab.probes.precision import refuse_low_precision
+from normlab.probes.preservation import ModelState
 from normlab.probes.vectors import l2_distance, l2_norm
 
 Batch: TypeAlias = Any
@@ -51,7 +48,8 @@ class Objective:
         self._loss_fn = loss_fn
         self._batches = batch if isinstance(batch, Together) else (batch,)
         self._turn = 0  # which batch the evaluations see
-        self._slots = _slots(model, self.parameters)
+        self._slots = state.inventory.slots()
+        self._in_memory: object = self.weights  # the point whose weights the model has now
         self._point: tuple[Sequence[Tensor], float] | Sequence[Tensor] = self.weights
         self._checked = False
         self._needs_graph = False
@@ -188,6 +186,7 @@ class Objective:
         if expected > 1e3 * torch.finfo(self.dtype).eps * self._weight_norm:
             return expected
         self._write()
+        self._in_memory = self._point
         return l2_distance(self.state.weights.aliases, self.weights)
 
     def _write(self) -> None:
@@ -203,8 +202,9 @@ class Objective:
 
     def run(self, call: Callable[[nn.Module], Any], around: AbstractContextManager[object] | None = None) -> Any:
         """`call(model)` under the rules of one evaluation; `around` is entered after everything is rewound."""
-        self.state.rewind()
-        self._write()
+        if self.state.rewind() or self._point is not self._in_memory:
+            self._write()
+        self._in_memory = None  # a forward pass may change weights
         try:
             with around or nullcontext():
                 return call(self.model)
@@ -229,68 +229,3 @@ class Objective:
         if loss.is_complex():
             raise ValueError(f"loss_fn must return a real scalar tensor, got {loss.dtype}")
         return loss
-
-
-@contextmanager
-def objective_at(
-    model: nn.Module,
-    loss_fn: LossFn,
-    batch: Batch,
-    *,
-    mode: str = "train",
-    also: Sequence[nn.Module] = (),
-    trainable: bool = True,
-) -> Iterator[Objective]:
-    """Enter the objective of a model on one batch; on leaving, however, everything is as it was.
-
-    Args:
-        model: any module with float32 or float64 parameters.
-        loss_fn: `loss_fn(model, batch)` → scalar tensor attached to the graph.
-        batch: one batch, whatever `loss_fn` understands. A list of several batches is not accumulated: batch
-            statistics belong to one batch, so their average over chunks is not the statistic of the union.
-        mode: "train" (batch statistics, Dropout on) or "eval"; set on every submodule, frozen ones included.
-        also: modules outside of the model whose state the loss changes; they keep their mode.
-        trainable: refuse a model without trainable parameters.
-
-    Raises:
-        TypeError: not a module, not callable, bfloat16 or half, ScriptModules, a data-parallel wrapper over several
-            devices.
-        ValueError: an unknown mode, an iterator as or in the batch, no trainable parameter, parameters not yet
-            initialized, without values (meta) or over one memory.
-    """
-    if mode not in ("train", "eval"):
-        raise ValueError(f"mode must be 'train' or 'eval', got {mode!r}")
-    if not callable(loss_fn):
-        raise TypeError(f"loss_fn must be callable as loss_fn(model, batch), got {type(loss_fn).__name__}")
-    if isinstance(batch, Iterator):
-        raise ValueError(f"batch must be one batch, got an iterator ({type(batch).__name__}); pass next(iterator)")
-    model = unwrapped(model)
-    also = checked_modules(also)
-    dtype = check_model(model, trainable)
-    if mode == "eval" and (coupled := batch_coupled_names(model)):
-        warnings.warn(
-            f"mode='eval': {len(coupled)} batch-coupled normalizers ({coupled[0]!r}, …) are measured with their "
-            "running statistics, not with the batch statistics that training uses",
-            stacklevel=5,
-        )
-    with (
-        bare(model),
-        preserved(model, batch, [loss_fn], also, mode) as state,
-        full_precision(),
-        torch.inference_mode(False),
-        torch.enable_grad(),
-    ):
-        check_state(state)
-        objective = Objective(model, loss_fn, batch, dtype, state)
-        if not state.reach.complete:
-            objective.notes.append("model, batch and loss_fn reach too many objects: the farthest were not remembered")
-        yield objective
-
-
-def _slots(model: nn.Module, parameters: Sequence[Tensor]) -> dict[int, tuple[nn.Module, str]]:
-    """id of a parameter → the module that holds it and its name there (the first, for a tied one)."""
-    slots: dict[int, tuple[nn.Module, str]] = {}
-    for module in model.modules():
-        for key, parameter in module._parameters.items():
-            slots.setdefault(id(parameter), (module, key))
-    return slots

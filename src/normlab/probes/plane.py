@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from normlab.probes.batches import takes_batches
 from normlab.probes.directions import checked_coordinates, chosen_direction
-from normlab.probes.objective import Batch, LossFn, Objective, objective_at
+from normlab.probes.entry import objective_at
+from normlab.probes.objective import Batch, LossFn, Objective
 from normlab.probes.vectors import check_vector, dot, flatten, l2_norm, unflatten
 
 _NAMED = ("filter", "random", "trajectory")

@@ -15,8 +15,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from normlab.probes.interrupts import closed_undisturbed
+from normlab.probes.inventory import Inventory
 
 ACCEPTED_DTYPES = (torch.float32, torch.float64)
+_DOUBLE = (torch.float64, torch.complex128)
 _MEASURED = (*ACCEPTED_DTYPES, torch.complex64, torch.complex128)
 _LOW_PRECISION = tuple(
     dtype
@@ -35,22 +37,22 @@ _LOW_PRECISION = tuple(
 _HAS_NEWER_SWITCHES = hasattr(torch.backends, "fp32_precision")
 
 
-def floating_dtype(model: nn.Module) -> torch.dtype:
+def floating_dtype(inventory: Inventory) -> torch.dtype:
     """The real type that results of this model have: float32, or float64 as soon as one trainable parameter has it.
 
     Raises:
         TypeError: a floating parameter or buffer is of lower precision (bfloat16, half, complex half).
     """
     dtype = torch.float32
-    for kind, named in (("parameter", model.named_parameters()), ("buffer", model.named_buffers())):
+    for kind, named in (("parameter", inventory.parameters), ("buffer", inventory.buffers)):
         for name, tensor in named:
-            if (tensor.is_floating_point() or tensor.is_complex()) and tensor.dtype not in _MEASURED:
+            if tensor.dtype not in _MEASURED and (tensor.is_floating_point() or tensor.is_complex()):
                 wanted = "model.to(torch.complex64)" if tensor.is_complex() else "model.float()"
                 raise TypeError(
                     f"{kind} {name!r} is {tensor.dtype}: probes measure float32 and float64 models only (complex64 and "
                     f"complex128 alike); cast the model first ({wanted}), batch included"
                 )
-            if kind == "parameter" and tensor.requires_grad and tensor.dtype in (torch.float64, torch.complex128):
+            if tensor.dtype in _DOUBLE and kind == "parameter" and tensor.requires_grad:
                 dtype = torch.float64
     return dtype
 

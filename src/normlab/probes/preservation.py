@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from normlab.probes.interrupts import uninterrupted
-from normlab.probes.memory import Arrays, Memory, RandomState, Streams, shared_memory
+from normlab.probes.inventory import Inventory
+from normlab.probes.layouts import shared_memory
+from normlab.probes.memory import Arrays, Memory, RandomState, Streams
 from normlab.probes.reach import Reach
 
 
@@ -27,16 +29,23 @@ class ModelState:
         batch: one batch of any kind; a loss function that writes into it is undone too.
         functions: the loss function and what else is called.
         also: modules outside of the model that the loss reaches.
+        inventory: of the model, where there is one already.
     """
 
     def __init__(
-        self, model: nn.Module, batch: Any = None, functions: Sequence[Any] = (), also: Sequence[nn.Module] = ()
+        self,
+        model: nn.Module,
+        batch: Any = None,
+        functions: Sequence[Any] = (),
+        also: Sequence[nn.Module] = (),
+        inventory: Inventory | None = None,
     ) -> None:
         self.random = RandomState()
         self._with_graph = torch.is_grad_enabled()
-        self.trainable = [p for p in model.parameters() if p.requires_grad]
+        self.inventory = inventory or Inventory(model)
+        self.trainable: list[Tensor] = list(self.inventory.trainable)
         self._roots = model, batch, functions, also
-        self._modes = [(module, module.training) for module in model.modules()]
+        self._modes = [(module, module.training) for _, module in self.inventory.modules]
         self._failures: list[tuple[Any, BaseException]] = []
         self._remembered = False
         self._untouched = False  # no evaluation since
@@ -49,8 +58,7 @@ class ModelState:
         with torch.inference_mode(False), torch.no_grad():
             self.reach = Reach(model, batch, functions, also)
             first = {id(p) for p in self.trainable}
-            modules = self.reach.modules
-            registered = {id(t) for m in modules for t in (*m._parameters.values(), *m._buffers.values())}
+            registered = self.reach.registered
             rest = [t for t in self.reach.tensors if id(t) not in first]
             self.weights = Memory(self.trainable)
             self._buffers = Memory([t for t in rest if id(t) in registered])
@@ -59,14 +67,19 @@ class ModelState:
             self._streams = Streams(self.reach.streams)
         self._remembered = self._untouched = True
 
-    def rewind(self) -> None:
+    def rewind(self) -> bool:
         """Everything but the weights as remembered: the next evaluation is like the first.
 
         The weights are to be written after this, and not before: they may share memory with anything else.
+
+        Returns:
+            Whether there was anything to do: before the first evaluation all is as remembered, the weights too.
         """
-        if not self._untouched:
+        touched = not self._untouched
+        if touched:
             self._put_back()
         self._untouched = False
+        return touched
 
     def _put_back(self) -> None:
         """Everything but the bytes of the weights."""
@@ -102,7 +115,7 @@ class ModelState:
         found = shared_memory(self.trainable)
         if found is None:
             return None
-        names = {id(p): name for name, p in self._roots[0].named_parameters()}
+        names = {id(p): name for name, p in self.inventory.parameters}
         return names[id(self.trainable[found[0]])], names[id(self.trainable[found[1]])]
 
     def _failed(self, what: Any, error: BaseException) -> None:
@@ -131,6 +144,7 @@ def preserved(
     functions: Sequence[Any] = (),
     also: Sequence[nn.Module] = (),
     mode: str | None = None,
+    inventory: Inventory | None = None,
 ) -> Iterator[ModelState]:
     """Remember the model, run the block, and put everything back however the block ends (Ctrl-C included).
 
@@ -140,8 +154,9 @@ def preserved(
         functions: the loss function and what else the block calls.
         also: modules outside of the model that the loss reaches.
         mode: "train" or "eval" for the time of the block; by default every module stays in its own.
+        inventory: of the model, where there is one already.
     """
-    state = ModelState(model, batch, functions, also)
+    state = ModelState(model, batch, functions, also, inventory)
     try:
         state.remember(mode)
         yield state

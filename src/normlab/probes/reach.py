@@ -17,6 +17,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from functools import partial
+from itertools import chain, filterfalse, islice
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -37,7 +39,7 @@ from normlab.probes.kinds import (
 )
 
 _WITHOUT_STATE = (type, types.ModuleType, Enum)
-_CLEARED = (dict, OrderedDict, set)
+_CLEARED = frozenset((dict, OrderedDict, set))
 LIMIT = 100_000  # objects; what is nearest to the model comes first
 
 
@@ -50,6 +52,7 @@ class Reach:
         streams: random generators of torch, numpy and Python.
         containers: attributes, dicts, lists, sets, deques, variables of functions.
         modules: the modules.
+        registered: ids of their parameters and buffers.
         iterators: iterators inside the batch, with a word for where.
         complete: False where there was more than `LIMIT` objects.
     """
@@ -60,60 +63,67 @@ class Reach:
         self.streams: list[Any] = []
         self.containers = Containers()
         self.modules: list[nn.Module] = []
+        self.registered: set[int] = set()
         self.iterators: list[str] = []
         self.complete = True
         self._seen: dict[int, Any] = {}  # keeps what it names alive, so that an id stays that object's
         self._classes: set[type] = set()
-        self._strict: deque[Any] = deque((model, *also))
+        self._strict: list[Any] = [model, *also]
         self._loose: deque[Any] = deque()
-        self._follow(self._strict)
+        self._follow_strict()
         before = len(self._seen)
         self._strict.append(batch)
-        self._follow(self._strict)
+        self._follow_strict()
         found = list(self._seen.values())[before:]
         self.iterators = [type(entry).__name__ for entry in found if isinstance(entry, Iterator)]
         self._loose.extend(functions)
-        while self._loose:  # what is reached both ways is the model's
-            self._follow(self._loose, at_most=1)
-            self._follow(self._strict)
+        while self._loose:  # one by one: what is reached both ways is the model's
+            self._visit([self._loose.popleft()], True)
+            self._follow_strict()
 
-    def _follow(self, queue: deque[Any], at_most: int = LIMIT) -> None:
-        seen = self._seen
-        while queue and at_most:
-            at_most -= 1
-            found = queue.popleft()
-            if id(found) in seen:
-                continue
-            if len(seen) >= LIMIT:
-                self.complete = False
-                queue.clear()
-                return
-            seen[id(found)] = found
-            kind = type(found)
+    def _follow_strict(self) -> None:
+        while self._strict:
+            found, self._strict = self._strict, []
+            self._visit(found, False)
+
+    def _visit(self, found: Iterable[Any], loose: bool) -> None:
+        """What was not seen before, kind by kind: loops over many objects of a kind cost less than many calls."""
+        new = {key: value for key, value in zip(map(id, found), found, strict=True) if key not in self._seen}
+        room = LIMIT - len(self._seen)
+        if len(new) > room:
+            self.complete = False
+            new = dict(islice(new.items(), room))
+        self._seen.update(new)
+        kinds: dict[type, list[Any]] = {}
+        for value in new.values():
+            kinds.setdefault(type(value), []).append(value)
+        for kind, members in kinds.items():
             visit = _VISITS.get(kind) or _VISITS.setdefault(kind, _visit_of(kind))
-            visit(self, found, queue is self._loose)
+            visit(self, members, loose)
 
     def _enqueue(self, values: Iterable[Any], loose: bool) -> None:
         (self._loose if loose else self._strict).extend([v for v in values if type(v) not in ATOMS])
 
-    def _module(self, module: nn.Module, loose: bool) -> None:
-        self.modules.append(module)
-        self._attributes(module.__dict__)
-        self._class_of(module, "forward")
+    def _modules(self, found: list[nn.Module], loose: bool) -> None:
+        self.modules.extend(found)
+        for registered in ([m._parameters for m in found], [m._buffers for m in found]):
+            self.registered.update(map(id, chain.from_iterable([members.values() for members in registered])))
+        self._attributes([module.__dict__ for module in found])
+        self._class_of(found[0], "forward")
 
-    def _attributes(self, own: dict[str, Any]) -> None:
-        """A strict dict, the empty containers in it apart: most of a torch module's own are, and stay so."""
-        self.containers.add_dict(own)
-        for value in [value for value in own.values() if type(value) not in ATOMS]:
-            kind = type(value)
-            if kind in _CLEARED and not value:
-                self.containers.add_empty(value)
-            elif kind is not tuple or not ATOMS.issuperset(map(type, value)):  # (3, 3): the size of a kernel
-                self._strict.append(value)
+    def _attributes(self, owned: Iterable[dict[str, Any]]) -> None:
+        """Strict dicts, the empty containers in them apart: most of a torch module's own are, and stay so."""
+        held = [value for value in self.containers.add_dicts(owned) if type(value) not in ATOMS]
+        cleared = [value for value in held if type(value) in _CLEARED]
+        self.containers.add_empty(filterfalse(None, cleared))
+        self._strict.extend(filter(None, cleared))
+        others = [value for value in held if type(value) not in _CLEARED]
+        # (3, 3), the size of a kernel, is atoms alone
+        self._strict.extend([v for v in others if type(v) is not tuple or not ATOMS.issuperset(map(type, v))])
 
     def _object(self, found: Any, loose: bool) -> None:
         if isinstance(found, types.SimpleNamespace) and loose:
-            self._dict(found.__dict__, loose)
+            self._dicts([found.__dict__], loose)
             return
         own = getattr(found, "__dict__", None)
         own = own if type(own) is dict else {}
@@ -122,7 +132,7 @@ class Reach:
         if any(map(is_shared, own.values())) or any(map(is_shared, values)):
             return
         if own or hasattr(found, "__dict__"):
-            self._attributes(own)
+            self._attributes([own])
         if slots:
             self.containers.add_slots(found, slots)
             self._enqueue(values, False)
@@ -144,22 +154,24 @@ class Reach:
                 self.containers.add_class(kind, shared)
                 self._enqueue(shared.values(), False)
 
-    def _dict(self, found: dict[Any, Any], loose: bool) -> None:
+    def _dicts(self, found: list[dict[Any, Any]], loose: bool) -> None:
         if loose:
-            self.containers.add_entries(found, {key: v for key, v in dict.items(found) if _holds_state(v)})
+            for one in found:
+                self.containers.add_entries(one, {key: v for key, v in dict.items(one) if _holds_state(v)})
+            values: Iterable[Any] = chain.from_iterable(map(dict.values, found))
         else:
-            self.containers.add_dict(found)
-        self._enqueue(dict.keys(found), False)
-        self._enqueue(dict.values(found), loose)
-        if type(found) not in (dict, OrderedDict):
-            self._attributes(getattr(found, "__dict__", {}))
+            values = self.containers.add_dicts(found)
+        self._enqueue(chain.from_iterable(map(dict.keys, found)), False)
+        self._enqueue(values, loose)
+        if type(found[0]) not in (dict, OrderedDict):
+            self._attributes([getattr(one, "__dict__", {}) for one in found])
 
     def _list(self, found: Any, loose: bool) -> None:
         if not loose or any(map(_holds_state, found)):
             self.containers.add_list(found, may_grow=loose)
         self._enqueue(found, loose)
         if type(found) not in (list, deque):
-            self._attributes(getattr(found, "__dict__", {}))
+            self._attributes([getattr(found, "__dict__", {})])
 
     def _set(self, found: Any, loose: bool) -> None:
         if not loose and isinstance(found, set):
@@ -169,7 +181,7 @@ class Reach:
     def _tuple(self, found: tuple[Any, ...], loose: bool) -> None:
         self._enqueue(found, loose)
         if type(found) is not tuple and getattr(found, "__dict__", None):
-            self._attributes(found.__dict__)
+            self._attributes([found.__dict__])
 
     def _bytes(self, found: bytearray, loose: bool) -> None:
         self.containers.add_bytes(found)
@@ -180,17 +192,16 @@ class Reach:
         if found.dtype == object:
             self._enqueue(found.flat, loose)
 
-    def _tensor(self, found: Tensor, loose: bool) -> None:
-        self.tensors.append(found)
-        if found.is_leaf and found.grad is not None:
-            self._enqueue([found.grad], loose)
-        own = found.__dict__
-        if own:
-            self._attributes(own)
-        else:
-            self.containers.add_empty(own)
-        if hasattr(found, "__tensor_flatten__"):
-            self._enqueue([getattr(found, name) for name in found.__tensor_flatten__()[0]], loose)
+    def _tensors(self, found: list[Tensor], loose: bool) -> None:
+        self.tensors.extend(found)
+        leaves = filter(attrgetter("is_leaf"), found)  # others have no gradient, and warn when they are asked
+        self._enqueue([grad for grad in map(attrgetter("grad"), leaves) if grad is not None], loose)
+        owned = list(map(attrgetter("__dict__"), found))
+        self.containers.add_empty(filterfalse(None, owned))
+        self._attributes(filter(None, owned))
+        if hasattr(type(found[0]), "__tensor_flatten__"):
+            for wrapper in found:
+                self._enqueue([getattr(wrapper, name) for name in wrapper.__tensor_flatten__()[0]], loose)  # type: ignore[attr-defined]
 
     def _stream(self, found: Any, loose: bool) -> None:
         self.streams.append(found)
@@ -215,29 +226,43 @@ class Reach:
             self._enqueue(named.values(), True)
         self._enqueue([*(found.__defaults__ or ()), *(found.__kwdefaults__ or {}).values()], True)
         if found.__dict__:
-            self._dict(found.__dict__, True)
+            self._dicts([found.__dict__], True)
 
-    def _nothing(self, found: Any, loose: bool) -> None:
+    def _nothing(self, found: list[Any], loose: bool) -> None:
         pass
 
 
-Visit = Callable[[Reach, Any, bool], None]
+Visit = Callable[[Reach, list[Any], bool], None]  # of objects of one class
+
+
+def _each(visit: Callable[[Reach, Any, bool], None]) -> Visit:
+    """The visit of many objects, one by one."""
+
+    def visit_all(reach: Reach, found: list[Any], loose: bool) -> None:
+        for one in found:
+            visit(reach, one, loose)
+
+    return visit_all
+
+
+_METHODS, _FUNCTIONS = _each(Reach._method), _each(Reach._function)
+_PARTIALS, _BYTES = _each(Reach._partial), _each(Reach._bytes)
 _VISITS: dict[type, Visit] = {}
 _ORDER: tuple[tuple[Any, Visit], ...] = (
-    (Tensor, Reach._tensor),
-    (nn.Module, Reach._module),
-    (STREAMS, Reach._stream),
-    (np.ndarray, Reach._array),
-    (types.MethodType, Reach._method),
-    (types.FunctionType, Reach._function),
-    (partial, Reach._partial),
+    (Tensor, Reach._tensors),
+    (nn.Module, Reach._modules),
+    (STREAMS, _each(Reach._stream)),
+    (np.ndarray, _each(Reach._array)),
+    (types.MethodType, _METHODS),
+    (types.FunctionType, _FUNCTIONS),
+    (partial, _PARTIALS),
 )
 _CONTAINERS: tuple[tuple[Any, Visit], ...] = (
-    (dict, Reach._dict),
-    (list | deque, Reach._list),
-    (set | frozenset, Reach._set),
-    (tuple, Reach._tuple),
-    (bytearray, Reach._bytes),
+    (dict, Reach._dicts),
+    (list | deque, _each(Reach._list)),
+    (set | frozenset, _each(Reach._set)),
+    (tuple, _each(Reach._tuple)),
+    (bytearray, _BYTES),
 )
 
 
@@ -251,7 +276,7 @@ def _visit_of(kind: type) -> Visit:
     for accepted, visit in _CONTAINERS:
         if issubclass(kind, accepted):
             return visit
-    return Reach._frame if any(base.__name__ == "NDFrame" for base in kind.__mro__) else Reach._object
+    return _each(Reach._frame if any(base.__name__ == "NDFrame" for base in kind.__mro__) else Reach._object)
 
 
 def _holds_state(value: Any, depth: int = 3) -> bool:
@@ -264,4 +289,4 @@ def _holds_state(value: Any, depth: int = 3) -> bool:
     if issubclass(kind, list | tuple | set | frozenset | deque):
         return depth > 0 and any(_holds_state(v, depth - 1) for v in value)
     visit = _VISITS.get(kind) or _VISITS.setdefault(kind, _visit_of(kind))
-    return visit not in (Reach._nothing, Reach._function, Reach._method, Reach._partial, Reach._bytes)
+    return visit not in (Reach._nothing, _FUNCTIONS, _METHODS, _PARTIALS, _BYTES)

@@ -12,9 +12,10 @@ from torch.nn.utils.parametrize import ParametrizationList
 
 from normlab.probes.accepted import batch_coupled_names, matching
 from normlab.probes.batches import takes_batches
+from normlab.probes.entry import objective_at
 from normlab.probes.forward_order import ForwardOrder, own_parameters
 from normlab.probes.next_step import NO_STEP, optimizer_step, plain_step, stands_still
-from normlab.probes.objective import Batch, LossFn, Objective, objective_at
+from normlab.probes.objective import Batch, LossFn, Objective
 from normlab.probes.vectors import compare
 
 # torch's batch and instance normalizers have no public base, and other people's derive from this one directly

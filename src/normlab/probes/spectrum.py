@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from normlab.probes.batches import takes_batches
+from normlab.probes.entry import objective_at
 from normlab.probes.hessian import Hessian, check_hessian, chosen_parameters, hessian_of
 from normlab.probes.lanczos import quadrature
-from normlab.probes.objective import Batch, LossFn, objective_at
+from normlab.probes.objective import Batch, LossFn
 
 
 @dataclass(frozen=True)

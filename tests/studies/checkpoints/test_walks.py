@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from normlab.probes.directions import gaussian
-from normlab.probes.objective import objective_at
+from normlab.probes.entry import objective_at
 from normlab.runs.networks import build_network
 from normlab.runs.training import cross_entropy
 from normlab.specs.probe import ProbeSpec

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from normlab.probes.objective import Batch, LossFn, objective_at
+from normlab.probes.entry import objective_at
+from normlab.probes.objective import Batch, LossFn
 
 
 def weight_sizes(model: nn.Module, learning_rate: float) -> dict[str, dict[str, float]]:

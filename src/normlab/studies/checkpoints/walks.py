@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from normlab.probes import LandscapeProbe, directional_curvature, landscape, top_eigenvalues
 from normlab.probes.directions import gaussian, scaled_to, start_walk
+from normlab.probes.entry import objective_at
 from normlab.probes.landscape import walk_from
-from normlab.probes.objective import Objective, objective_at
+from normlab.probes.objective import Objective
 from normlab.probes.vectors import l2_norm
 from normlab.runs.training import cross_entropy, l2_penalty
 from normlab.seeding import generator
