@@ -72,6 +72,10 @@ def test_its_output_says_nothing_about_the_settings(root: Path, capsys: pytest.C
             [("    - 07-theory\n", "    - 07-theories\n")],
             r"report\.notebooks: there is no notebooks/07-theories\.ipynb",
         ),
+        (  # an older file: DVC would stop at `analyze`, after all trainings
+            [("dln_lottery: []  # of many seeds a few numbers each: presets/lottery.yaml\n", "")],
+            r".*params\.yaml: the section dln_lottery is missing, which stages depend on",
+        ),
         ([("width: 0.125", "width: 050")], r".*params\.yaml: train\.width: 050 is read in two ways"),
     ],
 )

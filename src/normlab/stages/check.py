@@ -1,6 +1,7 @@
 """Stage `check`: the first one. All others follow from it, so that nothing runs under settings that fail later."""
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from normlab.analysis.rules import load_claims
 from normlab.runs.networks import check_network
 from normlab.specs.expansion import AGREED, check, expand
-from normlab.specs.strict import InputError
+from normlab.specs.strict import InputError, load_params
 from normlab.specs.study import StudySpec, read_study
 from normlab.stages import command
 from normlab.studies.limits import check_limits
@@ -24,6 +25,21 @@ def warnings(study: StudySpec) -> list[str]:
     return [f"{len(seeds)} seeds: every verdict on trainings will be undecided, they need {needed} or more"]
 
 
+def check_sections(params: Path) -> None:
+    """Refuse a file without one of the sections, though it can be read: DVC asks for them by name, stage by stage.
+
+    Raises:
+        InputError: an older file, from before there was such a section.
+    """
+    there = load_params(params)
+    for section in dataclasses.fields(StudySpec):
+        if section.name not in there:
+            raise InputError(
+                f"{params}: the section {section.name} is missing, which stages depend on; an empty one is "
+                f"`{section.name}: []`"
+            )
+
+
 def main(argv: list[str] | None = None) -> None:
     """Check the whole parameter file, and that runs.yaml agrees with it."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -31,6 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="written if everything is right; always the same")
     args = parser.parse_args(argv)
     study = read_study(args.root / "params.yaml")
+    check_sections(args.root / "params.yaml")
     for page in study.report.notebooks:
         if not (args.root / "notebooks" / f"{page}.ipynb").is_file():
             raise InputError(f"report.notebooks: there is no notebooks/{page}.ipynb")
