@@ -2,9 +2,10 @@
 
 import argparse
 import sys
-from functools import partial
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from normlab.stages import command
 from normlab.tracking.collected import collect
@@ -15,23 +16,40 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def draw(table: Path, run: TrackedRun, folder: Path) -> None:
-    """The picture of a training run, from the measurements table if it is there; other studies' runs have none."""
-    if run.study in STUDIES or not table.exists():
-        return
-    from normlab.figures.run import run_figure
+class Pictures:
+    """The pictures of training runs, from the measurements table, which is read once, when the first is drawn.
 
-    figure = run_figure(_rows(table, run))
-    figure.savefig(folder / "run.png", dpi=100)
+    Read anew for each of them, it would make publishing N runs take a time that grows as N².
 
+    Args:
+        table: the file; if there is none, there are no pictures.
+    """
 
-def _rows(table: Path, run: TrackedRun) -> "pd.DataFrame":
-    import pandas as pd
+    def __init__(self, table: Path) -> None:
+        self._table = table
 
-    from normlab.tables.rows import KEYS  # it needs torch, and a second publishing needs neither
+    def __call__(self, run: TrackedRun, folder: Path) -> None:
+        """Draw the picture of a run into `folder`; other studies' runs have none."""
+        if run.study in STUDIES or not self._table.exists():
+            return
+        from normlab.figures.run import run_figure
+        from normlab.tables.rows import KEYS  # it needs torch, and a second publishing needs neither
 
-    keys = [(key, "==", run.params.get(key, "")) for key in KEYS if key != "study"]
-    return pd.read_parquet(table, filters=[("study", "==", run.study), ("batch", "==", 0), *keys])
+        frame, places = self._measured
+        keys = {**run.params, "study": run.study}
+        figure = run_figure(frame.iloc[places.get(tuple(keys.get(key, "") for key in KEYS), [])])
+        figure.savefig(folder / "run.png", dpi=100)
+
+    @cached_property
+    def _measured(self) -> "tuple[pd.DataFrame, Mapping[Any, Sequence[int]]]":
+        """The rows on the batches that training saw, and by the values of `KEYS` where those of a run stand."""
+        import pandas as pd
+
+        from normlab.tables.frames import as_categories
+        from normlab.tables.rows import KEYS
+
+        frame = as_categories(pd.read_parquet(self._table, filters=[("batch", "==", 0)]))
+        return frame, frame.groupby(list(KEYS), observed=True).indices
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -42,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     runs = collect(args.root)
     try:
-        done = publish(runs, args.root, partial(draw, args.root / "reports/tables/measurements.parquet"))
+        done = publish(runs, args.root, Pictures(args.root / "reports/tables/measurements.parquet"))
         pruned = prune(args.root) if args.prune else 0
     except Exception as error:  # whatever a tracker may raise: the numbers are in the files
         print(

@@ -30,6 +30,7 @@ from normlab.tracking.store import (
 from normlab.tracking.tracked import TrackedRun, full_tags
 
 Draw = Callable[[TrackedRun, Path], None]
+Identity = tuple[str | None, str | None, str | None]  # study, name, digest of the settings
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,12 @@ def _synchronize(runs: Sequence[TrackedRun], uri: str, root: Path, draw: Draw | 
     restored = [(old, run) for old, run in found if not _is_current(old)]
     path = local.path_of(uri)
     lost = local.lost_artifacts(path, ATTACHED) if path else set()
+    parts: dict[Identity, list[Any]] = {}
+    for old in stored:
+        if KEY not in old.data.tags:
+            parts.setdefault(_identity_of(old), []).append(old)
     for run in added:
-        _write(store, run, draw, stored)
+        _write(store, run, draw, parts.get(_identity(run), []))
     for old, _ in restored:
         if not _is_active(old):
             store.client.restore_run(old.info.run_id)
@@ -131,8 +136,10 @@ def _synchronize(runs: Sequence[TrackedRun], uri: str, root: Path, draw: Draw | 
         store.client.set_tag(old.info.run_id, CURRENT, "true")
     kept = {old.info.run_id for old, _ in found}
     others = [old for old in stored if _is_active(old) and old.info.run_id not in kept and store.is_ours(old)]
-    removed = [old for old in others if any(_replaces(run, old) for run in runs)]
-    retired = [old for old in others if old not in removed and old.data.tags.get(CURRENT) != "false"]
+    whole_now = {_identity(run) for run in runs}
+    replaced = {old.info.run_id for old in others if KEY not in old.data.tags and _identity_of(old) in whole_now}
+    removed = [old for old in others if old.info.run_id in replaced]
+    retired = [old for old in others if old.info.run_id not in replaced and old.data.tags.get(CURRENT) != "false"]
     retired = [old for old in retired if not _trains(old, store)]
     for old in removed:
         store.client.delete_run(old.info.run_id)
@@ -166,22 +173,24 @@ def _trains(run: Any, store: Store) -> bool:
     return True
 
 
-def _replaces(run: TrackedRun, old: Any) -> bool:
-    """Whether `old` is the live run of `run`, or a part of it that was written before."""
-    tags = old.data.tags
-    identity = tags.get("study"), old.info.run_name, tags.get("spec_digest")
-    return KEY not in tags and identity == (run.study, run.name, run.tags["spec_digest"])
+def _identity(run: TrackedRun) -> Identity:
+    """What a run has in common with its live run, and with a part of it that was written before."""
+    return run.study, run.name, run.tags["spec_digest"]
 
 
-def _write(store: Store, run: TrackedRun, draw: Draw | None, stored: Sequence[Any]) -> None:
+def _identity_of(old: Any) -> Identity:
+    return old.data.tags.get("study"), old.info.run_name, old.data.tags.get("spec_digest")
+
+
+def _write(store: Store, run: TrackedRun, draw: Draw | None, parts: Sequence[Any]) -> None:
+    """Write a run; `parts` are those that it replaces."""
     ended = max(path.stat().st_mtime for path in run.files)
     begun = round((ended - run.seconds) * 1000)
     tags = {**full_tags(run.study, run.tags, store.root), CURRENT: "true", UNFINISHED: "true"}
     run_id = store.begin(run.study, run.name, tags, run.params, begun)
     store.log(run_id, run.load(), round(ended * 1000))
-    for old in stored:
-        if _replaces(run, old):
-            store.copy_system_metrics(old, run_id)
+    for old in parts:
+        store.copy_system_metrics(old, run_id)
     if run.dataset is not None:
         store.name_dataset(run_id, *run.dataset)
     _attach(store, run_id, run, draw)
