@@ -85,6 +85,30 @@ def test_4_4_corrected_is_the_maximum(m):
         assert (X.T @ result.v).square().sum().item() <= result.lhs * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("lam", [0.5, 3.0])
+def test_every_right_side_is_what_the_paper_or_its_correction_says(lam):
+    y, g, gamma = draw(7, 4)
+    ys, gs, m = y.tolist(), g.tolist(), 7
+    mu = math.fsum(ys) / m
+    variance = math.fsum((value - mu) ** 2 for value in ys) / m
+    square, total = math.fsum(value**2 for value in gs), math.fsum(gs)
+    overlap = math.fsum(a * (b - mu) for a, b in zip(gs, ys, strict=True)) / math.sqrt(variance)
+    gain, largest = gamma**2 / variance, lam**2 * square
+    first, fourth = theorem_4_1(y, g, gamma), theorem_4_4(y, g, gamma, lam)
+    expected = {
+        "4.1 printed": gain * (square - total**2 / m - overlap**2 / math.sqrt(m)),
+        "4.1 corrected": gain * (square - total**2 / m - overlap**2 / m),
+        "4.4 printed": gain * (largest**2 - m * (total / m) ** 2 - lam**2 * overlap**2),
+        "4.4 printed, g_j^2 as a norm": gain * (largest - m * (total / m) ** 2 - lam**2 * overlap**2),
+        "4.4 corrected": gain * (largest - lam**2 * m * (total / m) ** 2 - lam**2 / m * overlap**2),
+    }
+    found = (
+        first.rhs_printed, first.rhs_corrected, fourth.rhs_printed, fourth.rhs_printed_as_norm, fourth.rhs_corrected
+    )  # fmt: skip
+    # sums of seven numbers of size 1, added in two ways
+    assert dict(zip(expected, found, strict=True)) == pytest.approx(expected, rel=1e-12)
+
+
 def test_4_4_printed_depends_on_the_units_of_the_loss():
     y, g, gamma = draw(16, 0)
     verdicts = {scale: theorem_4_4(y, scale * g, gamma, 1.0).holds_printed for scale in (1e-3, 1e3)}
