@@ -45,18 +45,24 @@ def repository(root: Path, stages: int) -> None:
         subprocess.run(command, cwd=root, check=True)
 
 
-def cost_of(root: Path, module: str, *arguments: str) -> Cost:
-    """What a program takes, without the processes that it starts."""
+def program(root: Path, module: str, *arguments: str) -> tuple[Cost, str]:
+    """What a program takes, without the processes that it starts, and what it said."""
     begun = time.perf_counter()
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=root, stdout=said, stderr=said)
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begun
         said.seek(0)
-        if status:
-            raise SystemExit(f"{module} failed ({os.waitstatus_to_exitcode(status)}):\n{said.read()[-2000:]}")
+        text = said.read()
+    if status:
+        raise SystemExit(f"{module} failed ({os.waitstatus_to_exitcode(status)}):\n{text[-2000:]}")
     unit = 1e6 if sys.platform == "darwin" else 1e3
-    return dict(zip(COLUMNS, (seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / unit), strict=True))
+    return dict(zip(COLUMNS, (seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / unit), strict=True)), text
+
+
+def cost_of(root: Path, module: str, *arguments: str) -> Cost:
+    """What a program takes, without the processes that it starts."""
+    return program(root, module, *arguments)[0]
 
 
 def cost_of_plan(root: Path) -> Cost:
