@@ -27,6 +27,7 @@ def test_the_server_listens_on_loopback_only(
     assert "http://127.0.0.1:5000/" in capsys.readouterr().out
     (arguments,) = started
     assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
+    assert arguments[arguments.index("--workers") + 1] == "1"  # each loads MLflow before anybody is answered
     assert arguments[arguments.index("--backend-store-uri") + 1] == f"sqlite:///{tmp_path.resolve()}/mlflow.db"
 
 

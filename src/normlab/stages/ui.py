@@ -35,8 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     for line in links(f"http://{LOOPBACK}:{args.port}", local.experiments(path) if path else {}):
         print(line, flush=True)
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # eight processes for chat programs
-    server = ["-m", "mlflow", "ui", "--host", LOOPBACK, "--port", args.port, "--backend-store-uri", uri]
-    os.execv(sys.executable, [sys.executable, *server])
+    # one worker, which has threads: each loads MLflow before anybody is answered, and here is one person
+    server = ["-m", "mlflow", "ui", "--host", LOOPBACK, "--port", args.port, "--workers", "1"]
+    os.execv(sys.executable, [sys.executable, *server, "--backend-store-uri", uri])
 
 
 def links(server: str, experiments: Mapping[str, int]) -> list[str]:
