@@ -50,7 +50,7 @@ class Results:
         needed = [results.tables / "measurements.parquet", results.tables / "histograms.parquet", results.claims_path]
         for path in [*needed, results.params_path, results.manifest_path]:
             if not path.is_file():
-                raise InputError(f"{path}: no such file; run `dvc repro` first")
+                raise InputError(f"{path}: no such file; run `make repro` first")
         return results
 
     def measurements(self, *studies: str, probe: str | Sequence[str] = (), network: str | None = None) -> pd.DataFrame:
