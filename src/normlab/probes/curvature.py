@@ -121,7 +121,8 @@ def hessian_vector_product(
     Raises:
         TypeError: a bfloat16 or half model, a vector that is no list of tensors.
         ValueError: a vector of other shapes, and what `landscape` refuses.
-        RuntimeError: torch has no second derivative of some layer (the message of torch says which).
+        RuntimeError: torch has no second derivative of some layer (the message of torch says which), or a custom
+            `torch.autograd.Function` has a wrong one: its backward pass takes for constant what depends on its input.
     """
     with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
         v = check_vector(vector, objective.parameters, "vector")
@@ -238,7 +239,8 @@ def top_eigenvalues(
     Raises:
         TypeError: a bfloat16 or half model.
         ValueError: k, tol or max_products out of range, and what `landscape` refuses.
-        RuntimeError: torch has no second derivative of some layer (the message of torch says which).
+        RuntimeError: torch has no second derivative of some layer (the message of torch says which), or a custom
+            `torch.autograd.Function` has a wrong one: its backward pass takes for constant what depends on its input.
     """
     for name, value in (("k", k), ("max_products", max_products)):
         if isinstance(value, bool) or not isinstance(value, int):

@@ -4,14 +4,17 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from normlab.probes.accepted import batch_coupled_names
 from normlab.probes.batches import Together
+from normlab.probes.gradients import own_functions
 from normlab.probes.objective import Batch, Objective
 from normlab.probes.precision import twice_differentiable
+from normlab.probes.second_derivatives import recorded_calls, refuse_constants
 from normlab.probes.vectors import flatten, l2_norm, real_size, unflatten
 
 
@@ -28,12 +31,23 @@ class Hessian:
         self.objective = objective
         self.parameters = list(objective.parameters if parameters is None else parameters)
         self.size = sum(map(real_size, self.parameters))
-        loss = objective.loss_with_graph()
+        loss, calls = self._with_calls(objective.loss_with_graph())
         with torch.enable_grad():
             raw = objective.raw_gradient(loss, self.parameters, create_graph=True)
+        refuse_constants(calls)
         # a gradient without a graph is constant: the loss is linear there, its row of the Hessian is zero
         self.varying = [(i, g) for i, g in enumerate(raw) if g is not None and g.requires_grad]
         self.gradient = objective.dense([None if g is None else g.detach() for g in raw], self.parameters)
+
+    def _with_calls(self, loss: Tensor) -> tuple[Tensor, dict[Any, tuple[Any, ...]]]:
+        """The loss, evaluated once more if there are Python functions to be looked at; one call of each of these."""
+        known = self.objective.judged_functions
+        functions = [f for f in dict.fromkeys(node._forward_cls for node in own_functions(loss)) if f not in known]
+        calls: dict[Any, tuple[Any, ...]] = {}
+        if functions:
+            known.update(functions)
+            loss = self.objective.loss_with_graph(recorded_calls(functions, calls))
+        return loss, calls
 
     def times(self, vector: Sequence[Tensor]) -> list[Tensor]:
         """Hv, one tensor a parameter."""

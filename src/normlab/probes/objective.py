@@ -36,6 +36,7 @@ class Objective:
         dtype: floating type of the results.
         state: what is restored; `state.random.generator()` continues the caller's random stream without consuming it.
         notes: remarks on all evaluations so far.
+        judged_functions: classes of `torch.autograd.Function` whose second derivative has been looked at.
     """
 
     def __init__(self, model: nn.Module, loss_fn: LossFn, batch: Batch, dtype: torch.dtype, state: ModelState) -> None:
@@ -45,6 +46,7 @@ class Objective:
         self.parameters = state.trainable
         self.weights = state.weights.values
         self.notes: list[str] = []
+        self.judged_functions: set[type] = set()
         self._loss_fn = loss_fn
         self._batches = batch if isinstance(batch, Together) else (batch,)
         self._turn = 0  # which batch the evaluations see
