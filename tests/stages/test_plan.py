@@ -65,7 +65,7 @@ def test_a_disk_that_is_too_small_is_one_line(clone: Path, tmp_path: Path) -> No
     wanted = 0.95 * shutil.disk_usage(clone).total / 14 / 590_000  # bytes of a checkpoint of the widest of 14 runs
     text = (ROOT / "presets/quick.yaml").read_text().replace("steps: 200\n", f"steps: {int(wanted) // 100 * 100}\n", 1)
     text = (
-        text.replace("checkpoint_every: 50\n", "checkpoint_every: 1\n")
+        text.replace("checkpoint_every: 100\n", "checkpoint_every: 1\n")
         .replace("[200]", "[100]")
         .replace("[0, 200]", "[0, 100]")
     )
