@@ -15,6 +15,9 @@ from normlab.pages.sources import Function, computed_by
 
 FIGURE_NUMBER = re.compile(r"\(Figures? (\d+)")  # in a title: that of the paper
 
+# a narrow table may break the name of a quantity, `landscape/loss_range`, between its words
+NAME_BREAKS, NAME_BREAK = re.compile(r"(?<=\w)[/_](?=\w)"), r"\g<0><wbr>"
+
 
 @dataclass(frozen=True, repr=False)
 class Picture:
@@ -106,7 +109,7 @@ def table(header: list[str], rows: list[list[str]], caption: str = "") -> Html:
     head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in header)
     body = "\n".join(
         "<tr>"
-        + f'<th scope="row">{html.escape(row[0])}</th>'
+        + f'<th scope="row">{NAME_BREAKS.sub(NAME_BREAK, html.escape(row[0]))}</th>'
         + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
         + "</tr>"
         for row in rows
