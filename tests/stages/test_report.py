@@ -144,6 +144,6 @@ def test_the_index_opens_with_the_answer_and_the_landscape(repository, paths, tm
     assert '<p>Not run: <a href="04-activations.html#C4">C4</a>' in text
     assert all(f'href="{name}.html"' in text for name in PAGES)
     assert "Preset <strong>tiny</strong>" in text
-    assert "CIFAR-10 &lt;from JPEG&gt;, 1280 training and 256 test images, NOT the official CIFAR data" in text
+    assert "CIFAR-10 &lt;from JPEG&gt;, 1,280 training and 256 test images, NOT the official CIFAR data" in text
     assert "digest 0123456789abcdef" in text
     assert (tmp_path / "normlab.js").stat().st_size < 1_500_000
