@@ -4,9 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from tests import tiny
 
 from normlab.runs.checkpoint import checkpoint_path, save_checkpoint
+from normlab.runs.cost import predict_cost
 from normlab.runs.networks import checkpoint_bytes
 from normlab.runs.training import fit
 from normlab.specs.study import read_study
@@ -24,6 +26,14 @@ def test_disk_is_predicted_from_the_spec(tmp_path: Path, momentum: float) -> Non
     taken = checkpoint_path(tmp_path, run.train.steps).stat().st_size
     tensors = 8 * 7 + 2 + (8 * 3 + 2) * bool(momentum)  # eight blocks: kernel and bias, gamma, beta and three buffers
     assert 0 < taken - checkpoint_bytes(run, 3) < tensors * 2 * ARCHIVE + 4000
+
+
+def test_time_is_predicted_from_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches, _ = tiny.load(tiny.write_data(tmp_path / "data"))
+    clock = iter([100.0, 107.5])  # when the timed steps begin and end
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    cost = predict_cost(tiny.run_spec("none"), batches, torch.device("cpu"), kept=[0, 6], timed_steps=3)
+    assert cost.seconds == 15  # six steps of 2.5 s
 
 
 def test_the_preset_paper_fits_on_sixty_gigabytes() -> None:

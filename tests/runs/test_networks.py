@@ -13,6 +13,15 @@ from normlab.specs.training import RunSpec, TrainSpec
 
 IMAGES = torch.zeros(2, 3, 32, 32)
 NET = "from torch import nn\ndef three():\n    return nn.Sequential(nn.Flatten(), nn.Linear(3072, 3))\n"
+NET += """
+class Own(nn.Module):
+    def __init__(self, norm_layer=None, **_):
+        super().__init__()
+    def forward(self, x):
+        return self.helper(x)
+    def helper(self, x):
+        raise ArithmeticError('not today')
+"""
 NET += "def scalar():\n    return nn.Sequential(nn.Flatten(0), nn.Linear(6144, 1), nn.Flatten(0))\n"
 
 
@@ -39,3 +48,9 @@ def test_the_number_of_scores_counts_once_it_is_known(module: str) -> None:
 def test_scores_of_another_shape_are_never_right(module: str) -> None:
     with pytest.raises(InputError, match=r"expected scores of shape \(2, classes\) for images .*, got \(1,\)$"):
         check_network(_run(f"{module}:scalar"), None, IMAGES)
+
+
+def test_what_a_network_raises_is_told_with_the_line_that_raised_it(module: str) -> None:
+    line = NET.splitlines().index("        raise ArithmeticError('not today')") + 1
+    with pytest.raises(InputError, match=rf"not today \(ArithmeticError, nets_for_classes\.py:{line}\)$"):
+        check_network(_run(f"{module}:Own"), 3, IMAGES)
