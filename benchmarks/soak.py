@@ -152,6 +152,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 20, 40], help="numbers of runs, even, increasing")
     parser.add_argument("--folder", type=Path, help="where the repository is made, and kept")
     args = parser.parse_args(argv)
+    if args.sizes != sorted({size for size in args.sizes if size > 0 and size % len(NORMALIZERS) == 0}):
+        parser.error(f"--sizes: expected multiples of {len(NORMALIZERS)}, each larger than the one before")
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     os.environ["OMP_NUM_THREADS"] = "1"
     found: dict[int, tuple[dict[str, Cost], dict[str, int]]] = {}

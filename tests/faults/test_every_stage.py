@@ -5,7 +5,8 @@ a copy of a finished study that lacks what one stage made (or all stages, or the
 into this stage, into what begins or ends it, or into what follows. The programs of `make repro` are killed once or
 twice, and then called again without anything done by hand in between.
 
-NORMLAB_FAULTS_DONE=FOLDER keeps the finished studies there, for the next call: they take longer than some kills.
+NORMLAB_FAULTS_DONE=FOLDER keeps the finished studies there, for the next call: they take longer than some kills. They
+have to be of this very package: while this runs nothing below src/ may change, for that would change pages and tables.
 """
 
 import contextlib
