@@ -98,6 +98,27 @@ def test_smallest_and_block_eigenvalues_and_the_gradients_share() -> None:
         top_eigenvalues(model, loss, batch, which="both")
 
 
+def test_a_lone_eigenvalue_has_the_weight_that_the_start_vectors_give_it() -> None:
+    # why four vectors can show the upper end of a density low: its node is exact, its share of 1/n is a draw
+    model, loss, batch = BY_NAME["mlp"].make()
+    values, axes = torch.linalg.eigh(twins.hessian(model, loss, batch))
+    top, u, n, count = values[-1].item(), axes[:, -1], len(values), 20
+    draws = _seeded()
+    signs = [torch.randn(n, generator=draws, dtype=torch.float64).sign() for _ in range(count)]
+    expected = torch.stack([v.dot(u).square() / n for v in signs])
+    found = spectral_density(model, loss, batch, vectors=count, steps=n, generator=_seeded())
+    alone = (top + values[-2].item()) / 2  # nothing else lies above
+    weights = torch.stack([w[node > alone].sum() for node, w in zip(found.nodes, found.weights, strict=True)])
+    assert torch.allclose(weights, expected, atol=1e-8, rtol=0)  # of weights that add up to 1
+    assert found.scalars()["high"] == pytest.approx(top, rel=1e-10)
+    assert expected.mean().item() == pytest.approx(1 / n, abs=4 * expected.std().item() / math.sqrt(count))
+    assert expected.min() * n < 0.5 < 2 < expected.max() * n  # what single vectors say
+
+
+def _seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
 def test_batch_sharpness_is_the_mean_quotient_over_batches() -> None:
     model, loss, batch = BY_NAME["batch_mlp"].make()
     batches = [(batch[0][:3], batch[1][:3]), (batch[0][3:], batch[1][3:]), batch]
