@@ -5,6 +5,7 @@ import copy
 import dataclasses
 import random
 import types
+from array import array
 from collections import OrderedDict, UserDict, deque
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from normlab.probes import covariate_shift
+from normlab.probes import covariate_shift, landscape
 from tests.reference.functions import D, assert_function_of_the_weights, loss_fn, vectors
 
 
@@ -78,6 +79,7 @@ STATES: dict[str, Callable[[], Stateful]] = {
         lambda m: m.a[0].append(1), lambda m: len(m.a[0]), a=np.array([[1], None], dtype=object)
     ),
     "bytearray": lambda: Stateful(lambda m: m.b.append(1), lambda m: len(m.b), b=bytearray(b"a")),
+    "array of Python": lambda: Stateful(lambda m: m.b.append(1.0), lambda m: len(m.b), b=array("d", [1.0])),
     "plain object": lambda: Stateful(
         lambda m: setattr(m.o, "count", m.o.count + 1), lambda m: 1 + m.o.count, o=Tracker()
     ),
@@ -255,3 +257,28 @@ def test_state_of_the_class() -> None:
     model = Classwide(4, 3, **D)
     assert_function_of_the_weights(model, twin=False)
     assert (Classwide.calls, Classwide.table.item(), Classwide.known) == (0, 1.0, {})
+
+
+class Counted(nn.Module):
+    """Numbers in an `array.array` inside a tuple, which each forward pass changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+        self.counts = ("gain", array("d", [1.0, -0.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        gain = self.counts[1]
+        gain[0] += 1.0
+        gain[1] = 0.0  # equal to -0.0, and other bits
+        gain.append(gain[0])
+        return self.linear(x) * gain[0]
+
+
+def test_arrays_of_python_are_state_too() -> None:
+    model, x = Counted(), torch.randn(4, 3)
+    found = landscape(model, lambda m, b: m(b).square().mean(), x, [0.1, 0.1])
+    assert found.losses[0] == found.losses[1]
+    assert found.loss == pytest.approx((2 * model.linear(x)).square().mean().item(), rel=1e-6)
+    assert not found.notes
+    assert bytes(model.counts[1]) == bytes(array("d", [1.0, -0.0]))

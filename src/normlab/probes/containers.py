@@ -2,6 +2,7 @@
 them and refilled where that has changed."""
 
 import types
+from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, chain
@@ -79,10 +80,11 @@ class Containers:
 
         self._others.append((lambda: set(map(id, found)) == members.keys(), refill))
 
-    def add_bytes(self, found: bytearray) -> None:
-        """The content of a bytearray."""
-        content = bytes(found)
-        self._others.append((lambda: found == content, lambda: found.__setitem__(slice(None), content)))
+    def add_bytes(self, found: "bytearray | array[Any]") -> None:
+        """The content of a bytearray or an array of Python's."""
+        content, as_bytes = found[:], bytes(found)  # -0.0 equals 0.0, but for its bytes
+        refill = lambda: found.__setitem__(slice(None), content)  # type: ignore[index,assignment]  # noqa: E731
+        self._others.append((lambda: bytes(found) == as_bytes, refill))
 
     def add_frame(self, found: Any) -> None:
         """The content of a pandas object, which lies in a manager of its own."""

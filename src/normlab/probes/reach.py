@@ -13,6 +13,7 @@ optimizers, threads, open files, trainers.
 """
 
 import types
+from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
@@ -183,7 +184,7 @@ class Reach:
         if type(found) is not tuple and getattr(found, "__dict__", None):
             self._attributes([found.__dict__])
 
-    def _bytes(self, found: bytearray, loose: bool) -> None:
+    def _bytes(self, found: "bytearray | array[Any]", loose: bool) -> None:
         self.containers.add_bytes(found)
 
     def _array(self, found: np.ndarray, loose: bool) -> None:
@@ -262,7 +263,7 @@ _CONTAINERS: tuple[tuple[Any, Visit], ...] = (
     (list | deque, _each(Reach._list)),
     (set | frozenset, _each(Reach._set)),
     (tuple, _each(Reach._tuple)),
-    (bytearray, _BYTES),
+    (bytearray | array, _BYTES),
 )
 
 
