@@ -63,7 +63,7 @@ def test_probing_one_s_own_model_runs_and_keeps_its_tracker_to_itself(repository
     before = sorted(path.name for path in repository.iterdir())
     done = render(repository, "08-probe-your-own-model", tmp_path / "own.html")
     assert (done.returncode, done.stderr) == (0, "")
-    text = (tmp_path / "own.html").read_text(encoding="utf-8")
+    text = (tmp_path / "own.html").read_text(encoding="utf-8").replace("<wbr/>", "")  # where long names may break
     assert "landscape/effective_beta" in text
     assert "shift/layer4.1.conv2/cosine" in text
     assert text.count('class="code shown"') == 4

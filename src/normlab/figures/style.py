@@ -96,6 +96,7 @@ AXES = {
 }
 DLN_LOSS = "training loss, ½ Σ ‖·‖²"
 LP = ("l1", "l2", "linf")  # the paper's ℓp normalizers
+PAPERS = ("none", "batch", "noise", "noisy_batch", *LP)  # all that it trains with; others are "beyond the paper"
 PERCENT = frozenset({"train_accuracy", "test_accuracy"})
 PAPER_COLOR = "#444444"
 NOTHING = "nothing"  # of the text in a panel without anything drawn
