@@ -82,6 +82,8 @@ class Reproduction:
         try:
             while self._ready or self._stale or self._jobs.running():
                 if self._stopping():
+                    for one in self._jobs.wait(0.0):
+                        self._take(one)  # what has ended is not lost
                     raise KeyboardInterrupt
                 self._start()
                 if self._ready:
