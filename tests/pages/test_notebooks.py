@@ -44,7 +44,8 @@ def run(path: Path, parameters: dict[str, str]) -> list[str]:
             space.update(parameters)
         if last is not None:
             result = eval(compile(ast.Expression(last.value), str(path), "eval"), space)
-            shown.append(result._repr_html_())
+            if result is not None:  # of which a notebook shows nothing
+                shown.append(result._repr_html_())
     return shown
 
 
