@@ -9,6 +9,7 @@ from tests import tiny
 from normlab.specs.grid import PlannedRun
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.training import RunSpec
+from normlab.studies import budget
 from normlab.studies.budget import Account, Outcome, by_value, measure
 
 PROBE = ProbeSpec(step_sizes=(1.0,), random_directions=False, units=2)
@@ -50,3 +51,13 @@ def test_a_run_that_does_not_fit_leaves_nothing(
     assert measure(run, PROBE, data, tmp_path / "work", lambda prepared: 1.0, start + left, factor).seconds is None
     assert time.time() - start < 60  # the last one was stopped in the middle of some hours
     assert [path for path in (tmp_path / "work").rglob("*") if path.is_file()] == []
+
+
+def test_a_run_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(budget, "SAID_EVERY", 0.0)
+    run = tiny.run_spec("batch", steps=3, checkpoint_every=10**6, test_every=10**6, checkpoints="few")
+    measure(run, PROBE, tiny.write_data(tmp_path / "data"), tmp_path / "work", None, time.time() + 600, 1.0)
+    said = [line.split(" updates, ")[0] for line in capsys.readouterr().err.splitlines() if " updates, " in line]
+    assert said == [f"{run.name}: {step} of 3" for step in (1, 2, 3)]

@@ -3,6 +3,7 @@
 import dataclasses
 import multiprocessing
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,8 @@ from normlab.specs.grid import PlannedRun
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.training import RunSpec
 from normlab.studies.checkpoints.run import RunProbes
+
+SAID_EVERY = 20.0  # seconds between two lines on how far a run is
 
 
 class OutOfTime(Exception):
@@ -146,18 +149,34 @@ def _measure(prepared: PreparedRun, probe: ProbeSpec, folder: Path, end: float) 
     name = prepared.spec.name
     model, probed = folder / "models" / name, folder / "probes" / name
     probes = RunProbes(prepared.spec, probe, prepared.batches, len(prepared.test.classes))
-
-    def stop_in_time(step: int, values: dict[str, float] | None) -> None:
-        if time.time() > end:
-            raise OutOfTime
-
     for made in (model, probed):
         made.mkdir(parents=True)
     try:
-        prepared.train_into(model, None, lambda checkpoint: probes.measure(portable(checkpoint)), stop_in_time)
+        prepared.train_into(
+            model, None, lambda checkpoint: probes.measure(portable(checkpoint)), _Clock(prepared.spec, end)
+        )
         probes.write(probed)
     except BaseException:
         shutil.rmtree(model)
         shutil.rmtree(probed)
         raise
     shutil.rmtree(model / "checkpoints")
+
+
+class _Clock:
+    """After every update: stops a run when the time is over, and says now and then how far it is."""
+
+    def __init__(self, run: RunSpec, end: float) -> None:
+        self.run, self.end, self._said = run, end, time.time()
+
+    def __call__(self, step: int, values: dict[str, float] | None) -> None:
+        now = time.time()
+        if now > self.end:
+            raise OutOfTime
+        if now - self._said >= SAID_EVERY:
+            self._said = now
+            print(
+                f"{self.run.name}: {step + 1:,} of {self.run.train.steps:,} updates, {self.end - now:.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
