@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 from tests.figures.drawn import everything, named, names
 
 from normlab.figures import shift
-from normlab.figures.style import NOTHING
+from normlab.figures.absent import NOTHING
 from normlab.paper.curves import paper_curve
 
 

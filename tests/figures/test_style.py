@@ -74,7 +74,7 @@ def test_rows_at_one_rate_are_found_through_rounding_and_its_absence_is_said() -
     assert style.at_rate(rows, 0.1)["value"].tolist() == [1.0]
     table = rows.assign(norm_layer=["none", "batch"])
     assert style.shown(table, ["none"], 0.1)[1] == ""
-    assert style.shown(table, ["none"], 0.5)[1] == "learning rate 0.5 is not in the grid of this preset"
+    assert style.shown(table, ["none"], 0.5)[1] == "learning rate 0.5 was not run"
     assert "not measured" in style.shown(table, ["l1"], 0.5)[1]
 
 

@@ -117,7 +117,7 @@ def test_the_ablation_says_so_where_it_was_not_run(paths: dict[str, str]) -> Non
     text = " ".join(run(NOTEBOOKS["09-projection"], paths))
     assert "<figure " not in text
     assert text.count('<p class="absent"') == 2
-    assert "Not run in this preset" in text
+    assert "Not run here" in text
 
 
 def test_the_ablation_answers_from_its_runs(paths: dict[str, str], tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import re
 import pytest
 from matplotlib.figure import Figure
 
-from normlab.figures.style import empty_figure, page_figure, say_nothing_to_draw
+from normlab.figures.absent import empty_figure, say_nothing_to_draw
+from normlab.figures.style import page_figure
 from normlab.pages import still
 from normlab.pages.pictures import Picture, bullets, paragraphs, table
 
@@ -122,3 +123,18 @@ def test_text_is_escaped_and_empty_entries_are_left_out() -> None:
 def test_the_plain_form_has_no_address_of_an_object() -> None:
     for shown in (Picture(drawing(), "caption", "title", []), paragraphs("text"), table(["a"], [["b"]])):
         assert "0x" not in repr(shown)
+
+
+def test_a_panel_with_a_title_and_nothing_drawn_is_named_in_words_and_one_without_keeps_its_own() -> None:
+    figure, axes = page_figure(1, 3)
+    axes[0, 0].plot([0, 1], [1, 0])
+    axes[0, 0].set_title("the loss")
+    say_nothing_to_draw(axes[0, 1], "no < walk").set_title("the\nsharpness")
+    say_nothing_to_draw(axes[0, 2], "not in the paper")
+    picture = Picture(figure, "Bands.", "t", [drawing])
+    for _ in range(2):  # a second look is the same
+        markup = picture._repr_html_()
+        assert "Bands. Not drawn: the sharpness (no &lt; walk). <a" in markup
+        assert "Panels: the loss." in markup
+        words = [ax.get_visible() for ax in axes.flat]
+        assert words == [True, False, True]

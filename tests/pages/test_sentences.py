@@ -9,7 +9,7 @@ def test_what_a_page_rests_on_is_read_from_the_table(results: Results) -> None:
     text = sentences.about(results, "vgg", results.measurements("vgg")).plain
     assert "NOT the official CIFAR data (digest 0123456789abcdef)" in text
     assert "Learning rates: 0.1, 0.5; 3 seeds a cell; steps 0 to 60." in text
-    assert "not part of this preset" in sentences.about(results, "resnet", results.measurements("resnet")).plain
+    assert "was not run" in sentences.about(results, "resnet", results.measurements("resnet")).plain
 
 
 def test_caveats_are_found_in_the_runs(results: Results) -> None:
@@ -51,4 +51,4 @@ def test_theory_sentences_count_counterexamples_and_give_no_rates() -> None:
     assert said == [
         "Theorem 4.1: as printed false in 39 of 40 random cases; as corrected no counterexample in 40 random cases."
     ]
-    assert "not part of this preset" in sentences.theory_sentences(found[:0])[0]
+    assert "was not run" in sentences.theory_sentences(found[:0])[0]

@@ -47,7 +47,7 @@ def test_an_unfinished_record_says_first_what_is_here_and_what_is_not() -> None:
     assert "<strong>1 of 2 are here.</strong> Not run yet: vgg &lt; 16.</p>" in markup
     assert markup.index("1 of 2 are here") < markup.index("Small.") < markup.index("<figure>")
     assert markup.count('class="question"') == 1  # no card for what nothing is known of
-    assert "not run: Is it because the loss is smoother along the gradient?</p>" in markup
+    assert "measured for it: Is it because the loss is smoother along the gradient?</p>" in markup
     assert "notice" not in story(found, [], "Small.")
 
 
@@ -59,12 +59,12 @@ def test_claims_that_were_not_run_are_a_line_and_no_rows() -> None:
     assert "<table" not in claims_tables(found[:1])
 
 
-def test_undecided_without_a_number_is_not_run_and_a_page_that_is_not_there_is_no_link() -> None:
+def test_undecided_without_a_number_is_a_line_too_and_a_page_that_is_not_there_is_no_link() -> None:
     nothing = replace(standing(claim(23, "05-normalizers", "undecided", group="own")), here="–", page="")
     assert "<table" not in claims_tables([nothing])
-    assert "Not run: C23 Statement 23" in claims_tables([nothing])
+    assert "Undecided, without a number: C23 Statement 23" in claims_tables([nothing])
     asked = claims_tables([replace(nothing, statement="Does it?")])
-    assert "Not run: C23 Does it?</p>" in asked
+    assert "Undecided, without a number: C23 Does it?</p>" in asked
 
 
 def test_a_check_shows_pictures_first_and_no_table() -> None:

@@ -167,7 +167,7 @@ def test_a_transformer_goes_through_the_whole_pipeline_pages_included(study: Pat
         assert f"Network: {VIT}; normalizers: none (plain)" in pages[name]
         assert pages[name].count("<figure id=") >= 2
     assert f"Not measured on {VIT}: it has no normalized layers in which BatchNorm could stand." in pages["07-theory"]
-    assert "This study is not part of this preset" in pages["06-deep-linear"]
+    assert "This study was not run" in pages["06-deep-linear"]
     assert "All claims" in Path("vit/index.html").read_text(encoding="utf-8")
 
 

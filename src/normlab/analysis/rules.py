@@ -34,7 +34,7 @@ VERDICTS = {
     YES: "this project's own question, answered yes",
     NO: "this project's own question, answered no",
     UNDECIDED: "too few seeds, runs too short, or an interval that reaches across a threshold",
-    NOT_RUN: "the study that this claim needs is not part of this preset",
+    NOT_RUN: "what this claim needs was not run",
 }
 PAGES = (
     "01-training.html",

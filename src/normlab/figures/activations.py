@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from normlab.figures.absent import empty_figure, say_nothing_to_draw
 from normlab.figures.bands import (
     draw_normalizers,
     overlay_paper_curve,
@@ -15,7 +16,6 @@ from normlab.figures.style import (
     LP,
     axis_label,
     color,
-    empty_figure,
     label,
     layer_label,
     legend,
@@ -23,7 +23,6 @@ from normlab.figures.style import (
     order,
     page_figure,
     places,
-    say_nothing_to_draw,
     shown,
 )
 from normlab.figures.training import is_comparable

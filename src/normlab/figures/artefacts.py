@@ -5,18 +5,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from normlab.figures.absent import say_nothing_to_draw
 from normlab.figures.bands import draw_normalizers, guide, mark_non_finite, over_seeds
 from normlab.figures.landscape import at_step
-from normlab.figures.style import (
-    PAPER_COLOR,
-    axis_label,
-    color,
-    number,
-    order,
-    plain_ticks,
-    same,
-    say_nothing_to_draw,
-)
+from normlab.figures.style import PAPER_COLOR, axis_label, color, number, order, plain_ticks, same
 
 
 def plot_beta_by_step_size(betas: pd.DataFrame, limits: pd.DataFrame, ax: Axes) -> Axes:

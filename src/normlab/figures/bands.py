@@ -5,7 +5,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from normlab.figures.style import MARKERS, PAPER_COLOR, color, label, order, say_nothing_to_draw
+from normlab.figures.absent import say_nothing_to_draw
+from normlab.figures.style import MARKERS, PAPER_COLOR, color, label, order
 from normlab.paper.curves import paper_curve
 
 BAND = "Lines are medians over seeds, bands reach from the least to the greatest seed."

@@ -3,17 +3,10 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from normlab.figures.absent import empty_figure
 from normlab.figures.bands import end_where_finite_runs_end
 from normlab.figures.landscape import landscape_figure
-from normlab.figures.style import (
-    LP,
-    empty_figure,
-    legend,
-    number,
-    page_figure,
-    same,
-    shown,
-)
+from normlab.figures.style import LP, legend, number, page_figure, same, shown
 from normlab.figures.training import is_comparable, plot_paper_curves, plot_training
 from normlab.paper.rows import LEARNING_RATE
 

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from normlab.figures.absent import say_nothing_to_draw
 from normlab.figures.bands import draw_seeds, mark_non_finite
 from normlab.figures.deep_linear import KINDS
-from normlab.figures.style import DLN_LOSS, MARKERS, color, label, order, plain_ticks, say_nothing_to_draw
+from normlab.figures.style import DLN_LOSS, MARKERS, color, label, order, plain_ticks
 
 
 def plot_final_loss(table: pd.DataFrame, ax: Axes, *, kinds: Sequence[str] = KINDS) -> Axes:

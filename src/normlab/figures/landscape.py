@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from normlab.figures.absent import empty_figure, say_nothing_to_draw
 from normlab.figures.bands import (
     draw_normalizers,
     guide,
@@ -20,7 +21,6 @@ from normlab.figures.style import (
     LP,
     axis_label,
     color,
-    empty_figure,
     label,
     legend,
     number,
@@ -28,7 +28,6 @@ from normlab.figures.style import (
     page_figure,
     plain_ticks,
     same,
-    say_nothing_to_draw,
     shown,
 )
 from normlab.figures.training import is_comparable

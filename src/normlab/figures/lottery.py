@@ -5,7 +5,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from normlab.figures.style import DLN_LOSS, color, empty_figure, label, legend, order, page_figure
+from normlab.figures.absent import empty_figure
+from normlab.figures.style import DLN_LOSS, color, label, legend, order, page_figure
 
 
 def distribution(table: pd.DataFrame, ax: Axes, xlabel: str, paper: dict[str, float]) -> Axes:
@@ -38,7 +39,7 @@ def lottery_figure(
 ) -> Figure:
     """Final loss (left) and peak of the effective β (right) over seeds; the paper's numbers by normalizer."""
     if losses.empty:
-        return empty_figure("not run in this preset; the preset lottery draws the many seeds")
+        return empty_figure("not run here; the preset lottery draws the many seeds")
     figure, axes = page_figure(1, 2, height=3.4)
     distribution(losses, axes[0, 0], f"final {DLN_LOSS}", paper[0])
     distribution(peaks, axes[0, 1], "peak of the effective β (1/step size)", paper[1])

@@ -3,9 +3,10 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from normlab.figures.absent import empty_figure
 from normlab.figures.bands import draw_normalizers
 from normlab.figures.final_loss import plot_rates
-from normlab.figures.style import empty_figure, legend, number, page_figure
+from normlab.figures.style import legend, number, page_figure
 from normlab.figures.training import plot_training
 
 Curves = dict[str, tuple[pd.DataFrame, bool]]
@@ -21,7 +22,7 @@ def accuracy_by_rate(frame: pd.DataFrame, ends: pd.DataFrame, rates: list[float]
         window: steps of the moving average.
     """
     if not rates:
-        return empty_figure("not run in this preset")
+        return empty_figure("not run here")
     figure, axes = page_figure(1, len(rates) + 1, width=12.0)
     for ax, rate in zip(axes[0], rates, strict=False):
         plot_training(frame[frame["learning_rate"] == rate], ax, "train_accuracy", window=window)
@@ -43,7 +44,7 @@ def curves_by_rate(curves: Curves, rates: list[float]) -> Figure:
         rates: the columns.
     """
     if not rates:
-        return empty_figure("not run in this preset")
+        return empty_figure("not run here")
     figure, axes = page_figure(len(curves), len(rates), height=2.6)
     for row, (name, (frame, log)) in enumerate(curves.items()):
         for ax, rate in zip(axes[row], rates, strict=True):

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from normlab.figures.absent import empty_figure, say_nothing_to_draw
 from normlab.figures.bands import (
     draw_normalizers,
     guide,
@@ -13,7 +14,6 @@ from normlab.figures.bands import (
 )
 from normlab.figures.style import (
     axis_label,
-    empty_figure,
     layer_label,
     legend,
     nearest_layers,
@@ -21,7 +21,6 @@ from normlab.figures.style import (
     page_figure,
     places,
     same,
-    say_nothing_to_draw,
     shown,
 )
 from normlab.figures.training import is_comparable

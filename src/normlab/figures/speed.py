@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from normlab.figures.absent import say_nothing_to_draw
 from normlab.figures.bands import draw_normalizers, draw_seeds, mark_non_finite
-from normlab.figures.style import MARKERS, color, label, order, plain_ticks, say_nothing_to_draw
+from normlab.figures.style import MARKERS, color, label, order, plain_ticks
 
 
 def plot_steps_to_accuracy(tables: Mapping[str, pd.DataFrame], ax: Axes) -> Axes:

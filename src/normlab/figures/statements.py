@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
-from normlab.figures.style import say_nothing_to_draw
+from normlab.figures.absent import say_nothing_to_draw
 
 STATEMENTS = {
     "theorem_4_1": "Theorem 4.1",

@@ -99,7 +99,6 @@ LP = ("l1", "l2", "linf")  # the paper's ℓp normalizers
 PAPERS = ("none", "batch", "noise", "noisy_batch", *LP)  # all that it trains with; others are "beyond the paper"
 PERCENT = frozenset({"train_accuracy", "test_accuracy"})
 PAPER_COLOR = "#444444"
-NOTHING = "nothing"  # of the text in a panel without anything drawn
 NOT_MEASURED = "not measured in this run of the study"
 # normalizers without a color of their own, such as other people's: always the same one by name
 SPARE = ("#888888", "#117733", "#DDCC77", "#997700", "#6F4E7C", "#2F4F4F", "#B03A2E", "#4A7C59")
@@ -203,7 +202,7 @@ def shown(
     if missing := lacking(frame, about):
         return frame[:0], missing
     frame = at_rate(frame, learning_rate)
-    return frame, f"learning rate {number(learning_rate)} is not in the grid of this preset" if frame.empty else ""
+    return frame, f"learning rate {number(learning_rate)} was not run" if frame.empty else ""
 
 
 def page_figure(rows: int, columns: int, *, height: float = 3.1, width: float = 10.0) -> tuple[Figure, np.ndarray]:
@@ -245,36 +244,3 @@ def plain_ticks(ax: Axes, values: Sequence[float]) -> None:
     chosen = chosen[:: max(1, -(-len(chosen) // 6))]
     ax.set_xticks(chosen, [number(value) for value in chosen])
     ax.set_xticks([], minor=True)
-
-
-def say_nothing_to_draw(ax: Axes, message: str = NOT_MEASURED) -> Axes:
-    """An empty panel that says so."""
-    ax.text(
-        0.5,
-        0.5,
-        message,
-        transform=ax.transAxes,
-        ha="center",
-        va="center",
-        fontsize=10,
-        color="#666666",
-        wrap=True,
-        gid=NOTHING,
-    )
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set_visible(False)  # words, not an empty box
-    return ax
-
-
-def nothing_drawn(figure: Figure) -> str:
-    """Why nothing is drawn in any panel of a figure; empty where something is."""
-    said = [[text.get_text() for text in ax.texts if text.get_gid() == NOTHING] for ax in figure.axes]
-    return "; ".join(dict.fromkeys(text for texts in said for text in texts)) if all(said) else ""
-
-
-def empty_figure(message: str = NOT_MEASURED) -> Figure:
-    """A small figure that says why there is nothing to see."""
-    figure, axes = page_figure(1, 1, height=1.2)
-    say_nothing_to_draw(axes[0, 0], message)
-    return figure

@@ -6,22 +6,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from normlab.figures.absent import empty_figure
 from normlab.figures.bands import (
     draw_normalizers,
     overlay_paper_curve,
     paper_title,
 )
-from normlab.figures.style import (
-    LP,
-    axis_label,
-    empty_figure,
-    lacking,
-    legend,
-    number,
-    page_figure,
-    same,
-    scale,
-)
+from normlab.figures.style import LP, axis_label, lacking, legend, number, page_figure, same, scale
 from normlab.paper.rows import LEARNING_RATE, STEPS
 
 PAPER_RATES = {"vgg": (0.01, 0.1, 0.5), "dln": (1e-7, 1e-6)}  # of all its curves

@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from normlab.figures.style import nothing_drawn
+from normlab.figures.absent import hide_empty_panels, nothing_drawn
 from normlab.pages import still
 from normlab.pages.sources import Function, computed_by
 
@@ -50,11 +50,12 @@ class Picture:
         return not nothing_drawn(self.figure)
 
     def _repr_html_(self) -> str:
-        title, caption = html.escape(self.title), html.escape(self.caption)
+        title = html.escape(self.title)
         if not self.drawn:
             reason = nothing_drawn(self.figure)
             said = html.escape(f"{reason[:1].upper()}{reason[1:]}.")
             return f'<p class="absent" id="{self.anchor}"><strong>{title}.</strong> {said}</p>'
+        caption = html.escape(" ".join(filter(None, (self.caption, hide_empty_panels(self.figure)))))
         drawn = "; ".join(still.panels(self.figure))
         alt = html.escape(f"{self.title}. Panels: {drawn}." if drawn else self.title)
         shown = still.image(self.figure, alt)

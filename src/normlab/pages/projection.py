@@ -7,7 +7,7 @@ from normlab.analysis.quantities import final_train_accuracy
 from normlab.figures.style import label, number, order
 from normlab.pages.pictures import Html, bullets
 
-NOT_RUN = "Not run in this preset: none of the normalizers that leave out a part of BatchNorm's backward pass."
+NOT_RUN = "Not run here: none of the normalizers that leave out a part of BatchNorm's backward pass."
 
 
 def rates(cells: Cells) -> list[float]:

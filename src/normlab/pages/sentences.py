@@ -18,7 +18,7 @@ from normlab.paper.rows import STEPS
 def about(results: Results, study: str, frame: pd.DataFrame) -> Html:
     """What the page rests on: the data set, the network, the normalizers, rates, seeds and steps found in the table."""
     if frame.empty:
-        return bullets("This study is not part of this preset: nothing was measured.")
+        return bullets("This study was not run: nothing was measured.")
     seeds = frame.groupby(["norm_layer", "learning_rate"], observed=True)["seed"].nunique()
     count = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
     rates = ", ".join(number(rate) for rate in sorted(frame["learning_rate"].unique()))
@@ -104,7 +104,7 @@ def theory_sentences(found: pd.DataFrame) -> list[str]:
         found: from `normlab.analysis.shares.shares_of_all`, of random cases.
     """
     if found.empty:
-        return ["The theory study is not part of this preset."]
+        return ["The theory study was not run."]
     by_form = found.set_index(["statement", "quantity"])
     sentences = []
     for statement, name in STATEMENTS.items():

@@ -95,5 +95,6 @@ def packed_csv(figure: Figure) -> str:
 
 
 def panels(figure: Figure) -> list[str]:
-    """The titles of the panels, each once."""
-    return list(dict.fromkeys(title for ax in figure.axes if (title := " ".join(ax.get_title().split()))))
+    """The titles of the visible panels, each once."""
+    shown = [ax for ax in figure.axes if ax.get_visible()]
+    return list(dict.fromkeys(title for ax in shown if (title := " ".join(ax.get_title().split()))))

@@ -69,13 +69,14 @@ def _capital(text: str) -> str:
 def cards_of(found: Sequence[Standing], link: str) -> str:
     """One card a question: the paper's answer, the verdict here, the deciding number in words, the other claims.
 
-    A question whose leading claim was not run has no card; a line names it.
+    A question for whose leading claim nothing was measured has no card; a line names it.
     """
     every = answers(found)
     cards = [_card(one, link) for one in every if not _waits(one.lead)]
     waiting = " ".join(one.question.text for one in every if _waits(one.lead))
     grid = f'<ol class="answers">\n{chr(10).join(cards)}\n</ol>' if cards else ""
-    return grid + (f"\n<p>Not answered here, since it was not run: {html.escape(waiting)}</p>" if waiting else "")
+    line = f"\n<p>Not answered here, since nothing was measured for it: {html.escape(waiting)}</p>" if waiting else ""
+    return grid + line
 
 
 def _card(one: Answer, link: str) -> str:
@@ -98,7 +99,7 @@ def _card(one: Answer, link: str) -> str:
 def claims_tables(found: Sequence[Standing], link: str = "{page}#{id}") -> str:
     """The claims in groups, a heading and a table each, the deciding number beside the verdict; none is left out.
 
-    Claims that were not run are a line below their group's table.
+    Claims for which nothing was measured are lines below their group's table: not run, or too little of it.
     """
     return "\n".join(
         f'<h2 id="group-{place}">{html.escape(title)}</h2>\n{_group(mine, link)}'
@@ -108,10 +109,12 @@ def claims_tables(found: Sequence[Standing], link: str = "{page}#{id}") -> str:
 
 def _group(found: Sequence[Standing], link: str) -> str:
     run = [one for one in found if not _waits(one)]
-    waiting = [f"{_linked(one, link)} {html.escape(one.statement.rstrip('.'))}" for one in found if _waits(one)]
-    said = "; ".join(waiting)
-    line = f"<p>Not run: {said}{'' if said.endswith('?') else '.'}</p>" if waiting else ""
-    return "\n".join([*([_table(run, link)] if run else []), *([line] if line else [])])
+    lines = []
+    for verdict, title in ((NOT_RUN, "Not run"), (UNDECIDED, "Undecided, without a number")):
+        waiting = [one for one in found if _waits(one) and one.verdict == verdict]
+        said = "; ".join(f"{_linked(one, link)} {html.escape(one.statement.rstrip('.'))}" for one in waiting)
+        lines += [f"<p>{title}: {said}{'' if said.endswith('?') else '.'}</p>"] if waiting else []
+    return "\n".join([*([_table(run, link)] if run else []), *lines])
 
 
 def _waits(one: Standing) -> bool:
