@@ -1,6 +1,5 @@
 """A data set of one's own by a dotted path: the example, and what is refused in one line."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,6 @@ def _own(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (tmp_path / "own_wrong.py").write_text(WRONG)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.syspath_prepend(repository)
-    sys.modules.pop("own_wrong", None)
 
 
 def test_the_example_is_prepared_like_any_other(tmp_path: Path) -> None:

@@ -68,8 +68,6 @@ def _modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "door_nets.py").write_text(NETS)
     (tmp_path / "door_fails.py").write_text("raise OSError('no\\nluck')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    for name in ("door_layers", "door_nets"):
-        sys.modules.pop(name, None)
 
 
 def test_a_dotted_path_works_like_a_built_in_name() -> None:

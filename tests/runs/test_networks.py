@@ -1,6 +1,5 @@
 """A network of one's own is tried before the data set is read, and again when it is."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,6 @@ NET += "def scalar():\n    return nn.Sequential(nn.Flatten(0), nn.Linear(6144, 1
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "nets_for_classes.py").write_text(NET)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "nets_for_classes", raising=False)
     return "nets_for_classes"
 
 

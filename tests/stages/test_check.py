@@ -100,7 +100,6 @@ def test_a_part_that_cannot_be_used_is_refused(
 ) -> None:
     (root / "my_layers.py").write_text(text)
     monkeypatch.syspath_prepend(root)
-    monkeypatch.delitem(__import__("sys").modules, "my_layers", raising=False)
     _edit(root, ("norm_layer: [none, batch, noisy_batch,", "norm_layer: [my_layers:own, none, batch, noisy_batch,"))
     with pytest.raises(InputError, match=message):
         _check(root)
