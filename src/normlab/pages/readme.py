@@ -7,6 +7,7 @@ from normlab.pages.claims_table import anchor, claims_table, legend
 from normlab.pages.found import pages_of
 from normlab.pages.paper_figures import PAPER_FIGURES
 from normlab.pages.record_page import PICTURES, answer_lines, record_page
+from normlab.pages.record_runs import progress
 from normlab.pages.records import FOLDER, Record, records
 from normlab.pages.sources import markdown_link
 from normlab.pages.verdicts import MEANING, NOT_SCORED
@@ -65,12 +66,10 @@ def results_block(record: Record) -> str:
     lines = [*(f"{place}. {line}" for place, line in enumerate(answer_lines(found, page), start=1)), ""]
     if any(one.verdict == NOT_SCORED for one in found):
         lines += [f"*{NOT_SCORED.capitalize()}*: {MEANING[NOT_SCORED]}; the numbers are those of that time.", ""]
-    pictures = "".join(
-        f" ([{heading}]({page}#{anchor(heading)}))"
-        for file, (heading, _) in PICTURES.items()
-        if (record.folder / file).is_file()
-    )
-    lines += [f"From [the record `{record.name}`]({page}){pictures}. {record.scale}".strip(), ""]
+    headings = [heading for file, (heading, _) in PICTURES.items() if (record.folder / file).is_file()]
+    pictures = ", ".join(f"[{heading}]({page}#{anchor(heading)})" for heading in headings)
+    source = f"From [the record `{record.name}`]({page}){f' ({pictures})' if pictures else ''}. {record.scale}"
+    lines += [source.strip(), "", *progress(record)]
     return "\n".join([*lines, *claims_table(found, page), legend(record.first_rules)])
 
 
