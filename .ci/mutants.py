@@ -4,18 +4,20 @@ Cosmic Ray makes the changes, in a copy of the commit under `scratch/mutants/`. 
 places where it can make one, in an order that the seed fixes: a later call with a larger `--count` goes on where the
 one before ended. Results lie in Cosmic Ray's own databases beside the copy, one a room (`cr-report` reads them).
 
-This program has an environment of its own (`.ci/mutants.lock`); the tests run in the project's, each time in a process
-forked from one that has imported torch and pandas already.
+This program has an environment of its own (`.ci/mutants.lock`); the tests run in the project's (`forked_tests.py`).
 """
 
 import argparse
 import ast
+import json
 import os
 import random
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -29,50 +31,75 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("nn", "probes", "theory", "runs", "studies", "analysis")
 # Of the processor's time, which does not depend on what else the machine does: a mutant may need this many times what
 # the tests need without it, and this much more; then it is killed for being endless.
-FACTOR, SECONDS = 5, 30
+FACTOR, SECONDS = 3, 20
 NO_ARITHMETIC = ("Shift", "BitAnd", "BitOr", "BitXor")  # in place of + they raise TypeError, which tells nothing
-WARM = """
-import os, resource, sys
-import numpy, pandas, pyarrow.parquet, pytest, scipy.stats, torch  # Hypothesis: pytest has to rewrite it
-for line in sys.stdin:
-    seconds, *tests = line.split()
-    child = os.fork()
-    if not child:
-        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(nowhere, stream)
-        os._exit(pytest.main(["-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests]))
-    _, status, usage = os.wait4(child, 0)
-    print(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, flush=True)
-"""
 
 
 class Tests:
-    """A process that runs tests in `tree`, forking for each call, with the heavy imports made once."""
+    """A process that runs tests in `tree`, and what it has found out about them without any mutant."""
 
     def __init__(self, tree: Path) -> None:
-        self.tree = tree
+        self.tree, self.records = tree, tree.parent / "tests"
+        self.records.mkdir(exist_ok=True)
         paths = {"PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
         python = os.environ.get("NORMLAB_PYTHON", str(ROOT / ".venv/bin/python"))
+        program = [python, str(Path(__file__).with_name("forked_tests.py"))]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen([python, "-c", WARM], cwd=tree, env=os.environ | paths, **pipes)
+        self.process = subprocess.Popen(program, cwd=tree, env=os.environ | paths, **pipes)
 
-    def run(self, tests: list[str], seconds: float) -> tuple[int, float]:
-        """Exit status of pytest (negative: killed by a signal), and the processor's seconds."""
+    def run(self, files: list[str], seconds: float, first: Sequence[str] = (), record: Path | None = None) -> int:
+        """Exit status of pytest, negative where a signal ended it."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        print(int(seconds), *tests, file=self.process.stdin, flush=True)
-        status, used = self.process.stdout.readline().split()
-        return int(status), float(used)
+        call = {"files": files, "first": [*first], "seconds": int(seconds), "record": record and str(record)}
+        print(json.dumps(call), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())["status"]
 
     @cache  # noqa: B019 - one object a program
-    def limit(self, module: str) -> float:
-        """How many of the processor's seconds the tests of `module` may take; without a mutant they have to pass."""
-        status, used = self.run(tests_of(self.tree, module), 3600)
-        if status:
-            sys.exit(f"{module}: its tests fail without any mutant (pytest's status {status})")
-        return FACTOR * used + SECONDS
+    def known(self, file: str) -> dict[str, dict]:
+        """By test of a file, its seconds and the functions that it enters; without a mutant all have to pass."""
+        record = self.records / f"{file.replace('/', '.')}.json"
+        if not record.exists():
+            status = self.run([file], 3600, record=record)
+            if status:
+                sys.exit(f"{file} fails without any mutant (pytest's status {status})")
+        return json.loads(record.read_text("utf-8"))
+
+    def notice(self, module: str, lines: tuple[int, int] | None) -> int:
+        """Pytest's status for the tests of a module, of which one function, at `lines`, is changed.
+
+        Tests that enter it come first, the quickest file of them before the others: these are nearly always the ones
+        that fail. A file none of whose tests enters it cannot notice, since each file was recorded in a process of its
+        own. Where no test does, and for what runs when the module is imported (`lines` None), all are run.
+        """
+        known = {file: self.known(file) for file in tests_of(self.tree, module)}
+        touching = {
+            file: [name for name in tests if _enters(tests[name], module, lines)] for file, tests in known.items()
+        }
+        if any(touching.values()):
+            known = {file: tests for file, tests in known.items() if touching[file]}
+        seconds = {file: sum(known[file][name]["seconds"] for name in touching[file]) for file in known}
+        files = sorted(known, key=lambda file: (not touching[file], seconds[file]))
+        first = [
+            name for file in files for name in sorted(touching[file], key=lambda name: known[file][name]["seconds"])
+        ]
+        limit = FACTOR * sum(test["seconds"] for tests in known.values() for test in tests.values()) + SECONDS
+        return self.run(files, limit, first)
+
+
+def _enters(test: dict, module: str, lines: tuple[int, int] | None) -> bool:
+    # a function that is made inside the changed one lies between its lines, too
+    return lines is None or any(path == module and lines[0] <= line <= lines[1] for path, line in test["entered"])
+
+
+def function_at(source: str, line: int) -> tuple[int, int] | None:
+    """First and last line of the innermost function whose body holds a line; None where it runs on import."""
+    found = [
+        (min([node.lineno, *(each.lineno for each in node.decorator_list)]), node.end_lineno or line)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef) and node.body[0].lineno <= line <= (node.end_lineno or line)
+    ]
+    return max(found, default=None)
 
 
 @cache
@@ -134,22 +161,26 @@ def _of(item: WorkItem) -> MutationSpec:
 def tried(item: WorkItem, tests: Tests) -> WorkResult:
     """What became of one mutant."""
     spec = _of(item)
-    seconds = tests.limit(str(spec.module_path))
-    source = spec.module_path.read_text("utf-8")
+    source, times = spec.module_path.read_text("utf-8"), spec.module_path.stat()
     mutant = mutate_code(source, get_operator(spec.operator_name)(**spec.operator_args), spec.occurrence)
     if mutant is None or mutant == source:
         return WorkResult(WorkerOutcome.NO_TEST)
+    begun = time.monotonic()
     try:
+        for file in tests_of(tests.tree, str(spec.module_path)):
+            tests.known(file)
         spec.module_path.write_text(mutant, "utf-8")
-        status, _ = tests.run(tests_of(tests.tree, str(spec.module_path)), seconds)
+        status = tests.notice(str(spec.module_path), function_at(source, spec.start_pos[0]))
     finally:
         spec.module_path.write_text(source, "utf-8")
+        os.utime(spec.module_path, ns=(times.st_atime_ns, times.st_mtime_ns))  # what was compiled of it is valid again
     # 1: a test failed; 2 and above: they could not even be imported; below 0: endless or crashed
     outcome = {0: TestOutcome.SURVIVED, 1: TestOutcome.KILLED}.get(status, TestOutcome.INCOMPETENT)
     old, new = source.splitlines(), mutant.splitlines()
     line = next((number for number, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), 0)
     diff = f"{spec.module_path}:{line + 1}\n- {old[line].strip()}\n+ {new[line].strip()}"
-    return WorkResult(WorkerOutcome.NORMAL, f"pytest's status {status}", outcome, diff)
+    said = f"pytest's status {status}, {time.monotonic() - begun:.1f} s"
+    return WorkResult(WorkerOutcome.NORMAL, said, outcome, diff)
 
 
 def try_room(room: str, folder: Path, tests: Tests, count: int, seed: int) -> tuple[list[WorkResult], int]:
@@ -163,7 +194,9 @@ def try_room(room: str, folder: Path, tests: Tests, count: int, seed: int) -> tu
             known[item.job_id] = result = tried(item, tests)
             database.set_result(item.job_id, result)
             name = result.test_outcome.value if result.test_outcome else "none made"
-            print(f"{room} {number}: {name}: {' | '.join((result.diff or '').splitlines())}", flush=True)
+            print(
+                f"{room} {number}: {name}, {result.output}: {' | '.join((result.diff or '').splitlines())}", flush=True
+            )
         return [known[item.job_id] for item in items[:count] if known[item.job_id].test_outcome], len(items)
 
 
