@@ -46,7 +46,7 @@ help:
 	@echo 'make rerun RECORD=NAME RUN=NAME             retrain one run of a record and compare it with its tables'
 	@echo 'make record RECORD=NAME [ADD=FOLDER]         take finished runs into reports/published/NAME; render it from its tables'
 	@echo 'make faults | fuzz                          kills and damage at random; every parser on damaged bytes (long)'
-	@echo 'make mutants [ARGS="--count 50"]            change the science a little; do the tests notice? (very long)'
+	@echo 'make mutants [ARGS="--count 200"]           change the science a little; do the tests notice? (very long)'
 	@echo 'make audit                                  known vulnerabilities and licences of what is installed'
 	@echo 'make plan [PRESET=paper]                    what make repro would run: stages, time, memory, disk'
 	@echo 'make bench | lock | test-lowest | clean     measure the machine; renew the pins; oldest torch; remove caches'

@@ -10,6 +10,7 @@ This program has an environment of its own (`.ci/mutants.lock`); the tests run i
 import argparse
 import ast
 import json
+import math
 import os
 import random
 import re
@@ -111,9 +112,8 @@ def tests_of(tree: Path, module: str) -> list[str]:
     files = sorted((tree / "tests" / inner.parts[0]).rglob("test_*.py"))
     chosen = {path for path in files if dotted.search(path.read_text("utf-8"))}
     mirror = folder / f"test_{inner.name}.py"
-    if not mirror.is_file():
-        mirror, chosen = folder, {path for path in chosen if folder not in path.parents}
-    return sorted(str(path.relative_to(tree)) for path in {mirror, *chosen})
+    mirrors = [mirror] if mirror.is_file() else folder.rglob("test_*.py")
+    return sorted(str(path.relative_to(tree)) for path in {*mirrors, *chosen})
 
 
 def annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
@@ -183,44 +183,55 @@ def tried(item: WorkItem, tests: Tests) -> WorkResult:
     return WorkResult(WorkerOutcome.NORMAL, said, outcome, diff)
 
 
-def try_room(room: str, folder: Path, tests: Tests, count: int, seed: int) -> tuple[list[WorkResult], int]:
-    """What became of the first `count` mutants of a room, and how many it has."""
+def try_room(room: str, folder: Path, tests: Tests, count: int, seed: int) -> list[WorkResult]:
+    """What became of the first `count` mutants of a room."""
     with use_db(folder / f"{room}.sqlite") as database:
-        items = sample(database, room, seed)
+        items = sample(database, room, seed)[:count]
         known = dict(database.results)
-        for number, item in enumerate(items[:count], start=1):
+        for number, item in enumerate(items, start=1):
             if item.job_id in known:
                 continue
             known[item.job_id] = result = tried(item, tests)
             database.set_result(item.job_id, result)
             name = result.test_outcome.value if result.test_outcome else "none made"
-            print(
-                f"{room} {number}: {name}, {result.output}: {' | '.join((result.diff or '').splitlines())}", flush=True
-            )
-        return [known[item.job_id] for item in items[:count] if known[item.job_id].test_outcome], len(items)
+            print(f"{room} {number}: {name}, {result.output}: {' | '.join(str(result.diff).splitlines())}", flush=True)
+        return [known[item.job_id] for item in items if known[item.job_id].test_outcome]
+
+
+def interval(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's interval of a share, at 95 %."""
+    share, scale = successes / trials, 1 + z**2 / trials
+    half = z * math.sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
+    return (share + z**2 / (2 * trials) - half) / scale, (share + z**2 / (2 * trials) + half) / scale
 
 
 def main() -> int:
-    """Try the first `--count` mutants of the sample of each room, and say which survived."""
+    """Try the first `--count` mutants of the sample, which each room shares by its places; say which survived."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument(
-        "--count", type=int, default=50, help="how many of each room, those of earlier calls among them"
-    )
+    parser.add_argument("--count", type=int, default=200, help="how many in all, those of earlier calls among them")
     parser.add_argument("--seed", type=int, default=0, help="of the sample's order")
     parser.add_argument("--rooms", nargs="+", choices=ROOMS, default=list(ROOMS))
     args = parser.parse_args()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout.strip()
+    revision = ["git", "rev-parse", "--short=12", "HEAD"]
+    commit = subprocess.run(revision, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
     folder = ROOT / "scratch/mutants" / commit
     tests = Tests(copy_of(commit, folder))
     os.chdir(tests.tree)  # Cosmic Ray keeps the paths that it is given
-    survivors = []
+    places = {}
     for room in args.rooms:
-        found, places = try_room(room, folder, tests, args.count, args.seed)
-        survivors += [str(result.diff) for result in found if result.test_outcome == TestOutcome.SURVIVED]
-        counts = Counter(str(result.test_outcome.value) for result in found if result.test_outcome)
-        print(f"{room}, {commit}, seed {args.seed}: {len(found)} of {places} places tried: {dict(counts)}", flush=True)
+        with use_db(folder / f"{room}.sqlite") as database:
+            places[room] = len(sample(database, room, args.seed))
+    results = []
+    for room in args.rooms:
+        count = round(args.count * places[room] / sum(places.values()))
+        found = try_room(room, folder, tests, count, args.seed)
+        counts = Counter(str(result.test_outcome.value) for result in found)
+        print(f"{room}, {commit}, seed {args.seed}: {len(found)} of {places[room]} places: {dict(counts)}", flush=True)
+        results += found
+    survivors = [str(result.diff) for result in results if result.test_outcome == TestOutcome.SURVIVED]
+    noticed = len(results) - len(survivors)
+    low, high = interval(noticed, len(results))
+    print(f"{noticed} of {len(results)} noticed: {noticed / len(results):.1%}, 95 % interval {low:.1%} to {high:.1%}")
     print("\n".join(["survived:", *survivors] if survivors else ["none survived"]))
     return 1 if survivors else 0
 
