@@ -74,6 +74,14 @@ def behind_a_default(model: nn.Module, batch: Any, scale: Tensor = torch.ones(()
     return loss_fn(model, batch) * scale.mul_(2)
 
 
+def with_an_attribute() -> Callable[..., Tensor]:
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        return loss_fn(model, batch) * loss.scale.mul_(2)
+
+    loss.scale = torch.ones((), **D)
+    return loss
+
+
 def decorated(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     @wraps(function)
     def call(*arguments: Any) -> Tensor:
@@ -97,6 +105,7 @@ LOSSES = {
     "list": lambda: centered("list"),
     "global": lambda: with_a_global,
     "default": lambda: behind_a_default,
+    "attribute": with_an_attribute,
     "decorated": lambda: decorated(Criterion()),
     "helper": lambda: helper_of_a_helper,
     "object in a closure": lambda: (lambda c: lambda m, b: c(m, b))(Criterion()),

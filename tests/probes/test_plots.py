@@ -53,6 +53,24 @@ def test_every_result_draws_itself() -> None:
     assert [0.0, found["walk"].loss] in curve
 
 
+def test_single_batches_are_drawn_where_there_are_any() -> None:
+    found = results()
+    try:
+        marked = found["sharpness"].plot(plt.subplots()[1])
+        assert [text.get_text() for text in marked.get_legend().get_texts()] == [
+            "each batch",
+            "mean and standard error",
+        ]
+        single = [line for line in marked.lines if line.get_label() == "each batch"]
+        assert [line.get_ydata().tolist() for line in single] == [found["sharpness"].per_batch.tolist()]
+        assert [line.get_xdata().tolist() for line in single] == [[1, 2]]
+        alone = found["trace"].plot(plt.subplots()[1])
+        assert alone.get_legend() is None
+        assert alone.lines[0].get_ydata().tolist() == [found["trace"].value]  # the others are the caps of its error
+    finally:
+        plt.close("all")
+
+
 @pytest.mark.parametrize("draws", [False, True])
 def test_matplotlib_is_imported_only_to_draw(draws: bool) -> None:
     program = (

@@ -1,5 +1,6 @@
 """`normalizer`: every kind, its options and refusals, against loops over single values."""
 
+import inspect
 import math
 
 import pytest
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from normlab.nn import normalizer
 from normlab.nn.normalizers.noise import Noise
+from normlab.nn.registry import load
 from normlab.specs.parts import names
 
 KINDS = names("normalizer")
@@ -105,6 +107,15 @@ def test_defaults(kind):
     if kind not in ("none", "noise"):
         torch.testing.assert_close(module.weight.detach(), torch.ones(4), rtol=0, atol=0)
         torch.testing.assert_close(module.bias.detach(), torch.zeros(4), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_called_without_the_door_every_kind_has_its_defaults(kind):
+    noise = {"mean_range": 0.5, "scale_range": 1.25, "mean_jitter": 0.1, "scale_jitter": 0.1}
+    documented = {"dims": 2, "affine": True, "eps": 1e-5, "momentum": 0.1, "groups": None, **noise}
+    settings = inspect.signature(load(kind, "normalizer")).parameters.values()
+    found = {each.name: each.default for each in settings if each.name != "channels"}
+    assert found == {name: documented[name] for name in found}
 
 
 @pytest.mark.parametrize("kind", KINDS)
