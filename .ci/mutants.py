@@ -125,12 +125,14 @@ def annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
 
 
 def copy_of(commit: str, folder: Path) -> Path:
-    """The files of a commit, so that no mutant ever stands where people work."""
+    """The files of a commit, so that no mutant ever stands where people work.
+
+    They are written at each call: one that was killed may have left a mutant.
+    """
     tree = folder / "tree"
-    if not tree.exists():
-        tree.mkdir(parents=True)
-        archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
-        subprocess.run(["tar", "-x"], cwd=tree, input=archive, check=True)
+    tree.mkdir(parents=True, exist_ok=True)
+    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x"], cwd=tree, input=archive, check=True)
     return tree
 
 
@@ -211,8 +213,9 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200, help="how many in all, those of earlier calls among them")
     parser.add_argument("--seed", type=int, default=0, help="of the sample's order")
     parser.add_argument("--rooms", nargs="+", choices=ROOMS, default=list(ROOMS))
+    parser.add_argument("--commit", default="HEAD", help="whose code and tests; an earlier one's sample goes on")
     args = parser.parse_args()
-    revision = ["git", "rev-parse", "--short=12", "HEAD"]
+    revision = ["git", "rev-parse", "--short=12", args.commit]
     commit = subprocess.run(revision, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
     folder = ROOT / "scratch/mutants" / commit
     tests = Tests(copy_of(commit, folder))

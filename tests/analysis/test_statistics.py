@@ -69,6 +69,12 @@ def test_order_statistics_against_the_binomial_by_hand(count: int, rank: int, co
     assert 1 - 2 * tail == pytest.approx(covers, rel=1e-12)
 
 
+def test_the_innermost_pair_of_order_statistics_is_taken_where_little_confidence_is_asked() -> None:
+    assert order_statistics(4, 0.3) == (2, pytest.approx(6 / 16, rel=1e-12))  # of 16 outcomes, two heads
+    assert order_statistics(4, 0.4) == (1, pytest.approx(14 / 16, rel=1e-12))
+    assert order_statistics(5, 0.6) == (2, pytest.approx(20 / 32, rel=1e-12))
+
+
 def test_five_finite_values_take_t_and_others_their_range() -> None:
     values = [3.0, 1.0, 2.0, 5.0, 4.0]
     linear = median_interval(values)
