@@ -3,7 +3,7 @@
 Runs in the project's environment, in the root of the tree whose tests it runs. Each line of its input is a call in
 JSON, each line of its output the answer:
 
-    {"files": […], "first": […], "seconds": n, "record": path or null}
+    {"files": […], "first": […], "only": whether no others, "seconds": n, "record": path or null}
     {"status": of pytest, negative where a signal ended it, "seconds": of the processor}
 
 `first` are tests (pytest's node ids) to begin with: the first failure ends a call, so that the order decides what a
@@ -71,17 +71,19 @@ class Recorder:
 
 
 class Order:
-    """Some tests before all others; each of both parts a file at a time, since tests of a file share fixtures."""
+    """Some tests before all others, or they alone; a file at a time, since tests of a file share fixtures."""
 
-    def __init__(self, first: list[str]) -> None:
-        self.rank = {name: number for number, name in enumerate(first)}
+    def __init__(self, first: list[str], only: bool) -> None:
+        self.rank, self.only = {name: number for number, name in enumerate(first)}, only
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: self.rank.get(item.nodeid, len(self.rank)))
+        if self.only:
+            items[:] = [item for item in items if item.nodeid in self.rank]
 
 
-def answer(files: list[str], first: list[str], record: str | None) -> int:
+def answer(files: list[str], first: list[str], only: bool, record: str | None) -> int:
     """What pytest says of these files; it prints nothing."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
@@ -89,7 +91,7 @@ def answer(files: list[str], first: list[str], record: str | None) -> int:
     recorder = Recorder()
     # what is compiled without a mutant is there for all mutants: Python compiles a file that has changed since anew
     sys.dont_write_bytecode = record is None
-    plugins = [Order(first), *([recorder] if record else [])]
+    plugins = [Order(first, only), *([recorder] if record else [])]
     status = pytest.main(["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--tb=no", *files], plugins)
     if record and not status:
         recorder.write(Path(record))
@@ -103,7 +105,7 @@ def main() -> None:
         child = os.fork()
         if not child:
             resource.setrlimit(resource.RLIMIT_CPU, (call["seconds"], call["seconds"]))
-            os._exit(answer(call["files"], call["first"], call["record"]))
+            os._exit(answer(call["files"], call["first"], call["only"], call["record"]))
         _, status, usage = os.wait4(child, 0)
         used = usage.ru_utime + usage.ru_stime
         print(json.dumps({"status": os.waitstatus_to_exitcode(status), "seconds": used}), flush=True)

@@ -48,11 +48,14 @@ class Tests:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen(program, cwd=tree, env=os.environ | paths, **pipes)
 
-    def run(self, files: list[str], seconds: float, first: Sequence[str] = (), record: Path | None = None) -> int:
+    def run(self, files: list[str], first: Sequence[str], only: bool = False, record: Path | None = None) -> int:
         """Exit status of pytest, negative where a signal ended it."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        call = {"files": files, "first": [*first], "seconds": int(seconds), "record": record and str(record)}
+        call: dict[str, object] = {"files": files, "first": first, "only": only, "record": record and str(record)}
+        known = {} if record else {name: test["seconds"] for file in files for name, test in self.known(file).items()}
+        seconds = FACTOR * sum(known[name] for name in (first if only else known)) + SECONDS
+        call["seconds"] = 3600 if record else int(seconds)
         print(json.dumps(call), file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())["status"]
 
@@ -61,46 +64,54 @@ class Tests:
         """By test of a file, its seconds and the functions that it enters; without a mutant all have to pass."""
         record = self.records / f"{file.replace('/', '.')}.json"
         if not record.exists():
-            status = self.run([file], 3600, record=record)
+            status = self.run([file], [], record=record)
             if status:
                 sys.exit(f"{file} fails without any mutant (pytest's status {status})")
         return json.loads(record.read_text("utf-8"))
 
-    def notice(self, module: str, lines: tuple[int, int] | None) -> int:
-        """Pytest's status for the tests of a module, of which one function, at `lines`, is changed.
+    def notice(self, module: str, lines: tuple[int, int]) -> int:
+        """Pytest's status for the tests of a module that is changed at `lines`.
 
-        Tests that enter it come first, the quickest file of them before the others: these are nearly always the ones
-        that fail. A file none of whose tests enters it cannot notice, since each file was recorded in a process of its
-        own. Where no test does, and for what runs when the module is imported (`lines` None), all are run.
+        First the files that name the module, and of them the tests that enter what is changed, the quickest file
+        before the others: these are nearly always the ones that fail. A file none of whose tests enters it cannot
+        notice, since each was recorded in a process of its own; where none does, all are run. Then, of the other files
+        of the room, the tests that enter it.
         """
-        known = {file: self.known(file) for file in tests_of(self.tree, module)}
-        touching = {
-            file: [name for name in tests if _enters(tests[name], module, lines)] for file, tests in known.items()
+        named = tests_of(self.tree, module)
+        entering = {file: self.entering(file, module, lines) for file in named}
+        files = [file for file in named if entering[file]] or named
+        status = self.run(files, [name for file in _quickest(entering) for name in entering[file]])
+        if not status:
+            room = (self.tree / "tests" / Path(module).parts[2]).rglob("test_*.py")
+            others = sorted({str(path.relative_to(self.tree)) for path in room} - set(named))
+            entering = {file: self.entering(file, module, lines) for file in others}
+            files = [file for file in others if entering[file]]
+            first = [name for file in _quickest(entering) for name in entering[file]]
+            status = self.run(files, first, only=True) if files else 0
+        return status
+
+    def entering(self, file: str, module: str, lines: tuple[int, int]) -> dict[str, float]:
+        """The tests of a file that enter a function between two lines, with their seconds, the quickest first."""
+        found = {
+            name: test["seconds"]
+            for name, test in self.known(file).items()
+            if any(path == module and lines[0] <= line <= lines[1] for path, line in test["entered"])
         }
-        if any(touching.values()):
-            known = {file: tests for file, tests in known.items() if touching[file]}
-        seconds = {file: sum(known[file][name]["seconds"] for name in touching[file]) for file in known}
-        files = sorted(known, key=lambda file: (not touching[file], seconds[file]))
-        first = [
-            name for file in files for name in sorted(touching[file], key=lambda name: known[file][name]["seconds"])
-        ]
-        limit = FACTOR * sum(test["seconds"] for tests in known.values() for test in tests.values()) + SECONDS
-        return self.run(files, limit, first)
+        return dict(sorted(found.items(), key=lambda pair: pair[1]))
 
 
-def _enters(test: dict, module: str, lines: tuple[int, int] | None) -> bool:
-    # a function that is made inside the changed one lies between its lines, too
-    return lines is None or any(path == module and lines[0] <= line <= lines[1] for path, line in test["entered"])
+def _quickest(entering: dict[str, dict[str, float]]) -> list[str]:
+    return sorted(entering, key=lambda file: sum(entering[file].values()))
 
 
-def function_at(source: str, line: int) -> tuple[int, int] | None:
-    """First and last line of the innermost function whose body holds a line; None where it runs on import."""
+def lines_of(source: str, line: int) -> tuple[int, int]:
+    """First and last line of the innermost function that holds a line; of the module where it is in none."""
     found = [
         (min([node.lineno, *(each.lineno for each in node.decorator_list)]), node.end_lineno or line)
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.FunctionDef) and node.body[0].lineno <= line <= (node.end_lineno or line)
+        if isinstance(node, ast.FunctionDef)
     ]
-    return max(found, default=None)
+    return max((span for span in found if span[0] <= line <= span[1]), default=(1, len(source.splitlines())))
 
 
 @cache
@@ -169,10 +180,8 @@ def tried(item: WorkItem, tests: Tests) -> WorkResult:
         return WorkResult(WorkerOutcome.NO_TEST)
     begun = time.monotonic()
     try:
-        for file in tests_of(tests.tree, str(spec.module_path)):
-            tests.known(file)
         spec.module_path.write_text(mutant, "utf-8")
-        status = tests.notice(str(spec.module_path), function_at(source, spec.start_pos[0]))
+        status = tests.notice(str(spec.module_path), lines_of(source, spec.start_pos[0]))
     finally:
         spec.module_path.write_text(source, "utf-8")
         os.utime(spec.module_path, ns=(times.st_atime_ns, times.st_mtime_ns))  # what was compiled of it is valid again
@@ -189,6 +198,8 @@ def try_room(room: str, folder: Path, tests: Tests, count: int, seed: int) -> li
     """What became of the first `count` mutants of a room."""
     with use_db(folder / f"{room}.sqlite") as database:
         items = sample(database, room, seed)[:count]
+        for path in sorted((tests.tree / "tests" / room).rglob("test_*.py")):
+            tests.known(str(path.relative_to(tests.tree)))
         known = dict(database.results)
         for number, item in enumerate(items, start=1):
             if item.job_id in known:

@@ -30,6 +30,17 @@ def test_gradient_and_loss_at_other_weights() -> None:
         assert objective.loss() == pytest.approx(torch.log(torch.tensor(3.0)).item())  # uniform over three classes
 
 
+def test_a_distance_below_the_rounding_of_large_weights_is_measured() -> None:
+    model = nn.Linear(1, 1, bias=False, dtype=torch.float64)
+    nn.init.constant_(model.weight, 1e6)  # the next number is 1.2e-10 away
+    with objective_at(model, lambda m, x: m(x).sum(), torch.ones(1, 1, dtype=torch.float64)) as objective:
+        direction = [torch.ones(1, 1, dtype=torch.float64)]
+        objective.walk(direction, 1e-11)
+        assert objective.distance(1e-11) == 0.0
+        objective.walk(direction, 1e-3)
+        assert objective.distance(1e-3) == 1e-3  # on trust: measured, it would be off by 2e-11
+
+
 def test_every_evaluation_starts_from_the_same_state() -> None:
     class Counting(nn.Module):
         def __init__(self) -> None:

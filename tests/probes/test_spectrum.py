@@ -154,3 +154,10 @@ def test_a_divergence_is_a_result() -> None:
     loss = BY_NAME["mlp"].loss_fn
     assert math.isnan(trace(model, loss, batch, max_products=6).value)
     assert "not finite" in spectral_density(model, loss, batch, vectors=1, steps=2).notes[0]
+
+
+@pytest.mark.parametrize(("eigenvalue", "width"), [(-3.0, 0.03), (0.5, 0.01), (0.0, 0.01)])
+def test_a_lone_eigenvalue_is_smoothed_by_a_hundredth_of_its_size_or_of_one(eigenvalue: float, width: float) -> None:
+    found = spectral_density(*quadratic(torch.tensor([eigenvalue], dtype=torch.float64)), vectors=1)
+    assert found.width == pytest.approx(width, rel=1e-12)
+    assert found.grid.tolist()[0] == pytest.approx(eigenvalue - 6 * width, rel=1e-9)
