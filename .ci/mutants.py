@@ -17,6 +17,7 @@ import re
 import subprocess
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
@@ -171,12 +172,23 @@ def _of(item: WorkItem) -> MutationSpec:
     return item.mutations[0]
 
 
+def _compiles(source: str) -> bool:
+    # `{%settings}` for `{**settings}` is no Python, `is "none"` a warning: no test is needed to notice them
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            compile(source, "mutant", "exec")
+        except (SyntaxError, SyntaxWarning):
+            return False
+    return True
+
+
 def tried(item: WorkItem, tests: Tests) -> WorkResult:
     """What became of one mutant."""
     spec = _of(item)
     source, times = spec.module_path.read_text("utf-8"), spec.module_path.stat()
     mutant = mutate_code(source, get_operator(spec.operator_name)(**spec.operator_args), spec.occurrence)
-    if mutant is None or mutant == source:
+    if mutant is None or mutant == source or not _compiles(mutant):
         return WorkResult(WorkerOutcome.NO_TEST)
     begun = time.monotonic()
     try:
