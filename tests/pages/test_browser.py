@@ -12,6 +12,7 @@ from tests.architecture.imports import SOURCE
 from tests.pages.test_notebooks import NOTEBOOKS, run
 
 from normlab.pages.front import front
+from normlab.pages.mathml import to_mathml
 from normlab.pages.pictures import table
 from normlab.pages.results import Results
 from normlab.pages.script import write_script
@@ -219,7 +220,8 @@ def test_on_a_phone_the_menu_shows_where_one_is_and_long_names_leave_room_for_nu
 ) -> None:
     last = [*PAGES][-1]
     names = table(["", "ResNet-18", "Transformer"], [["layers/shift/gradient_distance_high_of_all", "-0.0128", "0.5"]])
-    write_page(html / "last.html", page("Last", names.markup, last, Shows("tiny", "Preset")))
+    formula = to_mathml(" + ".join(["a"] * 60), block=True)  # wider than a phone: it scrolls by itself
+    write_page(html / "last.html", page("Last", f"{names.markup}<p>{formula}</p>", last, Shows("tiny", "Preset")))
     tab = opened("last.html", PHONE)
     tab.wait_for_function("document.querySelector('nav ul').scrollLeft > 0", timeout=10_000)
     box = (

@@ -11,7 +11,7 @@ NOTEBOOKS = sorted((SOURCE.parent / "notebooks").glob("*.ipynb"))
 
 def test_formulas_become_elements_that_browsers_draw_themselves() -> None:
     markup = to_mathml(r"\frac{\lVert\nabla f\rVert_2}{\eta_k}", block=True)
-    assert markup.startswith("<math")
+    assert markup.startswith('<span class="formula"><math')
     assert 'display="block"' in markup
     assert "<mfrac>" in markup
     assert "http" not in markup

@@ -10,6 +10,8 @@ import pytest
 from tests.pages.study import write_results
 
 from normlab.pages.shell import PAGES
+from normlab.specs.strict import InputError
+from normlab.stages import report
 
 pytestmark = pytest.mark.pipeline
 
@@ -126,6 +128,22 @@ def test_a_notebook_that_is_not_there(repository, tmp_path) -> None:
     done = render(repository, "09-nothing", tmp_path / "page.html")
     assert done.returncode == 2
     assert done.stderr == "error: notebooks/09-nothing.ipynb: no such notebook\n"
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("reports/published", "expected the folder of a record, with claims.json"),
+        ("reports/published/paper-cpu", "its tables are those of runs; `make site` renders its pages"),
+    ],
+)
+def test_a_record_that_no_page_can_be_made_of(repository, tmp_path, folder: str, said: str) -> None:
+    out = tmp_path / "page.html"
+    with pytest.raises(InputError, match=re.escape(f"{folder}: {said}")):
+        report.main(
+            ["--notebook", str(repository / "notebooks/07-theory.ipynb"), "--record", folder, "--out", str(out)]
+        )
+    assert not out.exists()
 
 
 def test_the_index_opens_with_the_answer_and_the_landscape(repository, paths, tmp_path) -> None:

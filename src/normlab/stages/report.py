@@ -150,6 +150,8 @@ def main(argv: list[str] | None = None) -> None:
     known = declared(path)
     if args.record:
         record = the_record(args.record)
+        if record.manifest["finished"] and not (args.record / "tables").is_dir():
+            raise InputError(f"--record {args.record}: its tables are those of runs; `make site` renders its pages")
         shows, parameters = record.shows, {name: value for name, value in record.paths.items() if name in known}
     else:
         about = load_section(args.params, "report", ReportSpec)
