@@ -9,7 +9,7 @@ import pytest
 from tests.architecture.imports import SOURCE
 
 from normlab.analysis.rules import load_claims
-from normlab.pages.found import DIFFERENCES, FOUND, reasons
+from normlab.pages.found import DIFFERENCES, FOUND, reasons, scale_differences
 from normlab.pages.record_page import PICTURES
 from normlab.pages.record_runs import frozen_sentence, unfinished
 from normlab.pages.records import Record
@@ -83,6 +83,15 @@ def test_two_short_pages_say_what_was_found_and_where_the_paper_differs(reposito
         ({"verdict": "not reproduced here", "artefacts": {"own_rates": "fails"}}, ["artefact", "scale"]),
         ({"verdict": "not reproduced here", "artefacts": {"own_rates": "holds"}}, ["scale"]),
         ({"verdict": "undecided", "reason": "1 of 3 seeds"}, ["seed"]),
+        (
+            {
+                "verdict": "direction only",
+                "reason": "[1.2, 1.7] is above 1; whether it is at least 1.5 is open",
+                "parts": [{"role": "check", "verdict": "fails"}, {"role": "primary", "verdict": "undecided"}],
+            },
+            ["seed"],
+        ),
+        ({"verdict": "direction only", "parts": [{"role": "primary", "verdict": "fails"}]}, ["scale"]),
         ({"verdict": "undecided", "reason": "[1.2, 1.7] decides nothing (holds if at least 1.5)"}, ["seed"]),
         ({"verdict": "undecided", "reason": "1,500 of 6,000 steps"}, ["scale"]),  # more seeds would not help
         ({"verdict": "undecided", "reason": "8 of 13 normalized layers"}, ["scale"]),
@@ -92,6 +101,19 @@ def test_two_short_pages_say_what_was_found_and_where_the_paper_differs(reposito
 )
 def test_reasons_are_what_is_known_of_a_claim(entry: dict, expected: list[str]) -> None:
     assert [reason.partition(":")[0] for reason in reasons(entry, smaller=True)] == expected
+
+
+def test_the_deep_linear_network_of_the_paper_s_size_is_not_smaller_for_lack_of_images() -> None:
+    settings = {
+        "train": {"width": 0.25, "steps": 15_000},
+        "data": {"counts": {"train": 45_000}},
+        "dln": {"depth": 25, "steps": 10_000, "samples": 1_000},
+    }
+    found = scale_differences(settings)
+    assert found == {"empirical": ["0.25 of the width", "45,000 training images of 50,000"], "deep linear": []}
+    assert scale_differences({}) == {}
+    settings["dln"]["depth"] = 5
+    assert scale_differences(settings)["deep linear"] == ["5 layers of 25"]
 
 
 def test_a_curve_that_the_paper_has_not_does_not_pass() -> None:

@@ -5,23 +5,46 @@ Why a claim differs is read off from what is known of it, never guessed:
 - *definition*: the paper's own curve, put to the claim's rule, does not show what its text says, or a statement is
   false as printed;
 - *artefact*: a check for artefacts of the measurement fails;
-- *scale*: ours does not pass (where the paper has a curve, that passes), on a smaller network, fewer images or fewer
+- *scale*: ours does not pass (where the paper has a curve, that passes), on a smaller network, fewer images, samples or
   steps; or runs are too short or the network too shallow for the rule to be applied;
 - *seed*: the interval over seeds reaches across the threshold, or there are too few seeds.
+
+What none of them explains is "not known".
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from normlab.analysis.rules import CONTRADICTED, DIRECTION, ERRATUM, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
+from normlab.analysis.rules import (
+    CONTRADICTED,
+    DIRECTION,
+    ERRATUM,
+    GROUPS,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    UNDECIDED,
+)
 from normlab.pages.answer import answers, summary
 from normlab.pages.claims_table import anchor
 from normlab.pages.record_runs import progress
 from normlab.pages.records import Record
 from normlab.pages.standings import Standing
+from normlab.paper.rows import DEPTH, STEPS
 
-PAPER_SETTING = {"width": 1.0, "steps": 15_000, "images": 50_000}
+# of each group of claims with networks: how large the paper's was, and in words where ours is smaller
+PAPER_SETTING: Mapping[str, Mapping[str, float]] = {
+    "empirical": {"width": 1.0, "steps": STEPS["vgg"], "images": 50_000},
+    "deep linear": {"depth": DEPTH["dln"], "steps": STEPS["dln"], "samples": 1_000},
+}
+SMALLER = {
+    "width": "{:g} of the width",
+    "steps": "{:,} updates of {:,}",
+    "images": "{:,} training images of {:,}",
+    "depth": "{} layers of {}",
+    "samples": "{:,} samples of {:,}",
+}
 HERE = "README.md"  # the record's page, in the same folder
 SHORT_OF = re.compile(r"\d of \S+ (steps|normalized layers)")  # in a reason: runs too short, a network too shallow
 FOUND, DIFFERENCES = "what-we-found.md", "where-the-paper-and-we-differ.md"
@@ -59,7 +82,7 @@ def differences(record: Record) -> str:
     rows = []
     for one in record.standings:
         if one.verdict not in (REPRODUCED, NOT_RUN) and one.group != "own":
-            why = "; ".join(reasons(entries[one.id], bool(smaller))) or "not known"
+            why = "; ".join(reasons(entries[one.id], bool(smaller.get(one.group)))) or "not known"
             cells = [f"{_link(one)} {one.statement}", one.paper, one.here, f"**{one.verdict}**", why]
             rows.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |")
     waiting = [one for one in record.standings if one.verdict == NOT_RUN]
@@ -70,7 +93,10 @@ def differences(record: Record) -> str:
         "",
         *progress(record),
     ]
-    lines += [f"The setting differs: {', '.join(smaller)}." if smaller else "The setting is the paper's size.", ""]
+    for group in PAPER_SETTING:
+        words = smaller.get(group, [])
+        size = f"smaller than the paper's: {', '.join(words)}" if words else "of the paper's size"
+        lines += [f"The setting of {GROUPS[group]} is {size}.", ""]
     if rows:
         lines += ["| claim | paper's curve | here | verdict | why |", "|---|---|---|---|---|", *rows, ""]
     if waiting:
@@ -83,7 +109,7 @@ def reasons(entry: Mapping[str, Any], smaller: bool) -> list[str]:
 
     Args:
         entry: of claims.json, under the present rules.
-        smaller: whether the setting is smaller than the paper's.
+        smaller: whether the setting of its group is smaller than the paper's.
     """
     verdict, found = entry["verdict"], []
     if verdict == ERRATUM:
@@ -93,25 +119,32 @@ def reasons(entry: Mapping[str, Any], smaller: bool) -> list[str]:
     failing = [name for name, word in entry.get("artefacts", {}).items() if word == "fails"]
     if failing and verdict != ERRATUM:
         found.append(f"artefact: {', '.join(failing)} does not hold")
-    if verdict in (NOT_REPRODUCED, DIRECTION) and smaller:
+    across = verdict == DIRECTION and _primary(entry)["verdict"] == UNDECIDED
+    if verdict in (NOT_REPRODUCED, DIRECTION) and smaller and not across:
         curve = "the paper's curve passes, " if entry.get("paper", {}).get("passes") else ""
         found.append(f"scale: {curve}our setting is smaller")
-    if verdict == UNDECIDED:
+    if verdict == UNDECIDED or across:
         found.append(f"{'scale' if SHORT_OF.search(entry['reason']) else 'seed'}: {entry['reason']}")
     return found
 
 
-def scale_differences(settings: Mapping[str, Any]) -> list[str]:
-    """Where the record's setting is smaller than the paper's, each in words."""
-    if not {"train", "data"} <= set(settings):
-        return []
-    here = {
-        "width": float(settings["train"]["width"]),
-        "steps": int(settings["train"]["steps"]),
-        "images": int(settings["data"]["counts"]["train"]),
+def _primary(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    return next(part for part in entry["parts"] if part["role"] == "primary")
+
+
+def scale_differences(settings: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Where the record's setting is smaller than the paper's, each in words, by group of claims."""
+    if not {"train", "data", "dln"} <= set(settings):
+        return {}
+    train, dln = settings["train"], settings["dln"]
+    ours = {
+        "empirical": {**train, "images": int(settings["data"]["counts"]["train"])},
+        "deep linear": dln,
     }
-    words = {"width": "{:g} of the width", "steps": "{:,} updates of {:,}", "images": "{:,} training images of {:,}"}
-    return [words[key].format(here[key], PAPER_SETTING[key]) for key in here if here[key] < PAPER_SETTING[key]]
+    return {
+        group: [SMALLER[key].format(ours[group][key], size) for key, size in sizes.items() if ours[group][key] < size]
+        for group, sizes in PAPER_SETTING.items()
+    }
 
 
 def pages_of(record: Record) -> dict[str, str]:
