@@ -22,12 +22,13 @@ class Containers:
         self._dicts: list[dict[Any, Any]] = []
         self._lengths: list[int] = []
         self._keys: list[Any] = []  # of all dicts in a row
+        self._named = True  # all keys are strings: names, which are the same where they are equal
         self._values: list[Any] = []
         self._empty: list[Any] = []
         self._others: list[tuple[Callable[[], bool], Callable[[], None]]] = []
 
-    def add_dicts(self, found: Iterable[dict[Any, Any]]) -> list[Any]:
-        """All entries and their order; returns the values."""
+    def add_dicts(self, found: Iterable[dict[Any, Any]], named: bool) -> list[Any]:
+        """All entries and their order; returns the values. `named`: all keys are strings."""
         plain = []
         values: list[Any] = []
         for one in found:
@@ -37,6 +38,7 @@ class Containers:
             else:
                 plain.append(one)
         before = len(self._values)
+        self._named = self._named and named
         self._dicts.extend(plain)
         self._lengths.extend(map(dict.__len__, plain))
         self._keys.extend(chain.from_iterable(map(dict.keys, plain)))
@@ -145,11 +147,11 @@ class Containers:
                 failed("a container", error)
 
     def _dicts_are_same(self) -> bool:
-        return (
-            list(map(dict.__len__, self._dicts)) == self._lengths
-            and all(map(is_, chain.from_iterable(map(dict.values, self._dicts)), self._values))
-            and all(map(is_, chain.from_iterable(map(dict.keys, self._dicts)), self._keys))
-        )
+        values = chain.from_iterable(map(dict.values, self._dicts))
+        if list(map(dict.__len__, self._dicts)) != self._lengths or not all(map(is_, values, self._values)):
+            return False
+        keys = chain.from_iterable(map(dict.keys, self._dicts))
+        return list(keys) == self._keys if self._named else all(map(is_, keys, self._keys))
 
     def _add_ordered(self, found: OrderedDict[Any, Any]) -> None:
         keys, values = tuple(OrderedDict.keys(found)), tuple(OrderedDict.values(found))

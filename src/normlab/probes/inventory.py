@@ -1,9 +1,13 @@
 """A model's modules, parameters and buffers with their names, looked for once a call."""
 
 from collections.abc import Callable, Iterable
+from itertools import compress
+from operator import attrgetter
 from typing import Any
 
 from torch import Tensor, nn
+
+_REQUIRES_GRAD = attrgetter("requires_grad")
 
 
 class Inventory:
@@ -23,7 +27,7 @@ class Inventory:
         self.parameters: list[tuple[str, nn.Parameter]] = self._members(model.named_parameters, "_parameters")
         self.buffers: list[tuple[str, Tensor]] = self._members(model.named_buffers, "_buffers")
         parameters = [p for _, p in self.parameters] if _is_torchs(model.parameters) else list(model.parameters())
-        self.trainable = [p for p in parameters if p.requires_grad]
+        self.trainable = list(compress(parameters, map(_REQUIRES_GRAD, parameters)))
 
     def slots(self) -> dict[int, tuple[nn.Module, str]]:
         """id of a parameter → the module that holds it and its name there (the first, for a tied one)."""
@@ -39,9 +43,11 @@ class Inventory:
             return list(method())
         found: dict[int, tuple[str, Any]] = {id(None): ("", None)}
         for prefix, module in self.modules:
-            for key, member in getattr(module, kind).items():
-                if id(member) not in found:
-                    found[id(member)] = (f"{prefix}.{key}" if prefix else key, member)
+            members = getattr(module, kind)
+            if members:  # most modules have none of a kind
+                for key, member in members.items():
+                    if id(member) not in found:
+                        found[id(member)] = (f"{prefix}.{key}" if prefix else key, member)
         return list(found.values())[1:]
 
 

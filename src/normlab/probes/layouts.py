@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,21 +9,51 @@ from torch import Tensor
 _PLAIN = frozenset((Tensor, torch.nn.Parameter, torch.nn.Buffer))
 _KIND = attrgetter("layout", "is_quantized", "is_nested", "is_meta")
 _DENSE = (torch.strided, False, False, False)
-_SHAPE, _DTYPE = attrgetter("shape"), attrgetter("dtype")
+_ODD = (attrgetter("is_quantized"), attrgetter("is_nested"), Tensor.is_inference)
+_DTYPE = attrgetter("dtype")
 
 
-def geometry(tensors: list[Tensor]) -> tuple[list[Any], ...]:
-    """Where each tensor lies, and in which shape, strides and type."""
-    return tuple(list(map(get, tensors)) for get in (Tensor.data_ptr, _SHAPE, Tensor.stride, _DTYPE))
+class Places:
+    """Where tensors lie: in which memory, shape, strides and type.
+
+    Attributes:
+        tensors: dense ones.
+        data: one tensor each that shares its memory and geometry, and keeps both.
+    """
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        self.tensors = tensors
+        self.data = [tensor.data for tensor in tensors]
+        self._pointers = list(map(Tensor.data_ptr, self.data))
+        self._dtypes = list(map(_DTYPE, tensors))
+
+    def moved(self) -> list[tuple[Tensor, Tensor]]:
+        """The tensors that lie elsewhere now, or whose memory does, each with its `data`."""
+        try:  # nearly always none has
+            there = all(map(Tensor.is_set_to, self.tensors, self.data))
+            typed = there and list(map(_DTYPE, self.tensors)) == self._dtypes
+            if typed and list(map(Tensor.data_ptr, self.data)) == self._pointers:
+                return []
+        except RuntimeError:  # one is of another layout
+            pass
+        places = zip(self.tensors, self.data, self._pointers, strict=True)
+        return [(tensor, data) for tensor, data, pointer in places if not _lies_at(tensor, data, pointer)]
+
+
+def _lies_at(tensor: Tensor, data: Tensor, pointer: int) -> bool:
+    try:
+        return data.data_ptr() == pointer and tensor.dtype == data.dtype and tensor.is_set_to(data)
+    except RuntimeError:
+        return False
 
 
 def dense_and_others(tensors: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     """The tensors that are memory with a geometry, and the others: sparse, wrappers around others, without values."""
-    try:  # nearly always all of them are plain
-        plain = _PLAIN.issuperset(map(type, tensors)) and all(map(_DENSE.__eq__, map(_KIND, tensors)))
-        if plain and not any(map(Tensor.is_inference, tensors)) and all(map(Tensor.data_ptr, tensors)):
+    try:  # nearly always all of them are plain: of another layout or a device without values, none has a pointer
+        plain = _PLAIN.issuperset(map(type, tensors)) and all(map(Tensor.data_ptr, tensors))
+        if plain and not any(any(map(is_odd, tensors)) for is_odd in _ODD):
             return tensors, []
-    except RuntimeError:  # a wrapper without memory
+    except RuntimeError:  # sparse, or a wrapper without memory
         pass
     dense: list[Tensor] = []
     others: list[Tensor] = []

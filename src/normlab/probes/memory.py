@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from normlab.probes.layouts import dense_and_others, geometry, is_writable, put_at, writable
+from normlab.probes.layouts import Places, dense_and_others, is_writable, put_at, writable
 
 Failed = Callable[[Any, BaseException], None]  # told of what could not be put back, and why
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -79,12 +79,11 @@ class Memory:
         self._compare = compare
         dense, others = dense_and_others(list(tensors))
         self._odd = [(t, t.detach().clone()) for t in others if is_writable(t)]
-        self._tensors = dense
-        self._data = [t.data for t in dense]
-        plain = all(map(Tensor.is_contiguous, self._data))
-        self.aliases = self._data if plain else [d if d.is_contiguous() else writable(d) for d in self._data]
+        self._places = Places(dense)
+        data = self._places.data
+        plain = all(map(Tensor.is_contiguous, data))
+        self.aliases = data if plain else [d if d.is_contiguous() else writable(d) for d in data]
         self.values: list[Tensor] = _clones(self.aliases)
-        self._geometry = geometry(self._data)
         leaves = dense if all(map(_IS_LEAF, dense)) else [t for t in dense if t.is_leaf]
         self._leaves, self._flags = leaves, list(map(_GRADIENT_FLAG, leaves))
         self._gradients = list(map(_GRADIENT, leaves))
@@ -100,11 +99,8 @@ class Memory:
             for tensor in self._leaves:
                 if not tensor.is_leaf:
                     _attempt(failed, tensor, tensor.detach_)
-        if geometry(self._tensors) != self._geometry or list(map(Tensor.data_ptr, self._data)) != self._geometry[0]:
-            for tensor, data, place in zip(self._tensors, self._data, self._geometry[0], strict=True):
-                placed = tensor.data_ptr() == data.data_ptr() == place
-                if not placed or geometry([tensor])[1:] != geometry([data])[1:]:
-                    _attempt(failed, tensor, partial(put_at, tensor, data))
+        for tensor, data in self._places.moved():
+            _attempt(failed, tensor, partial(put_at, tensor, data))
         if list(map(_GRADIENT_FLAG, self._leaves)) != self._flags:
             for tensor, flag in zip(self._leaves, self._flags, strict=True):
                 if tensor.requires_grad != flag:
@@ -123,7 +119,7 @@ class Memory:
                 elif self.aliases:
                     torch._foreach_copy_(self.aliases, self.values)
             except Exception:  # one cannot be written: the others can
-                for tensor, alias, value in zip(self._tensors, self.aliases, self.values, strict=True):
+                for tensor, alias, value in zip(self._places.tensors, self.aliases, self.values, strict=True):
                     _attempt(failed, tensor, partial(alias.copy_, value))
             for tensor, value in self._odd:
                 if not _equal(tensor, value):

@@ -7,8 +7,9 @@ subtracting it again would leave rounding errors in the weights.
 """
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import attrgetter, is_
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ from normlab.probes.inventory import Inventory
 from normlab.probes.layouts import shared_memory
 from normlab.probes.memory import Arrays, Memory, RandomState, Streams
 from normlab.probes.reach import Reach
+
+_TRAINING = attrgetter("training")
 
 
 class ModelState:
@@ -45,7 +48,8 @@ class ModelState:
         self.inventory = inventory or Inventory(model)
         self.trainable: list[Tensor] = list(self.inventory.trainable)
         self._roots = model, batch, functions, also
-        self._modes = [(module, module.training) for _, module in self.inventory.modules]
+        self._modules = [module for _, module in self.inventory.modules]
+        self._modes: list[bool] = list(map(_TRAINING, self._modules))
         self._failures: list[tuple[Any, BaseException]] = []
         self._remembered = False
         self._untouched = False  # no evaluation since
@@ -54,7 +58,7 @@ class ModelState:
         """Set the mode on every submodule and remember everything else as it is then."""
         model, batch, functions, also = self._roots
         if mode is not None:
-            self._set_modes((module, mode == "train") for module, _ in self._modes)
+            self._set_modes([mode == "train"] * len(self._modules))
         with torch.inference_mode(False), torch.no_grad():
             self.reach = Reach(model, batch, functions, also)
             first = {id(p) for p in self.trainable}
@@ -131,10 +135,11 @@ class ModelState:
                     return f"{name}.{key}" if name else key
         return f"a tensor of shape {tuple(what.shape)} and type {what.dtype}"
 
-    def _set_modes(self, modes: Iterable[tuple[nn.Module, bool]]) -> None:
-        for module, training in modes:
-            if module.training is not training:  # not module.train(): a caller's override could leave layers out
-                module.training = training
+    def _set_modes(self, modes: list[bool]) -> None:
+        if not all(map(is_, map(_TRAINING, self._modules), modes)):
+            for module, training in zip(self._modules, modes, strict=True):
+                if module.training is not training:  # not module.train(): a caller's override could leave layers out
+                    module.training = training
 
 
 @contextmanager

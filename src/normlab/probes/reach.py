@@ -14,13 +14,13 @@ optimizers, threads, open files, trainers.
 
 import types
 from array import array
-from collections import OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from functools import partial
 from itertools import chain, filterfalse, islice
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from torch import Tensor, nn
@@ -40,8 +40,12 @@ from normlab.probes.kinds import (
 )
 
 _WITHOUT_STATE = (type, types.ModuleType, Enum)
+_NAMES = frozenset((str,))
 _CLEARED = frozenset((dict, OrderedDict, set))
+_PARAMETERS, _BUFFERS = attrgetter("_parameters"), attrgetter("_buffers")
 LIMIT = 100_000  # objects; what is nearest to the model comes first
+
+Kinds: TypeAlias = defaultdict[type, list[Any]]  # objects by their class
 
 
 class Reach:
@@ -69,58 +73,69 @@ class Reach:
         self.complete = True
         self._seen: dict[int, Any] = {}  # keeps what it names alive, so that an id stays that object's
         self._classes: set[type] = set()
-        self._strict: list[Any] = [model, *also]
+        self._strict: Kinds = _by_kind([model, *also])
         self._loose: deque[Any] = deque()
         self._follow_strict()
         before = len(self._seen)
-        self._strict.append(batch)
+        self._enqueue([batch], False)
         self._follow_strict()
         found = list(self._seen.values())[before:]
         self.iterators = [type(entry).__name__ for entry in found if isinstance(entry, Iterator)]
         self._loose.extend(functions)
         while self._loose:  # one by one: what is reached both ways is the model's
-            self._visit([self._loose.popleft()], True)
+            value = self._loose.popleft()
+            self._visit(type(value), [value], True)
             self._follow_strict()
 
     def _follow_strict(self) -> None:
         while self._strict:
-            found, self._strict = self._strict, []
-            self._visit(found, False)
+            found, self._strict = self._strict, defaultdict(list)
+            for kind, members in found.items():
+                self._visit(kind, members, False)
 
-    def _visit(self, found: Iterable[Any], loose: bool) -> None:
-        """What was not seen before, kind by kind: loops over many objects of a kind cost less than many calls."""
-        new = {key: value for key, value in zip(map(id, found), found, strict=True) if key not in self._seen}
+    def _visit(self, kind: type, found: list[Any], loose: bool) -> None:
+        """What was not seen before of a kind: loops over many objects of a kind cost less than many calls."""
+        new = dict(zip(map(id, found), found, strict=True))
+        if not self._seen.keys().isdisjoint(new):
+            new = {key: value for key, value in new.items() if key not in self._seen}
         room = LIMIT - len(self._seen)
         if len(new) > room:
             self.complete = False
             new = dict(islice(new.items(), room))
-        self._seen.update(new)
-        kinds: dict[type, list[Any]] = {}
-        for value in new.values():
-            kinds.setdefault(type(value), []).append(value)
-        for kind, members in kinds.items():
+        if new:
+            self._seen.update(new)
             visit = _VISITS.get(kind) or _VISITS.setdefault(kind, _visit_of(kind))
-            visit(self, members, loose)
+            visit(self, list(new.values()), loose)
 
     def _enqueue(self, values: Iterable[Any], loose: bool) -> None:
-        (self._loose if loose else self._strict).extend([v for v in values if type(v) not in ATOMS])
+        if loose:
+            self._loose.extend([v for v in values if type(v) not in ATOMS])
+        else:
+            self._enqueue_kinds(_by_kind(values))
+
+    def _enqueue_kinds(self, kinds: Kinds) -> None:
+        for kind, members in kinds.items():
+            self._strict[kind].extend(members)
 
     def _modules(self, found: list[nn.Module], loose: bool) -> None:
         self.modules.extend(found)
-        for registered in ([m._parameters for m in found], [m._buffers for m in found]):
-            self.registered.update(map(id, chain.from_iterable([members.values() for members in registered])))
+        for kind in (_PARAMETERS, _BUFFERS):
+            held = [members.values() for members in map(kind, found) if members]
+            self.registered.update(map(id, chain.from_iterable(held)))
         self._attributes([module.__dict__ for module in found])
         self._class_of(found[0], "forward")
 
     def _attributes(self, owned: Iterable[dict[str, Any]]) -> None:
         """Strict dicts, the empty containers in them apart: most of a torch module's own are, and stay so."""
-        held = [value for value in self.containers.add_dicts(owned) if type(value) not in ATOMS]
-        cleared = [value for value in held if type(value) in _CLEARED]
-        self.containers.add_empty(filterfalse(None, cleared))
-        self._strict.extend(filter(None, cleared))
-        others = [value for value in held if type(value) not in _CLEARED]
-        # (3, 3), the size of a kernel, is atoms alone
-        self._strict.extend([v for v in others if type(v) is not tuple or not ATOMS.issuperset(map(type, v))])
+        kinds = _by_kind(self.containers.add_dicts(owned, named=True))
+        for kind in _CLEARED.intersection(kinds):
+            members = kinds.pop(kind)
+            self.containers.add_empty(filterfalse(None, members))
+            self._strict[kind].extend(filter(None, members))
+        # (3, 3), the size of a kernel, is atoms alone; nearly always all of them are
+        if tuple in kinds and ATOMS.issuperset(map(type, chain.from_iterable(kinds[tuple]))):
+            del kinds[tuple]
+        self._enqueue_kinds(kinds)
 
     def _object(self, found: Any, loose: bool) -> None:
         if isinstance(found, types.SimpleNamespace) and loose:
@@ -156,13 +171,14 @@ class Reach:
                 self._enqueue(shared.values(), False)
 
     def _dicts(self, found: list[dict[Any, Any]], loose: bool) -> None:
+        keys = list(chain.from_iterable(map(dict.keys, found)))
         if loose:
             for one in found:
                 self.containers.add_entries(one, {key: v for key, v in dict.items(one) if _holds_state(v)})
             values: Iterable[Any] = chain.from_iterable(map(dict.values, found))
         else:
-            values = self.containers.add_dicts(found)
-        self._enqueue(chain.from_iterable(map(dict.keys, found)), False)
+            values = self.containers.add_dicts(found, named=_NAMES.issuperset(map(type, keys)))
+        self._enqueue(keys, False)
         self._enqueue(values, loose)
         if type(found[0]) not in (dict, OrderedDict):
             self._attributes([getattr(one, "__dict__", {}) for one in found])
@@ -231,6 +247,16 @@ class Reach:
 
     def _nothing(self, found: list[Any], loose: bool) -> None:
         pass
+
+
+def _by_kind(values: Iterable[Any]) -> Kinds:
+    """What is to be followed, by class: everything but atoms."""
+    kinds: Kinds = defaultdict(list)
+    for value in values:
+        kinds[type(value)].append(value)
+    for atom in ATOMS.intersection(kinds):
+        del kinds[atom]
+    return kinds
 
 
 Visit = Callable[[Reach, list[Any], bool], None]  # of objects of one class
