@@ -1,9 +1,14 @@
-"""Where tensors lie: how far they reach, what of it can be written to, and which of them share elements."""
+"""Where tensors lie: whether they still lie there, how far they reach, what of it can be written to, and which of them
+share elements; and which tensors are no such memory."""
+
+import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
 
-from normlab.probes.layouts import put_at, shared_memory, writable
+from normlab.probes.layouts import Places, dense_and_others, put_at, shared_memory, writable
 
 PLACES = [((4,), (1,), 0), ((2, 3), (5, 1), 4), ((3, 2), (1, 7), 2), ((1,), (1,), 6)]  # shape, strides, first element
 
@@ -53,3 +58,61 @@ def test_tensors_with_elements_of_different_sizes_that_meet_share_memory() -> No
     assert shared_memory([base[:4], base.view(torch.int16)[4:]]) == (0, 1)
     assert shared_memory([base[:2], base.view(torch.int16)[4:]]) is None
     assert shared_memory([base.view(3, 2)[:, 0], base.view(3, 2)[:, 1]]) is None  # columns: their spans meet alone
+
+
+def _others() -> dict[str, Tensor]:
+    """Tensors that are no memory with a geometry, each with none of the others' reasons."""
+    dense = torch.arange(16.0).view(4, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # sparse rows, nested and quantized tensors call themselves beta
+        found = {
+            "sparse": dense.to_sparse(),
+            "a sparse parameter": torch.nn.Parameter(dense.to_sparse()),
+            "sparse rows": dense.to_sparse_csr(),
+            "sparse blocks": dense.to_sparse_bsr((2, 2)),
+            "nested": torch.nested.nested_tensor([dense, dense[:2]]),
+            "nested, ragged": torch.nested.nested_tensor([dense, dense[:2]], layout=torch.jagged),
+            "quantized": torch.quantize_per_tensor(dense, 0.1, 0, torch.qint8),
+            "without values": dense.to("meta"),
+        }
+    with torch.inference_mode():
+        return {**found, "of inference mode": torch.ones(2)}
+
+
+@pytest.mark.parametrize("kind", list(_others()))
+def test_what_is_no_memory_with_a_geometry_is_told_apart(kind: str) -> None:
+    other, plain = _others()[kind], [torch.ones(2), torch.nn.Parameter(torch.ones(1)), torch.zeros(0)]
+    dense, others = dense_and_others([*plain, other])
+    assert [id(t) for t in dense] == [id(t) for t in plain]
+    assert [id(t) for t in others] == [id(other)]
+    assert dense_and_others(plain[:2]) == (plain[:2], [])
+
+
+def _resized(tensor: Tensor) -> None:
+    tensor.untyped_storage().resize_(4096)  # to other memory
+
+
+MOVES: dict[str, Callable[[Tensor], object]] = {
+    "other memory": lambda t: setattr(t, "data", t.detach().clone()),
+    "another part of it": lambda t: setattr(t, "data", t.detach()[:2]),
+    "transposed": lambda t: t.t_(),
+    "with a dimension more": lambda t: t.unsqueeze_(0),
+    "of another type": lambda t: setattr(t, "data", t.detach().view(torch.int32)),
+    "of a smaller type": lambda t: setattr(t, "data", t.detach().half()),
+    "smaller": lambda t: t.resize_(2, 2),
+    "the memory itself elsewhere": _resized,
+}
+
+
+@pytest.mark.parametrize("move", list(MOVES))
+def test_a_tensor_that_lies_elsewhere_is_seen_and_put_back(move: str) -> None:
+    stays, moves = torch.ones(3, 3), torch.arange(16.0).view(4, 4)
+    was = moves.shape, moves.stride(), moves.dtype
+    places = Places([stays, moves])
+    assert places.moved() == []
+    MOVES[move](moves)
+    [(tensor, data)] = places.moved()
+    assert tensor is moves
+    put_at(tensor, data)
+    assert (moves.shape, moves.stride(), moves.dtype) == was
+    assert moves.is_set_to(data)

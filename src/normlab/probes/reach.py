@@ -14,13 +14,13 @@ optimizers, threads, open files, trainers.
 
 import types
 from array import array
-from collections import OrderedDict, defaultdict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from functools import partial
-from itertools import chain, filterfalse, islice
+from itertools import chain, filterfalse
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -38,17 +38,15 @@ from normlab.probes.kinds import (
     root,
     slot_names,
 )
+from normlab.probes.walk import Walk, by_kind
 
 _WITHOUT_STATE = (type, types.ModuleType, Enum)
 _NAMES = frozenset((str,))
 _CLEARED = frozenset((dict, OrderedDict, set))
 _PARAMETERS, _BUFFERS = attrgetter("_parameters"), attrgetter("_buffers")
-LIMIT = 100_000  # objects; what is nearest to the model comes first
-
-Kinds: TypeAlias = defaultdict[type, list[Any]]  # objects by their class
 
 
-class Reach:
+class Reach(Walk):
     """Everything that was found, each once.
 
     Attributes:
@@ -59,10 +57,10 @@ class Reach:
         modules: the modules.
         registered: ids of their parameters and buffers.
         iterators: iterators inside the batch, with a word for where.
-        complete: False where there was more than `LIMIT` objects.
     """
 
     def __init__(self, model: nn.Module, batch: Any, functions: Iterable[Any], also: Iterable[nn.Module]) -> None:
+        super().__init__()
         self.tensors: list[Tensor] = []
         self.arrays: list[np.ndarray] = []
         self.streams: list[Any] = []
@@ -70,52 +68,21 @@ class Reach:
         self.modules: list[nn.Module] = []
         self.registered: set[int] = set()
         self.iterators: list[str] = []
-        self.complete = True
-        self._seen: dict[int, Any] = {}  # keeps what it names alive, so that an id stays that object's
         self._classes: set[type] = set()
-        self._strict: Kinds = _by_kind([model, *also])
-        self._loose: deque[Any] = deque()
-        self._follow_strict()
-        before = len(self._seen)
-        self._enqueue([batch], False)
-        self._follow_strict()
-        found = list(self._seen.values())[before:]
+        self.enqueue([model, *also], False)
+        self.follow_strict()
+        before = len(self.seen)
+        self.enqueue([batch], False)
+        self.follow_strict()
+        found = list(self.seen.values())[before:]
         self.iterators = [type(entry).__name__ for entry in found if isinstance(entry, Iterator)]
-        self._loose.extend(functions)
-        while self._loose:  # one by one: what is reached both ways is the model's
-            value = self._loose.popleft()
-            self._visit(type(value), [value], True)
-            self._follow_strict()
+        self.enqueue(functions, True)
+        self.follow()
 
-    def _follow_strict(self) -> None:
-        while self._strict:
-            found, self._strict = self._strict, defaultdict(list)
-            for kind, members in found.items():
-                self._visit(kind, members, False)
-
-    def _visit(self, kind: type, found: list[Any], loose: bool) -> None:
-        """What was not seen before of a kind: loops over many objects of a kind cost less than many calls."""
-        new = dict(zip(map(id, found), found, strict=True))
-        if not self._seen.keys().isdisjoint(new):
-            new = {key: value for key, value in new.items() if key not in self._seen}
-        room = LIMIT - len(self._seen)
-        if len(new) > room:
-            self.complete = False
-            new = dict(islice(new.items(), room))
-        if new:
-            self._seen.update(new)
-            visit = _VISITS.get(kind) or _VISITS.setdefault(kind, _visit_of(kind))
-            visit(self, list(new.values()), loose)
-
-    def _enqueue(self, values: Iterable[Any], loose: bool) -> None:
-        if loose:
-            self._loose.extend([v for v in values if type(v) not in ATOMS])
-        else:
-            self._enqueue_kinds(_by_kind(values))
-
-    def _enqueue_kinds(self, kinds: Kinds) -> None:
-        for kind, members in kinds.items():
-            self._strict[kind].extend(members)
+    def visit(self, kind: type, found: list[Any], loose: bool) -> None:
+        """Objects of one class, seen for the first time."""
+        visit = _VISITS.get(kind) or _VISITS.setdefault(kind, _visit_of(kind))
+        visit(self, found, loose)
 
     def _modules(self, found: list[nn.Module], loose: bool) -> None:
         self.modules.extend(found)
@@ -127,15 +94,14 @@ class Reach:
 
     def _attributes(self, owned: Iterable[dict[str, Any]]) -> None:
         """Strict dicts, the empty containers in them apart: most of a torch module's own are, and stay so."""
-        kinds = _by_kind(self.containers.add_dicts(owned, named=True))
+        kinds = by_kind(self.containers.add_dicts(owned, named=True))
         for kind in _CLEARED.intersection(kinds):
-            members = kinds.pop(kind)
-            self.containers.add_empty(filterfalse(None, members))
-            self._strict[kind].extend(filter(None, members))
+            self.containers.add_empty(filterfalse(None, kinds[kind]))
+            kinds[kind] = list(filter(None, kinds[kind]))
         # (3, 3), the size of a kernel, is atoms alone; nearly always all of them are
         if tuple in kinds and ATOMS.issuperset(map(type, chain.from_iterable(kinds[tuple]))):
             del kinds[tuple]
-        self._enqueue_kinds(kinds)
+        self.enqueue_kinds(kinds)
 
     def _object(self, found: Any, loose: bool) -> None:
         if isinstance(found, types.SimpleNamespace) and loose:
@@ -151,7 +117,7 @@ class Reach:
             self._attributes([own])
         if slots:
             self.containers.add_slots(found, slots)
-            self._enqueue(values, False)
+            self.enqueue(values, False)
         self._class_of(found, "__call__")
 
     def _class_of(self, found: Any, method: str) -> None:
@@ -164,11 +130,11 @@ class Reach:
             self._classes.add(kind)
             if root(kind) in LIBRARIES:
                 continue
-            self._enqueue([kind.__dict__.get(method)], True)
+            self.enqueue([kind.__dict__.get(method)], True)
             if isinstance(found, nn.Module):
                 shared = {name: value for name, value in kind.__dict__.items() if is_shared_value(name, value)}
                 self.containers.add_class(kind, shared)
-                self._enqueue(shared.values(), False)
+                self.enqueue(shared.values(), False)
 
     def _dicts(self, found: list[dict[Any, Any]], loose: bool) -> None:
         keys = list(chain.from_iterable(map(dict.keys, found)))
@@ -178,25 +144,25 @@ class Reach:
             values: Iterable[Any] = chain.from_iterable(map(dict.values, found))
         else:
             values = self.containers.add_dicts(found, named=_NAMES.issuperset(map(type, keys)))
-        self._enqueue(keys, False)
-        self._enqueue(values, loose)
+        self.enqueue(keys, False)
+        self.enqueue(values, loose)
         if type(found[0]) not in (dict, OrderedDict):
             self._attributes([getattr(one, "__dict__", {}) for one in found])
 
     def _list(self, found: Any, loose: bool) -> None:
         if not loose or any(map(_holds_state, found)):
             self.containers.add_list(found, may_grow=loose)
-        self._enqueue(found, loose)
+        self.enqueue(found, loose)
         if type(found) not in (list, deque):
             self._attributes([getattr(found, "__dict__", {})])
 
     def _set(self, found: Any, loose: bool) -> None:
         if not loose and isinstance(found, set):
             self.containers.add_set(found)
-        self._enqueue(found, loose)
+        self.enqueue(found, loose)
 
     def _tuple(self, found: tuple[Any, ...], loose: bool) -> None:
-        self._enqueue(found, loose)
+        self.enqueue(found, loose)
         if type(found) is not tuple and getattr(found, "__dict__", None):
             self._attributes([found.__dict__])
 
@@ -207,18 +173,18 @@ class Reach:
         if found.flags.writeable:
             self.arrays.append(found)
         if found.dtype == object:
-            self._enqueue(found.flat, loose)
+            self.enqueue(found.flat, loose)
 
     def _tensors(self, found: list[Tensor], loose: bool) -> None:
         self.tensors.extend(found)
         leaves = filter(attrgetter("is_leaf"), found)  # others have no gradient, and warn when they are asked
-        self._enqueue([grad for grad in map(attrgetter("grad"), leaves) if grad is not None], loose)
+        self.enqueue([grad for grad in map(attrgetter("grad"), leaves) if grad is not None], loose)
         owned = list(map(attrgetter("__dict__"), found))
         self.containers.add_empty(filterfalse(None, owned))
         self._attributes(filter(None, owned))
         if hasattr(type(found[0]), "__tensor_flatten__"):
             for wrapper in found:
-                self._enqueue([getattr(wrapper, name) for name in wrapper.__tensor_flatten__()[0]], loose)  # type: ignore[attr-defined]
+                self.enqueue([getattr(wrapper, name) for name in wrapper.__tensor_flatten__()[0]], loose)  # type: ignore[attr-defined]
 
     def _stream(self, found: Any, loose: bool) -> None:
         self.streams.append(found)
@@ -227,36 +193,26 @@ class Reach:
         self.containers.add_frame(found)
 
     def _method(self, found: types.MethodType, loose: bool) -> None:
-        self._enqueue([found.__self__, found.__func__], loose)
+        self.enqueue([found.__self__, found.__func__], loose)
 
     def _partial(self, found: partial[Any], loose: bool) -> None:
-        self._enqueue([found.func, *found.args, *found.keywords.values()], True)
+        self.enqueue([found.func, *found.args, *found.keywords.values()], True)
 
     def _function(self, found: types.FunctionType, loose: bool) -> None:
         if root(found) in LIBRARIES and not found.__closure__:
             return
         self.containers.add_cells([cell for cell in found.__closure__ or () if _holds_state(content(cell))])
-        self._enqueue(map(content, found.__closure__ or ()), True)
+        self.enqueue(map(content, found.__closure__ or ()), True)
         if root(found) not in LIBRARIES:
             named = {name: found.__globals__[name] for name in names(found.__code__) if name in found.__globals__}
             self.containers.add_entries(found.__globals__, {n: v for n, v in named.items() if _holds_state(v)})
-            self._enqueue(named.values(), True)
-        self._enqueue([*(found.__defaults__ or ()), *(found.__kwdefaults__ or {}).values()], True)
+            self.enqueue(named.values(), True)
+        self.enqueue([*(found.__defaults__ or ()), *(found.__kwdefaults__ or {}).values()], True)
         if found.__dict__:
             self._dicts([found.__dict__], True)
 
     def _nothing(self, found: list[Any], loose: bool) -> None:
         pass
-
-
-def _by_kind(values: Iterable[Any]) -> Kinds:
-    """What is to be followed, by class: everything but atoms."""
-    kinds: Kinds = defaultdict(list)
-    for value in values:
-        kinds[type(value)].append(value)
-    for atom in ATOMS.intersection(kinds):
-        del kinds[atom]
-    return kinds
 
 
 Visit = Callable[[Reach, list[Any], bool], None]  # of objects of one class
