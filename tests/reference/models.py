@@ -173,3 +173,12 @@ def _table() -> list[Held]:
 
 HELD = _table()
 BY_NAME = {held.name: held for held in HELD}
+
+
+def quadratic(eigenvalues: Tensor) -> tuple[nn.Module, Any, Tensor]:
+    """½ wᵀHw with these eigenvalues in a random basis."""
+    draws = torch.Generator().manual_seed(0)
+    n = len(eigenvalues)
+    q, _ = torch.linalg.qr(torch.randn(n, n, generator=draws, dtype=torch.float64))
+    model = nn.ParameterList([nn.Parameter(torch.randn(n, generator=draws, dtype=torch.float64))])
+    return model, lambda m, h: 0.5 * m[0] @ h @ m[0], q @ torch.diag(eigenvalues) @ q.T

@@ -6,20 +6,16 @@ for bit. One batch is one batch: chunks are not accumulated, because batch stati
 """
 
 from normlab.probes.batches import OverBatches
-from normlab.probes.curvature import (
-    DirectionalCurvature,
-    Eigenvalues,
-    directional_curvature,
-    hessian_vector_product,
-    top_eigenvalues,
-)
+from normlab.probes.curvature import DirectionalCurvature, directional_curvature, hessian_vector_product
+from normlab.probes.density import SpectralDensity, spectral_density
+from normlab.probes.eigenvalues import Eigenvalues, top_eigenvalues
 from normlab.probes.landscape import LandscapeProbe, landscape
 from normlab.probes.moments import MomentsProbe, activation_moments
 from normlab.probes.monitor import Monitor
 from normlab.probes.plane import PlaneProbe, landscape_plane
 from normlab.probes.sharpness import BatchSharpness, batch_sharpness
 from normlab.probes.shift import ShiftProbe, covariate_shift
-from normlab.probes.spectrum import SpectralDensity, Trace, spectral_density, trace
+from normlab.probes.trace import Trace, trace
 
 __all__ = [
     "BatchSharpness",
