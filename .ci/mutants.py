@@ -34,6 +34,7 @@ ROOMS = ("nn", "probes", "theory", "runs", "studies", "analysis")
 # Of the processor's time, which does not depend on what else the machine does: a mutant may need this many times what
 # the tests need without it, and this much more; then it is killed for being endless.
 FACTOR, SECONDS = 3, 20
+OTHERS = 30  # seconds together: tests of files that do not name the changed module
 NO_ARITHMETIC = ("Shift", "BitAnd", "BitOr", "BitXor")  # in place of + they raise TypeError, which tells nothing
 
 
@@ -76,7 +77,7 @@ class Tests:
         First the files that name the module, and of them the tests that enter what is changed, the quickest file
         before the others: these are nearly always the ones that fail. A file none of whose tests enters it cannot
         notice, since each was recorded in a process of its own; where none does, all are run. Then, of the other files
-        of the room, the tests that enter it.
+        of the room, the quickest tests that enter it, so that more may be noticed than is said.
         """
         named = tests_of(self.tree, module)
         entering = {file: self.entering(file, module, lines) for file in named}
@@ -86,8 +87,14 @@ class Tests:
             room = (self.tree / "tests" / Path(module).parts[2]).rglob("test_*.py")
             others = sorted({str(path.relative_to(self.tree)) for path in room} - set(named))
             entering = {file: self.entering(file, module, lines) for file in others}
-            files = [file for file in others if entering[file]]
-            first = [name for file in _quickest(entering) for name in entering[file]]
+            quick, spent = [], 0.0
+            for seconds, name in sorted(
+                (seconds, name) for tests in entering.values() for name, seconds in tests.items()
+            ):
+                spent += seconds
+                quick += [name] if spent <= OTHERS else []
+            first = [name for file in _quickest(entering) for name in entering[file] if name in quick]
+            files = [file for file in others if {*entering[file]} & {*quick}]
             status = self.run(files, first, only=True) if files else 0
         return status
 

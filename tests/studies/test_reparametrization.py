@@ -7,7 +7,7 @@ import torch
 from tests import tiny
 
 from normlab.runs.networks import build_network
-from normlab.studies.reparametrization import function_gap, insert_batch_norm
+from normlab.studies.reparametrization import _takes_batch_norm, function_gap, insert_batch_norm
 
 
 @pytest.fixture(scope="module", params=["vgg11", "resnet20"])
@@ -51,3 +51,23 @@ def test_a_dead_channel_and_a_broken_network_pass_through(case):
         plain.features.conv2.weight[0] = float("inf")
     gap = function_gap(plain, insert_batch_norm(plain, tiny.run_spec("none"), inputs, 3), inputs)
     assert gap != gap
+
+
+ODD = """
+from torch import nn
+
+
+def odd(norm_layer, num_classes):
+    \"\"\"With BatchNorm, one normalized layer more than without.\"\"\"
+    more = [nn.Conv2d(3, 3, 1), norm_layer(3)] if isinstance(norm_layer(3), nn.BatchNorm2d) else []
+    head = [nn.Conv2d(3, 4, 3), norm_layer(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, num_classes)]
+    return nn.Sequential(*more, *head)
+"""
+
+
+@pytest.mark.parametrize(("network", "takes"), [("vgg11", True), ("odd_networks:odd", False)])
+def test_only_a_network_that_normalizes_the_same_layers_takes_batch_norm(network, takes, tmp_path, monkeypatch):
+    (tmp_path / "odd_networks.py").write_text(ODD)
+    monkeypatch.syspath_prepend(tmp_path)
+    run = dataclasses.replace(tiny.run_spec("none"), network=network)
+    assert _takes_batch_norm(run, 3, torch.zeros(2, 3, 32, 32)) is takes
