@@ -134,6 +134,16 @@ def test_nan_of_a_walk_is_overflow_unless_the_gradient_is_zero_or_broken() -> No
     assert list(found["value"]) == [math.inf]
 
 
+@pytest.mark.parametrize(("probe", "quantity"), [("shift", "relative_l2"), ("landscape", "gradient_cosine")])
+def test_nan_of_what_is_no_walk_or_has_no_size_is_left_out(probe: str, quantity: str) -> None:
+    records = run()
+    for step, value in ((0, 0.5), (1, math.nan), (2, math.inf)):
+        records.add("landscape", step, {"grad_norm": 1.0})
+        records.add(probe, step, {quantity: value})
+    found = settled(cell(records), probe, quantity)
+    assert list(zip(found["step"], found["value"], strict=True)) == [(0, 0.5), (2, math.inf)]
+
+
 def test_a_value_at_a_step_is_the_last_probed_one_and_not_step_0() -> None:
     records = trained([0.5] * 10, 0.5)
     for step in (0, 3, 8):
