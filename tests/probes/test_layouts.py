@@ -116,3 +116,9 @@ def test_a_tensor_that_lies_elsewhere_is_seen_and_put_back(move: str) -> None:
     put_at(tensor, data)
     assert (moves.shape, moves.stride(), moves.dtype) == was
     assert moves.is_set_to(data)
+
+
+def test_an_empty_tensor_needs_no_memory() -> None:
+    data = torch.empty(0)
+    put_at(torch.zeros(0), data)
+    assert data.untyped_storage().nbytes() == 0
