@@ -195,6 +195,50 @@ def names_of(model: nn.Module) -> list[str]:
     return [name for name, p in twins.trainable(model).items() for _ in range(p.numel())]
 
 
+class Ignoring(Twice):
+    """The same, and an input that it leaves alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, mark: Tensor) -> Tensor:
+        return Twice.forward(ctx, x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return Twice.backward(ctx, grad), None
+
+
+def test_an_input_that_a_function_ignores_does_not_hinder_the_curvature() -> None:
+    torch.manual_seed(0)
+    model, batch = nn.Linear(4, 3, **D), vectors()
+    mark = torch.zeros(1, **D, requires_grad=True)  # a leaf behind the function, and no parameter
+    plain = directional_curvature(model, lambda m, b: (m(b[0]) ** 3).sum(), batch)
+    found = directional_curvature(model, lambda m, b: Ignoring.apply(m(b[0]), mark).sum(), batch)
+    assert (found.rayleigh, found.stretch) == pytest.approx((plain.rayleigh, plain.stretch), rel=1e-12)
+
+
+class Adding(torch.autograd.Function):
+    """Adds to the gradients of all parameters of a layer, within the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layer: nn.Module) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.layer = layer
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        with torch.enable_grad():
+            sum(p.square().sum() for p in ctx.layer.parameters()).backward()
+        return 2 * grad, None
+
+
+def test_the_refusal_names_how_many_parameters_and_the_shape_of_the_first() -> None:
+    model, batch = nn.Linear(4, 3, **D), vectors()
+    message = r"gradient of 2 parameters \(the first of shape \(3, 4\)\) comes from a backward pass inside"
+    with pytest.raises(RuntimeError, match=message):
+        directional_curvature(model, lambda m, b: Adding.apply(m(b[0]), m).square().sum(), batch)
+
+
 @pytest.mark.parametrize("block", ["first.*", "inner.*"])
 def test_a_block_of_the_curvature_through_it_is_refused_too(block: str) -> None:
     model, batch = fed(Recompute, "trained")
