@@ -80,3 +80,11 @@ def test_a_lone_eigenvalue_is_smoothed_by_a_hundredth_of_its_size_or_of_one(eige
     found = spectral_density(*quadratic(torch.tensor([eigenvalue], dtype=torch.float64)), vectors=1)
     assert found.width == pytest.approx(width, rel=1e-12)
     assert found.grid.tolist()[0] == pytest.approx(eigenvalue - 6 * width, rel=1e-9)
+
+
+def test_the_summary_of_a_density_is_exact_where_the_hessian_is_diagonal() -> None:
+    eigenvalues = torch.tensor([-1.5, 2.25, 5.0, 0.75], dtype=torch.float64)
+    model, loss, _ = quadratic(eigenvalues)
+    # a vector of random signs weighs each of them by a quarter
+    found = spectral_density(model, loss, torch.diag(eigenvalues), vectors=3, steps=4).scalars()
+    assert found == pytest.approx({"mean": 6.5 / 4, "low": -1.5, "high": 5.0, "negative_share": 0.25}, rel=1e-9)
