@@ -120,3 +120,30 @@ def test_bad_arguments_are_named(arguments: dict, error: type[Exception], messag
     model, x = Shapes(), torch.ones(2, 3)
     with no_trace(model, (x,)), pytest.raises(error, match=message):
         activation_moments(model, x, **arguments)
+
+
+class CalledTwice(nn.Module):
+    """One ReLU behind two layers of given widths."""
+
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(4, first), nn.Linear(4, second)])
+        self.relu = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.relu(layer(x)) for layer in self.layers], 1)
+
+
+def test_a_layer_that_is_called_twice_has_the_moments_of_both_outputs() -> None:
+    torch.manual_seed(0)
+    model, x = CalledTwice(5, 5), torch.randn(2, 4)  # fewer samples than units
+    found = activation_moments(model, x, ["relu"])["relu"]
+    outputs = model(x).detach().double()
+    for unit in range(5):
+        values = [outputs[sample, column].item() for column in (unit, unit + 5) for sample in range(2)]
+        assert found.mean[unit].item() == pytest.approx(sum(values) / 4, rel=1e-6)  # put out in float32
+
+
+def test_a_layer_that_is_called_with_fewer_units_the_second_time_is_refused() -> None:
+    with pytest.raises(ValueError, match="called several times, with different numbers of channels"):
+        activation_moments(CalledTwice(5, 3), torch.randn(8, 4), ["relu"])
