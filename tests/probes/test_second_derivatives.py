@@ -257,3 +257,27 @@ def test_ordinary_models_raise_no_alarm(layer: str) -> None:
     model, batch = _model(ORDINARY[layer]()), _batch()
     with no_trace(model, batch):
         assert not directional_curvature(model, _loss, batch).notes
+
+
+class OfComplex(torch.autograd.Function):
+    """|z|² of a complex layer, by its formula."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        ctx.save_for_backward(z)
+        return z.abs().square()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (z,) = ctx.saved_tensors
+        return 2 * grad * z
+
+
+class Complexly(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return OfComplex.apply(torch.complex(x, x.roll(1, -1)))
+
+
+def test_what_has_a_complex_input_is_not_judged() -> None:
+    model, batch = _model(Complexly()), _batch()
+    assert not directional_curvature(model, _loss, batch).notes
