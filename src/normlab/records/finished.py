@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def planned_work(study: StudySpec, root: Path = Path()) -> list[Planned]:
         found += [_cell(cell, sources.study("dln")) for cell in study.dln_grid.cells]
     if "dln_scan" in studies:
         folder = sources.study("dln_scan")
-        found.append(_measured("dln_scan", folder, lambda: read_learning_rate_scan(folder)))
+        found.append(_measured("dln_scan", folder, partial(read_learning_rate_scan, folder)))
     if "dln_lottery" in studies:
         folder = sources.study("dln_lottery")
         found += [_lottery(cell, folder) for cell in lottery_cells(study.dln_lottery)]
@@ -84,7 +85,7 @@ def planned_work(study: StudySpec, root: Path = Path()) -> list[Planned]:
     if "theory" in studies:
         random, checked = sources.study("theory"), sources.study("assumptions")
         files = (random / "random.parquet",)
-        found.append(Planned("statements/random", files, lambda: {"theory": read_random_statements(random)}))
+        found.append(Planned("statements/random", files, partial(_random_statements, random)))
         for run in study.compared(study.assumptions.norm_layer):
             files = (checked / run.name / "checkpoints.parquet",)
             found.append(Planned(f"statements/{run.name}", files, _statements(run, checked)))
@@ -163,3 +164,7 @@ def _first_of(run: RunSpec, folder: Path) -> Callable[[], pd.DataFrame]:
 
 def _statements(run: RunSpec, folder: Path) -> Callable[[], Tables]:
     return lambda: {"theory": read_assumptions(run, folder)}
+
+
+def _random_statements(folder: Path) -> Tables:
+    return {"theory": read_random_statements(folder)}
