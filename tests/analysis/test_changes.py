@@ -71,6 +71,7 @@ def result(low: float, high: float, seeds: int = 5) -> PartResult:
         (result(3.0, 3.0), result(1.0, 1.0), "inconclusive"),
         (result(3.0, 3.0), result(3.0, 3.0), "inconclusive"),  # both conditions hold: the first says all, the second b
         (result(0.5, 0.5, 4), result(1.0, 1.0, 4), "inconclusive"),  # four of five seeds
+        (result(0.5, 0.5, 7), result(1.0, 1.0, 7), "refuted"),  # more than were asked for
         (result(1.0, 3.0), result(1.0, 1.0), "inconclusive"),
     ],
 )
