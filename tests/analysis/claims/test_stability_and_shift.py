@@ -123,3 +123,16 @@ def test_c7_matches_networks_of_different_speed() -> None:
     assert part(entry, "l2")["estimate"] == pytest.approx(2.0, rel=1e-12)
     assert part(entry, "cosine")["estimate"] == pytest.approx(0.4, rel=1e-12)
     assert entry["artefacts"] == {"cosine": "fails", "relative": "holds"}
+
+
+def test_c7_knows_nothing_of_a_seed_of_which_one_layer_has_no_cosine() -> None:
+    cells = study({PLAIN: Kind(cosine=0.5, layers=(1, 2, 3)), BATCH: Kind(cosine=0.3, layers=(1, 2, 3))})
+    rows = cells.measurements
+    hidden = (rows["norm_layer"] == "batch") & (rows["seed"] == 1) & (rows["quantity"] == "cosine")
+    hidden &= rows["layer"] == "features.conv3"
+    assert hidden.any()
+    values = rows["value"].mask(hidden)
+    entry = verdict("C7", dataclasses.replace(cells, measurements=rows.assign(value=values)))
+    seeds = part(entry, "cosine_equal_steps")["per_seed"]
+    assert seeds["1"] is None  # the mean of the others would be another quantity
+    assert seeds["0"] == pytest.approx(-0.2, rel=1e-9)

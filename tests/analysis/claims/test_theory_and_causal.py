@@ -1,7 +1,11 @@
+import dataclasses
+
 import pandas as pd
 import pytest
 from tests.analysis.claims.judging import part, verdict
 from tests.analysis.synthetic import Kind, study, theory_table
+
+from normlab.tables.frames import as_categories
 
 FALSE_MAXIMUM = {"theorem_c_1__counterexample_exists": 0.0}
 
@@ -99,6 +103,14 @@ def test_c23_needs_cells_normalizers_and_seeds() -> None:
     assert verdict("C23", causal(RISING[:3]))["reason"] == "3 of 5 cells"
     assert "too few" in verdict("C23", causal(RISING[:5]))["reason"]
     assert verdict("C23", causal(RISING, seeds=1))["reason"] == "1 of 2 seeds"
+
+
+def test_c23_is_about_the_cells_of_one_network() -> None:
+    cells, opposite = causal(RISING[:8]), causal(RISING[:8][::-1]).measurements
+    other = opposite.assign(network="resnet20")
+    both = as_categories(pd.concat([cells.measurements.astype({"network": str}), other], ignore_index=True))
+    found = verdict("C23", dataclasses.replace(cells, measurements=both))
+    assert found["estimate"] == verdict("C23", cells)["estimate"] == pytest.approx(1.0)
 
 
 def test_c23_counts_a_cell_whose_seeds_diverged_as_rough() -> None:
