@@ -3,6 +3,7 @@ share elements; and which tensors are no such memory."""
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -122,3 +123,21 @@ def test_an_empty_tensor_needs_no_memory() -> None:
     data = torch.empty(0)
     put_at(torch.zeros(0), data)
     assert data.untyped_storage().nbytes() == 0
+
+
+class Reserved(Tensor):
+    """A class of tensors that answers what it knows, and not whether it lies where another one does."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.is_set_to:
+            return NotImplemented
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def test_a_class_that_does_not_tell_where_it_lies_is_put_there() -> None:
+    tensor = torch.arange(3.0).as_subclass(Reserved)
+    places = Places([torch.ones(2), tensor])
+    assert [moved[0] is tensor for moved in places.moved()] == [True]
+    put_at(*places.moved()[0])
+    assert tensor.tolist() == [0.0, 1.0, 2.0]

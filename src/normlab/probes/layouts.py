@@ -11,6 +11,7 @@ _KIND = attrgetter("layout", "is_quantized", "is_nested", "is_meta")
 _DENSE = (torch.strided, False, False, False)
 _ODD = (attrgetter("is_quantized"), attrgetter("is_nested"), Tensor.is_inference)
 _DTYPE = attrgetter("dtype")
+_REFUSED = (RuntimeError, TypeError)  # of another layout now, or of a class that has no answer
 
 
 class Places:
@@ -34,7 +35,7 @@ class Places:
             typed = there and list(map(_DTYPE, self.tensors)) == self._dtypes
             if typed and list(map(Tensor.data_ptr, self.data)) == self._pointers:
                 return []
-        except RuntimeError:  # one is of another layout
+        except _REFUSED:
             pass
         places = zip(self.tensors, self.data, self._pointers, strict=True)
         return [(tensor, data) for tensor, data, pointer in places if not _lies_at(tensor, data, pointer)]
@@ -43,7 +44,7 @@ class Places:
 def _lies_at(tensor: Tensor, data: Tensor, pointer: int) -> bool:
     try:
         return data.data_ptr() == pointer and tensor.dtype == data.dtype and tensor.is_set_to(data)
-    except RuntimeError:
+    except _REFUSED:
         return False
 
 
