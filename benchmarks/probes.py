@@ -17,7 +17,9 @@ since a second one spins while it waits for a core that another program has. No 
                     turn by turn. A call of one evaluation is the dearest for its passes; a walk of K = 4 has six. "All
                     of a call but its evaluations" is with the checks of its arguments. Of 100 narrow convolutions,
                     where it is Python's time a layer, and of a ResNet-101, where it is the copies of its 170 MB: one
-                    to remember, one to put back
+                    to remember, one to put back. Of the 7.7 ms of the narrow one, 2.3 are bytes (copied,
+                    put back, the batch's compared) and random streams, 3.3 the looks at 303 modules with 7,900
+                    attributes, 1.7 those at 702 tensors, and the rest frees what was made
     memory          growth of the resident set over 1,000 probes of a small network, after a warm-up
 """
 
