@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from tests.figures import runs
 
+from normlab.figures import live
 from normlab.figures.live import DEEP_LINEAR, DIGITS, LANDSCAPE, POINTS, TRAINING, live_data, of_layers
 
 VGG = runs.measurements(kinds=("none", "batch", "l1"), rates=(0.1, 0.5), seeds=2)
@@ -102,3 +103,9 @@ def test_a_study_that_has_none_of_it_has_no_interactive_figure() -> None:
     deep = deep[(deep["study"] == "dln") & deep["probe"].isin(["history", "landscape"])]
     panels = {one["panel"] for one in live_data(deep, DEEP_LINEAR, 1e-6, ["none"])["runs"]}
     assert panels == {0, 1, 2, 3}
+
+
+def test_whole_numbers_have_no_point_and_what_is_not_finite_is_nothing() -> None:
+    """A panel of four normalizers and ten seeds was 0.37 MB of a page's 1.5."""
+    values = live._numbers(pd.Series([91894.0, 0.123456, 1.0, np.inf, np.nan, 1e20]))
+    assert json.dumps(values) == "[91890, 0.1235, 1, null, null, 1e+20]"

@@ -20,6 +20,9 @@ def of_claim(number: int, verdict: str = "reproduced", **further: object) -> Sta
 def test_every_claim_answers_one_question() -> None:
     named = [name for question in QUESTIONS for name in question.claims]
     assert sorted(named) == sorted(CLAIMS)
+    assert not [
+        question.text for question in QUESTIONS if "because" in question.text
+    ]  # no claim of C9's kind shows why
 
 
 def test_every_sentence_is_of_the_part_that_decides_and_has_room_for_one_number() -> None:
@@ -78,7 +81,7 @@ def test_the_first_claim_of_a_question_leads() -> None:
 
 def test_errata_are_said_in_words() -> None:
     (one,) = answers([standing(claim(18, "07-theory", "erratum", group="theory"))])
-    assert one.sentence == "As printed it has counterexamples; its corrected form has none."
+    assert one.sentence == "Statement 18 as printed: counterexamples; corrected: none."
 
 
 def test_the_summary_counts_each_kind_apart() -> None:

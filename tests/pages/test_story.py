@@ -47,7 +47,7 @@ def test_an_unfinished_record_says_first_what_is_here_and_what_is_not() -> None:
     assert "<strong>1 of 2 are here.</strong> Not run yet: vgg &lt; 16.</p>" in markup
     assert markup.index("1 of 2 are here") < markup.index("Small.") < markup.index("<figure>")
     assert markup.count('class="question"') == 1  # no card for what nothing is known of
-    assert "measured for it: Is it because the loss is smoother along the gradient?</p>" in markup
+    assert "answers it has no number: Is the loss smoother along the gradient?</p>" in markup
     assert "notice" not in story(found, [], "Small.")
 
 

@@ -14,6 +14,14 @@ def test_thousands_have_all_their_digits(value: float, text: str) -> None:
     assert verdicts.number(value) == text
 
 
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(1, "1 seed"), (5, "5 seeds"), ("1 to 5", "1 to 5 seeds"), ("0 of 1", "0 of 1 seed"), ("1 of 3", "1 of 3 seeds")],
+)
+def test_one_seed_is_no_plural(count: int | str, text: str) -> None:
+    assert verdicts.of_seeds(count) == text
+
+
 def test_text_is_escaped() -> None:
     markup = verdicts.cards(CLAIMS, "90 %")._repr_html_()
     assert "a &lt; b &amp; c" in markup
@@ -95,5 +103,5 @@ def test_parts_say_what_they_are_for_and_what_the_paper_has() -> None:
 def test_a_card_has_the_rule_before_with_its_verdict_and_why_it_was_changed() -> None:
     markup = verdicts.cards(CLAIMS[:1], "90 %")._repr_html_()
     assert "before: refuted" in markup.partition("</h3>")[0]
-    assert "until 2026-11-26: refuted. one part decides, because four had to agree; decided on Figure 1" in markup
+    assert "until 2026-11-26: refuted; one part decides, because four had to agree; decided on Figure 1" in markup
     assert "Rule before" not in verdicts.cards([{**CLAIMS[0], "before": []}], "90 %")._repr_html_()

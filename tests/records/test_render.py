@@ -43,9 +43,9 @@ def rendered(folder: Path) -> dict[str, bytes]:
 def test_the_page_says_what_is_here_and_what_is_missing(repository: Path) -> None:
     folder = repository / "reports/published/tiny"
     text = (folder / "README.md").read_text()
-    assert "**Not finished yet: 4 of 8 planned pieces of work**" in text
+    assert "**Not finished yet: 4 of 8 planned pieces of work are done** (" in text
     here = r"Finished: vgg11 none \(plain\) at 0\.1 \(\d of \d seeds\); vgg11 BatchNorm at 0\.1 \(1 of 2 seeds\); "
-    assert re.search(here + r"the deep linear network \(1 of 2\)", text)
+    assert re.search(here + r"the deep linear network \(1 of 2 pieces\)", text)
     assert "| vgg11 | batch | 0.1 |  | 1 of 2 |" in text
     assert "Missing: `runs/vgg11-batch-0.1-1`, `dln/none-1e-06`" in text
     assert (
@@ -124,6 +124,15 @@ def test_a_curve_that_the_paper_has_not_does_not_pass() -> None:
     assert reasons(entry, smaller=True) == ["scale: the paper's curve passes, our setting is smaller"]
 
 
+def test_a_check_that_fails_is_named_as_the_tables_name_it() -> None:
+    """What was `halved_none, limit does not hold` told a reader nothing."""
+    parts = [{"name": name, "quantity": f"ratio {name}"} for name in ("own", "near", "far")]
+    entry = {"verdict": "not reproduced here", "parts": parts, "artefacts": {"near": "fails", "own": "holds"}}
+    assert reasons(entry, smaller=False) == ["artefact: “ratio near” fails"]
+    entry["artefacts"]["far"] = "fails"
+    assert reasons(entry, smaller=False) == ["artefact: “ratio near” and “ratio far” fail"]
+
+
 def test_links_lead_to_files_that_git_has(repository: Path) -> None:
     folder = repository / "reports/published/tiny"
     text = (folder / "README.md").read_text()
@@ -141,7 +150,7 @@ def test_pages_read_a_record_and_the_older_ones_side_by_side(repository: Path, t
     found = {record.name: record for record in site.readable(repository, tmp_path)}
     assert set(found) == {"tiny", "cifar10-jpeg", "cifar10-jpeg-5000"}
     assert found["cifar10-jpeg"].tables is None
-    assert unfinished(found["tiny"]).startswith("Not finished yet: 4 of 8 planned pieces of work are here. Finished: ")
+    assert unfinished(found["tiny"]).startswith("Not finished yet: 4 of 8 planned pieces of work are done. Finished: ")
     assert unfinished(found["cifar10-jpeg"]) == ""
     results = Results.load(**found["tiny"].paths)
     assert set(results.measurements("vgg")["norm_layer"]) == {"none", "batch"}

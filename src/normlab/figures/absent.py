@@ -48,7 +48,20 @@ def hide_empty_panels(figure: Figure) -> str:
         if title and (reason := _said(ax)):
             ax.set_visible(False)
             absent.append(f"{title} ({reason})")
+    if absent:
+        _close_up(figure)
     return f"Not drawn: {'; '.join(absent)}." if absent else ""
+
+
+def _close_up(figure: Figure) -> None:
+    """Give the width of columns in which every panel is hidden to the others."""
+    placed = [(ax, spec) for ax in figure.axes if (spec := ax.get_subplotspec()) is not None]
+    for grid in dict.fromkeys(spec.get_gridspec() for _, spec in placed):
+        shown = [spec for ax, spec in placed if ax.get_visible() and spec.get_gridspec() is grid]
+        used = {column for spec in shown for column in spec.colspan}
+        ratios = grid.get_width_ratios()
+        if used:
+            grid.set_width_ratios([ratio if at in used else max(ratios) / 1000 for at, ratio in enumerate(ratios)])
 
 
 def _said(ax: Axes) -> str:

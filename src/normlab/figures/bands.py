@@ -9,6 +9,7 @@ from normlab.figures.absent import say_nothing_to_draw
 from normlab.figures.style import MARKERS, PAPER_COLOR, color, label, order
 from normlab.paper.curves import paper_curve
 
+LOGARITHMIC = "On a logarithmic axis a band of smaller values looks taller than one as wide of greater values."
 BAND = "Lines are medians over seeds, bands reach from the least to the greatest seed."
 MOST_TRIANGLES = 12
 NON_FINITE = "Non-finite values (inf, NaN) are triangles on the upper edge"

@@ -229,7 +229,7 @@ def plot_distance_by_step_size(frame: pd.DataFrame, ax: Axes, *, log: bool = Tru
     plain_ticks(ax, rows["step_size"].unique())
     if log:
         ax.set_yscale("log", nonpositive="mask")
-    ax.set_title(f"{label(kind)}: step {steps[0]} (blue) to {steps[-1]} (red)")
+    ax.set_title(f"{label(kind)}: step {steps[0]:,} (blue) to {steps[-1]:,} (red)")
     return ax
 
 

@@ -195,5 +195,8 @@ def _thinned(wide: pd.DataFrame) -> pd.DataFrame:
 
 
 def _numbers(values: pd.Series) -> list[float | None]:
-    """Rounded to `DIGITS`; None for what is not finite."""
-    return [float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None for value in values]
+    """Rounded to `DIGITS`, whole ones without a point (`91890`); None for what is not finite."""
+    rounded = (float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None for value in values)
+    return [
+        int(value) if value is not None and value.is_integer() and abs(value) < 1e16 else value for value in rounded
+    ]

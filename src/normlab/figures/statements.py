@@ -40,6 +40,7 @@ def plot_statements(found: pd.DataFrame, ax: Axes) -> Axes:
         ax: the panel.
     """
     if found.empty:
+        ax.set_title("statements")
         return say_nothing_to_draw(ax)
     names = [name for name in STATEMENTS if name in set(found["statement"])]
     for quantity, (shade, marker, text) in FORMS.items():
@@ -48,7 +49,7 @@ def plot_statements(found: pd.DataFrame, ax: Axes) -> Axes:
         ax.plot(rows["failures"], places, marker, color=shade, markersize=7, label=text, gid=quantity, clip_on=False)
     ax.set_xscale("symlog", linthresh=1)
     most = int(found["cases"].max())
-    _name_rows(ax, [STATEMENTS[name] for name in names], f"counterexamples among up to {most} random cases", most)
+    _name_rows(ax, [STATEMENTS[name] for name in names], f"counterexamples among up to {most:,} random cases", most)
     ax.legend(fontsize=9, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return ax
 
@@ -61,6 +62,7 @@ def plot_assumptions(found: pd.DataFrame, ax: Axes) -> Axes:
         ax: the panel.
     """
     if found.empty:
+        ax.set_title("assumptions")
         return say_nothing_to_draw(ax)
     found = found.set_index(["statement", "quantity"])
     keys = [key for key in ASSUMPTIONS if key in found.index]

@@ -118,7 +118,9 @@ def reasons(entry: Mapping[str, Any], smaller: bool) -> list[str]:
         found.append("definition: the paper's own curve does not pass the rule made of its text")
     failing = [name for name, word in entry.get("artefacts", {}).items() if word == "fails"]
     if failing and verdict != ERRATUM:
-        found.append(f"artefact: {', '.join(failing)} does not hold")
+        called = {part["name"]: part["quantity"] for part in entry.get("parts", []) if "name" in part}
+        quoted = [f"“{called.get(name, name)}”" for name in failing]
+        found.append(f"artefact: {' and '.join(quoted)} fail{'s' if len(failing) == 1 else ''}")
     across = verdict == DIRECTION and _primary(entry)["verdict"] == UNDECIDED
     if verdict in (NOT_REPRODUCED, DIRECTION) and smaller and not across:
         curve = "the paper's curve passes, " if entry.get("paper", {}).get("passes") else ""

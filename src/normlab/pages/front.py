@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from normlab.analysis.rules import VERDICTS
-from normlab.figures.bands import BAND
+from normlab.figures.bands import BAND, LOGARITHMIC
 from normlab.figures.deep_linear import figure_5b
 from normlab.figures.landscape import figure_4
 from normlab.figures.live import LANDSCAPE, TRAINING, live_data
@@ -93,7 +93,7 @@ def landscape(results: Results) -> Picture:
     return Picture(
         figure_4(rows, results.spec.learning_rate, eta_min_factor=min(results.grid("probe"))),
         f"Left and middle: band between the least and greatest value over the paper's step sizes. {BAND} "
-        f"{finite_caption(bands)} Dashed: the paper, one run.",
+        f"{LOGARITHMIC} {finite_caption(bands)} Dashed: the paper, one run.",
         "The landscape along the gradient, with and without BatchNorm",
         [figure_4, *definitions(figure_4, "index")],
         live_data(

@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from normlab.analysis.claims.registry import FUNCTIONS
+from normlab.figures.bands import LOGARITHMIC
 from normlab.pages.answer import answers, by_group, by_verdict, sentence, summary
 from normlab.pages.claims_table import anchor, claims_table, table_cell
 from normlab.pages.record_runs import progress, provenance, runs_table
 from normlab.pages.records import Record
 from normlab.pages.sources import markdown_link
 from normlab.pages.standings import Standing
-from normlab.pages.verdicts import NOT_SCORED, measured, number, seed_by_seed
+from normlab.pages.verdicts import NOT_SCORED, measured, number, of_seeds, seed_by_seed
 
 TO_ROOT = "../../../"  # from reports/published/RECORD/
 _BANDS = (
     "Bands: least to greatest value over the paper's step sizes, medians over seeds, faint to the outermost seed; "
-    "dashed: the paper's one run."
+    f"dashed: the paper's one run. {LOGARITHMIC}"
 )
 _LINES = "Medians over seeds, bands from the least to the greatest seed; dashed: the paper's one run."
 _LANDSCAPE = f"Loss, gradient change and effective β along the gradient, with and without BatchNorm. {_BANDS}"
@@ -124,7 +125,7 @@ def _claim(one: Standing, entry: Mapping[str, Any]) -> list[str]:
         ("paper's curve", one.paper),
         ("here", one.here),
         ("seed by seed", seed_by_seed(dict(entry)) if one.group != "theory" else ""),
-        ("direction", f"{one.direction} seeds" if one.direction != "–" else "–"),
+        ("direction", of_seeds(one.direction) if one.direction != "–" else "–"),
         ("checks for artefacts", one.checks),
         ("before", one.before),
         ("why", entry.get("reason", "")),
@@ -149,7 +150,8 @@ def _parts(entry: Mapping[str, Any]) -> list[str]:
     ]
     rows = [f"| {row} |" for row in rows]
     head = ["| part | paper's curve | here | |", "|---|---|---|---|"]
-    return [f"<details><summary>all {len(parts)} parts</summary>", "", *head, *rows, "", "</details>", ""]
+    which = "both" if len(parts) == 2 else f"all {len(parts)}"
+    return [f"<details><summary>{which} parts</summary>", "", *head, *rows, "", "</details>", ""]
 
 
 def _files(record: Record) -> list[str]:

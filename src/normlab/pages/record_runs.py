@@ -8,6 +8,7 @@ from normlab.analysis.changes import frozen
 from normlab.analysis.rules import load_claims
 from normlab.figures.style import label
 from normlab.pages.records import Record
+from normlab.pages.verdicts import of_seeds
 from normlab.specs.study import read_study
 
 
@@ -17,10 +18,10 @@ def progress(record: Record) -> list[str]:
     done, planned = len(manifest["finished"]), manifest["planned"]
     if not planned:
         return []
-    hours = f"{manifest['core_hours']:,.1f} core-hours of training and probing"
+    hours = f"{manifest['core_hours']:,.1f} hours of training and probing, summed over the trainings"
     if done == planned:
         return [f"All {planned} planned pieces of work are finished: {hours}.", ""]
-    here = f"**Not finished yet: {done} of {planned} planned pieces of work** ({hours})"
+    here = f"**Not finished yet: {done} of {planned} planned pieces of work are done** ({hours})"
     return [f"{here}. {' '.join(here_and_missing(record))} Verdicts are those of what is here.", ""]
 
 
@@ -30,7 +31,7 @@ def unfinished(record: Record) -> str:
         return ""
     done, planned = len(record.manifest["finished"]), record.manifest["planned"]
     return " ".join(
-        [f"Not finished yet: {done} of {planned} planned pieces of work are here.", *here_and_missing(record)]
+        [f"Not finished yet: {done} of {planned} planned pieces of work are done.", *here_and_missing(record)]
     )
 
 
@@ -41,12 +42,12 @@ def here_and_missing(record: Record) -> list[str]:
     for (network, norm_layer, rate, variant), places in _cells(record).items():
         done = sum(place in finished for place in places)
         name = f"{network} {label(norm_layer)} at {rate:g}{f' with {variant}' if variant else ''}"
-        here += [f"{name} ({done} of {len(places)} seeds)"] if done else []
+        here += [f"{name} ({done} of {of_seeds(len(places))})"] if done else []
         waiting += [] if done else [name]
     for study, places in _studies([*finished, *missing]).items():
         done = sum(place in finished for place in places)
         name = STUDIES.get(study, study)
-        here += [f"{name} ({done} of {len(places)})" if done < len(places) else name] if done else []
+        here += [f"{name} ({done} of {len(places)} pieces)" if done < len(places) else name] if done else []
         waiting += [] if done else [name]
     return [f"{title}: {'; '.join(names)}." for title, names in (("Finished", here), ("Not run yet", waiting)) if names]
 
@@ -80,9 +81,9 @@ def _studies(places: Iterable[str]) -> dict[str, list[str]]:
 
 
 def runs_table(record: Record) -> list[str]:
-    """One row a cell: how many of its planned seeds are finished, and their core-hours; then the other studies."""
+    """One row a cell: how many of its planned seeds are finished, and their hours; then the other studies."""
     finished, missing = record.manifest["finished"], record.manifest["missing"]
-    lines = ["| | normalizer | rate | settings | finished | core-hours |", "|---|---|---|---|---|---|"]
+    lines = ["| | normalizer | rate | settings | finished | hours |", "|---|---|---|---|---|---|"]
     for (network, norm_layer, rate, variant), places in _cells(record).items():
         done = [finished[place] for place in places if place in finished]
         lines.append(

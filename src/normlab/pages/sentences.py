@@ -26,7 +26,7 @@ def about(results: Results, study: str, frame: pd.DataFrame) -> Html:
     return bullets(
         "Data: Gaussian inputs and a Gaussian target matrix." if study == "dln" else data_sentence(results),
         f"Network: {networks}; normalizers: {', '.join(map(label, order(frame['norm_layer'])))}.",
-        f"Learning rates: {rates}; {of_seeds(count)} a cell; steps 0 to {int(frame['step'].max())}.",
+        f"Learning rates: {rates}; {of_seeds(count)} a cell; steps 0 to {int(frame['step'].max()):,}.",
     )
 
 
@@ -117,7 +117,11 @@ def theory_sentences(found: pd.DataFrame) -> list[str]:
 
 def _counterexamples(row: pd.Series) -> str:
     failures, cases = round(row["failures"]), int(row["cases"])
-    return f"false in {failures} of {cases} random cases" if failures else f"no counterexample in {cases} random cases"
+    return (
+        f"false in {failures:,} of {cases:,} random cases"
+        if failures
+        else f"no counterexample in {cases:,} random cases"
+    )
 
 
 def finite_caption(frame: pd.DataFrame, quantities: Sequence[str] | None = None) -> str:

@@ -9,12 +9,16 @@ import csv
 import gzip
 import io
 import re
+from urllib.parse import quote
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from PIL import Image
 
-LARGEST_SVG = 250_000  # bytes; a larger one (thousands of histogram bars) is smaller as dots
+LARGEST_SVG = 120_000  # bytes; a larger one (thousands of histogram bars) is smaller as dots
+UNQUOTED = " !'()*+,/:;=?@-._~[]{}|^`"  # what an address inside an attribute may keep as it is
+COLORS = 256  # of such a picture: translucent curves on each other make thousands, which nobody tells apart
 RESOLUTION = 130  # dots per inch of figures 10 or 12 inches wide: sharp at page width on a dense screen, yet small
 # as matplotlib writes them, with what they are in the dark; ink is its default, which it leaves out
 GRAYS = {"#dddddd": "#3a414b", "#444444": "#b9c0ca", "#666666": "#a2abb8", "#333333": "#c9ced6", "#cccccc": "#4a515c"}
@@ -45,12 +49,19 @@ def image(figure: Figure, alt: str) -> str:
     """
     drawn = svg(figure)
     if len(drawn) <= LARGEST_SVG:
-        return f'<img alt="{alt}" src="data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode("ascii")}">'
-    buffer = io.BytesIO()
-    # no software version in the file
+        return f'<img alt="{alt}" src="data:image/svg+xml,{quote(drawn, safe=UNQUOTED)}">'
+    return (
+        f'<img class="dots" alt="{alt}" src="data:image/png;base64,{base64.b64encode(dots(figure)).decode("ascii")}">'
+    )
+
+
+def dots(figure: Figure) -> bytes:
+    """The figure as PNG of at most `COLORS` colors, without software and date."""
+    buffer, smaller = io.BytesIO(), io.BytesIO()
     figure.savefig(buffer, format="png", dpi=RESOLUTION, metadata={"Software": None})
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img class="dots" alt="{alt}" src="data:image/png;base64,{data}">'
+    every = Image.open(buffer).convert("RGB")
+    every.quantize(COLORS, dither=Image.Dither.NONE).save(smaller, format="PNG", optimize=True)
+    return smaller.getvalue()
 
 
 def svg(figure: Figure) -> str:
@@ -63,6 +74,7 @@ def svg(figure: Figure) -> str:
     text = buffer.getvalue()
     for pattern, better in SHORTER:
         text = pattern.sub(better, text)
+    text = re.sub(r'(?<= d=")M [MLz\d. -]+(?=")', lambda found: _relative(found[0]), text)
     named = {**GRAYS, **DARKER, INK[0]: INK[1], PAPER[0]: PAPER[1]}
     text = re.sub(r"#[0-9a-f]{6}\b", lambda found: _variable(found[0]) if found[0] in named else found[0], text)
     light = "".join(f"--{color[1:]}:{color};" for color in named)
@@ -70,6 +82,35 @@ def svg(figure: Figure) -> str:
     always = f"svg{{{light}fill:var(--000000);font-family:'DejaVu Sans',Verdana,sans-serif}}"
     style = f"<style>{always}@media (prefers-color-scheme:dark){{svg{{{dark}}}}}@media print{{svg{{{light}}}}}</style>"
     return re.sub(r"(<svg[^>]*>)", rf"\1{style}", text.strip(), count=1)
+
+
+def _relative(path: str) -> str:
+    """A path of straight lines in tenths of a point, each point from the one before: half of the bytes.
+
+    Rounded is the place, not the way from the point before, so that nothing adds up. Points on each other are one.
+    """
+    found: list[str] = []
+    start = at = (0, 0)
+    for command, x, y in re.findall(r"([ML]) (\S+) (\S+)|z", path):
+        if not command:
+            found.append("z")
+            at = start
+            continue
+        place = round(10 * float(x)), round(10 * float(y))
+        if command == "M":
+            found.append(f"M{_tenths(place[0])} {_tenths(place[1])}")
+            start = place
+        elif place != at:
+            along, up = _tenths(place[0] - at[0]), _tenths(place[1] - at[1])
+            found.append(f"h{along}" if up == "0" else f"v{up}" if along == "0" else f"l{along} {up}")
+        at = place
+    return "".join(found).replace(" -", "-")
+
+
+def _tenths(value: int) -> str:
+    """`12.3`, `12`, `-.5`."""
+    whole, part = divmod(abs(value), 10)
+    return f"{'-' if value < 0 else ''}{whole or ('' if part else 0)}{f'.{part}' if part else ''}"
 
 
 def _variable(color: str) -> str:

@@ -75,7 +75,11 @@ def cards_of(found: Sequence[Standing], link: str) -> str:
     cards = [_card(one, link) for one in every if not _waits(one.lead)]
     waiting = " ".join(one.question.text for one in every if _waits(one.lead))
     grid = f'<ol class="answers">\n{chr(10).join(cards)}\n</ol>' if cards else ""
-    line = f"\n<p>Not answered here, since nothing was measured for it: {html.escape(waiting)}</p>" if waiting else ""
+    line = (
+        f"\n<p>Not answered here, since the claim that answers it has no number: {html.escape(waiting)}</p>"
+        if waiting
+        else ""
+    )
     return grid + line
 
 
@@ -139,9 +143,10 @@ def _table(found: Sequence[Standing], link: str) -> str:
 
 def _beside(one: Standing) -> str:
     """Direction, checks for artefacts and the verdict before, where there are any."""
-    parts = [f"direction {one.direction} seeds"] if one.direction != "–" else []
+    parts = [f"direction {of_seeds(one.direction)}"] if one.direction != "–" else []
     parts += [f"artefact checks: {one.checks}"] if one.checks != "–" else []
-    parts += [f"same sign in {one.elsewhere} other records"] if one.elsewhere != "–" else []
+    records = f"other record{'' if one.elsewhere.endswith(' of 1') else 's'}"
+    parts += [f"same sign in {one.elsewhere} {records}"] if one.elsewhere != "–" else []
     parts += [f"before: {one.before}"] if one.before not in ("–", NOT_RUN) else []
     return f"<br><small>{html.escape('; '.join(parts))}</small>" if parts else ""
 

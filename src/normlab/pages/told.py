@@ -11,6 +11,7 @@ from normlab.analysis.estimates import PerSeed
 from normlab.figures.style import label
 from normlab.pages.comparisons import fold, spread
 from normlab.pages.verdicts import number as short
+from normlab.pages.verdicts import of_seeds
 from normlab.specs.analyze import AnalyzeSpec
 
 
@@ -79,7 +80,9 @@ def compared(found: PerSeed, spec: AnalyzeSpec, signed: bool, over: str) -> str:
     up, down = ("higher", "lower") if signed else ("more", "less")
     counts = {up: int((values > neutral).sum()), down: int((values < neutral).sum())}
     word = up if counts[up] >= counts[down] else down
-    seeds = f"{word} in {counts[word]} of {found.seeds} seeds" if counts[word] else f"equal in {found.seeds} seeds"
+    seeds = (
+        f"{word} in {counts[word]} of {of_seeds(found.seeds)}" if counts[word] else f"equal in {of_seeds(found.seeds)}"
+    )
     interval = found.interval(spec)
     ends = f" [{short(interval.low)}, {short(interval.high)}]" if interval.decides else ""
     times = "" if signed else " times as much"

@@ -36,8 +36,8 @@ def number(value: float | None) -> str:
 
 
 def of_seeds(count: int | str) -> str:
-    """`1 seed`, `5 seeds`, `3 to 5 seeds`."""
-    return f"{count} seed{'' if str(count) == '1' else 's'}"
+    """`1 seed`, `5 seeds`, `3 to 5 seeds`, `0 of 1 seed`."""
+    return f"{count} seed{'' if str(count).split()[-1] == '1' else 's'}"
 
 
 def end(value: float | None, name: str, note: str) -> str:
@@ -160,9 +160,8 @@ def _role(part: dict[str, Any]) -> str:
 
 def _seeds(claim: dict[str, Any]) -> str:
     found = seed_by_seed(claim)
-    return (
-        f"<dt>Seed by seed</dt><dd>{html.escape(found)} <small>(–: infinite or unknown)</small></dd>" if found else ""
-    )
+    lost = " <small>(–: infinite or unknown)</small>" if "–" in found.split(", ") else ""
+    return f"<dt>Seed by seed</dt><dd>{html.escape(found)}{lost}</dd>" if found else ""
 
 
 def _before(claim: dict[str, Any]) -> str:
@@ -174,7 +173,7 @@ def _before(claim: dict[str, Any]) -> str:
 def _changes(claim: dict[str, Any]) -> str:
     """Why the rule was changed, with the verdict that the earlier one gives on the same numbers."""
     told = "<br>".join(
-        f"until {html.escape(old['until'])}: {html.escape(old['verdict'])}. {html.escape(old.get('what', ''))}, "
+        f"until {html.escape(old['until'])}: {html.escape(old['verdict'])}; {html.escape(old.get('what', ''))}, "
         f"because {html.escape(old.get('reason', ''))}; decided on {html.escape(old.get('decided_on', ''))}"
         for old in claim.get("before", [])
     )
@@ -194,7 +193,7 @@ def beside(claim: dict[str, Any]) -> str:
         passes = {True: ", passes", False: ", does not pass"}.get(paper.get("passes"), "")
         parts.append(f"the paper's own curve: {number(paper['number'])}{passes}")
     if direction.get("seeds") and claim.get("group") != "theory":  # a counterexample has no direction
-        parts.append(f"claimed direction: {direction['claimed']} of {direction['seeds']} seeds")
+        parts.append(f"claimed direction: {direction['claimed']} of {of_seeds(direction['seeds'])}")
     if (size := claim.get("magnitude", {}).get("ours_over_paper")) is not None:
         parts.append(f"size: {number(size)} × the paper's")
     if claim.get("artefacts"):
