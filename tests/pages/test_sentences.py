@@ -18,8 +18,10 @@ def test_caveats_are_found_in_the_runs(results: Results) -> None:
     assert "seeds a cell: fewer" not in text  # three of them can decide
     one = table[table["seed"] == 0]
     assert "1 seed a cell: fewer than the 3" in sentences.caveats(results, "vgg", one, "One more.").plain
+    some = table[(table["norm_layer"] == "none") | (table["seed"] == 0)]
+    assert "1 seed a cell (of BatchNorm, noisy BatchNorm, ℓ1): few" in sentences.caveats(results, "vgg", some).plain
     assert "are not the official CIFAR data" in text
-    assert "Runs end at step 59; the paper's end at 15000." in text
+    assert "Runs end at step 59; the paper's end at 15,000." in text
     assert "Non-finite" not in text
     assert text.endswith("- One more.")
     broken = table.assign(value=table["value"].where(table["step"] < 50, np.nan))

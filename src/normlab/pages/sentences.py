@@ -58,12 +58,14 @@ def caveats(results: Results, study: str, frame: pd.DataFrame, *further: str) ->
     if frame.empty:
         return bullets(*further)
     few = least_seeds(study)
-    seeds = int(frame.groupby(["norm_layer", "learning_rate"], observed=True)["seed"].nunique().min())
+    seeds = frame.groupby(["norm_layer", "learning_rate"], observed=True)["seed"].nunique()
+    short = sorted(map(label, set(seeds[seeds < few].index.get_level_values("norm_layer"))))
+    of_short = "" if (seeds < few).all() else f" (of {', '.join(short)})"
     planned, last = STEPS["dln" if study == "dln" else "vgg"], int(frame["step"].max())
-    shorter = f"Runs end at step {last}; the paper's end at {planned}." if last < planned else ""
+    shorter = f"Runs end at step {last:,}; the paper's end at {planned:,}." if last < planned else ""
     unofficial = study != "dln" and not results.manifest.get("official")
     return bullets(
-        f"{of_seeds(seeds)} a cell: fewer than the {few} that verdicts ask for." if seeds < few else "",
+        f"{of_seeds(int(seeds.min()))} a cell{of_short}: fewer than the {few} that verdicts ask for." if short else "",
         f"The images ({results.manifest.get('title', 'of unknown source')}) are not the official CIFAR data: compare "
         "directions with the paper's, not levels."
         if unofficial
