@@ -99,7 +99,7 @@ def test_the_rate_of_the_analysis_is_shown_not_the_paper_s(vgg: pd.DataFrame) ->
     expected = [runs.effective_beta("batch", 0.5, 1, step) for step in runs.PROBED]
     np.testing.assert_allclose(named(figure.axes[2], "line-batch").get_ydata(), expected, rtol=1e-12)
     for draw in (partial(landscape.figure_4, eta_min_factor=0.5), landscape.figure_11):
-        assert "0.3 is not in the grid" in draw(walks, 0.3).axes[0].texts[0].get_text()
+        assert "learning rate 0.3 was not run" in draw(walks, 0.3).axes[0].texts[0].get_text()
 
 
 def test_a_summary_by_step(walks: pd.DataFrame) -> None:

@@ -57,4 +57,4 @@ def test_nothing_measured_is_said(vgg: pd.DataFrame) -> None:
 
 def test_a_rate_that_no_run_has_is_said(vgg: pd.DataFrame) -> None:
     figure = shift.figure_3(rows(vgg), 1e-7)
-    assert "learning rate 1e-07 is not in the grid" in figure.axes[0].texts[0].get_text()
+    assert "learning rate 1e-07 was not run" in figure.axes[0].texts[0].get_text()
