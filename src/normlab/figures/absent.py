@@ -1,5 +1,6 @@
 """Panels and figures without anything to draw: they say so in words."""
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -59,9 +60,10 @@ def _close_up(figure: Figure) -> None:
     for grid in dict.fromkeys(spec.get_gridspec() for _, spec in placed):
         shown = [spec for ax, spec in placed if ax.get_visible() and spec.get_gridspec() is grid]
         used = {column for spec in shown for column in spec.colspan}
-        ratios = grid.get_width_ratios()
+        ratios = np.asarray(grid.get_width_ratios(), dtype=float)
         if used:
-            grid.set_width_ratios([ratio if at in used else max(ratios) / 1000 for at, ratio in enumerate(ratios)])
+            kept = np.isin(np.arange(len(ratios)), sorted(used))
+            grid.set_width_ratios(np.where(kept, ratios, ratios.max() / 1000).tolist())
 
 
 def _said(ax: Axes) -> str:
