@@ -33,7 +33,7 @@ class _Tags(HTMLParser):
         self.scripts, self.handlers = 0, 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        ours = [("src", "normlab.js"), ("type", "application/json"), ("type", "text/csv+gzip")]
+        ours = [("src", "normlab.js"), ("type", "application/json+gzip"), ("type", "text/csv+gzip")]
         self.scripts += tag == "script" and not {*attrs} & {*ours}
         self.handlers += sum(name.startswith("on") for name, _ in attrs)
 

@@ -1,6 +1,8 @@
 """The pages' cells, run one after another in this process on invented results."""
 
 import ast
+import base64
+import gzip
 import json
 import re
 import shutil
@@ -23,9 +25,13 @@ LIVE = {
     "06-deep-linear": 2,
     "07-theory": 0,
 }
-JSON_SCRIPT = r'<script type="application/json">(.*?)</script>'
+LIVE_DATA = r'<script type="application/json\+gzip">(.*?)</script>'
 STUDIES = [name for name in NOTEBOOKS if not name.startswith("08")]
 CLAIMED = [name for name in STUDIES if not name.startswith("09")]  # no claim of the paper is decided on that page
+
+
+def live_data(packed: str) -> dict:
+    return json.loads(gzip.decompress(base64.b64decode(packed)))
 
 
 def code_cells(path: Path) -> list:
@@ -82,7 +88,7 @@ def test_a_page_shows_its_pictures_verdicts_and_caveats(name: str, paths: dict[s
     assert len(cards) == 1
     assert "Computed by <a href=" in cards[0]
     assert shown[-1].startswith("<ul>")
-    lives = [json.loads(found) for text in pictures for found in re.findall(JSON_SCRIPT, text)]
+    lives = [live_data(found) for text in pictures for found in re.findall(LIVE_DATA, text)]
     assert len(lives) == LIVE[name]
     assert all(len(live["runs"]) >= 4 and live["shown"] for live in lives)
     captions = " ".join(text.partition("<figcaption>")[2] for text in pictures)

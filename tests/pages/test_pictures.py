@@ -94,8 +94,8 @@ def _filled(alpha: float) -> Figure:
 def test_a_picture_of_too_many_shapes_is_dots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(still, "LARGEST_SVG", 100)
     markup = still.image(drawing(), "alt")
-    (data,) = re.findall(r'<img class="dots" alt="alt" src="data:image/png;base64,([^"]+)">', markup)
-    assert base64.b64decode(data).startswith(b"\x89PNG")
+    (data,) = re.findall(r'<img class="dots" alt="alt" src="data:image/webp;base64,([^"]+)">', markup)
+    assert base64.b64decode(data)[8:12] == b"WEBP"
     assert markup == still.image(drawing(), "alt")
 
 
@@ -155,8 +155,8 @@ def test_the_drawn_lines_are_in_the_page_as_data() -> None:
 
 def test_an_interactive_figure_keeps_its_still_picture_and_ends_no_script() -> None:
     markup = Picture(drawing(), "", "t", [], {"panels": [{"title": "</script><b>"}]})._repr_html_()
-    (data,) = re.findall(r'<script type="application/json">(.*?)</script>', markup)
-    assert json.loads(data) == {"panels": [{"title": "</script><b>"}]}
+    (data,) = re.findall(r'<script type="application/json\+gzip">(.*?)</script>', markup)
+    assert json.loads(gzip.decompress(base64.b64decode(data))) == {"panels": [{"title": "</script><b>"}]}
     assert '<details class="still" open>' in markup
     assert svg_of(markup)
 

@@ -76,12 +76,16 @@ def test_links_lead_to_pages_of_the_site_or_to_sources(built: Path, repository: 
                 assert (built.parent / place).is_file(), f"{page}: {link}"
 
 
-def test_a_deployed_site_leads_to_the_sources_at_their_address(root: Path, tmp_path: Path) -> None:
+def test_a_deployed_site_leads_to_the_sources_at_their_address_and_large_pages_are_named(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     only = tmp_path / "repository"
     shutil.copytree(root / "reports" / "published" / "old", only / "reports" / "published" / "old")
     shutil.copyfile(root / "README.md", only / "README.md")
     address = "https://example.org/someone/normlab/blob/0123"
+    monkeypatch.setattr(site, "LARGEST_PAGE", 1000)
     site.main(["--root", str(only), "--out", str(tmp_path / "out"), "--sources", address])
+    assert re.search(r"note: \S+out/old/index\.html has \S+ MB, more than 0\.001\n", capsys.readouterr().err)
     for page in (tmp_path / "out" / "index.html", tmp_path / "out" / "old" / "index.html"):
         text = page.read_text()
         assert f'href="{address}/src/normlab/' in text

@@ -60,10 +60,9 @@ class Picture:
         alt = html.escape(f"{self.title}. Panels: {drawn}." if drawn else self.title)
         shown = still.image(self.figure, alt)
         if self.live:
-            # a closing tag inside a text must not end the script
-            data = json.dumps(self.live, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+            data = still.packed(json.dumps(self.live, ensure_ascii=False, separators=(",", ":")))
             shown = (
-                f'<div class="panels" hidden></div>\n<script type="application/json">{data}</script>\n'
+                f'<div class="panels" hidden></div>\n<script type="application/json+gzip">{data}</script>\n'
                 f'<details class="still" open><summary>as a still picture</summary>{shown}</details>'
             )
         elif packed := still.packed_csv(self.figure):

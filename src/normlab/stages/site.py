@@ -8,6 +8,7 @@ import os
 import posixpath
 import re
 import signal
+import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -25,6 +26,7 @@ from normlab.specs.strict import InputError
 from normlab.stages import command
 from normlab.stages.index import of_record
 
+LARGEST_PAGE = 1_500_000  # bytes, beside the shared script: first paint from a slow disk or line
 LINK = re.compile(r'\b(href|src)="(?![a-z]+:|#)([^"]+)"')  # to another file
 
 
@@ -50,6 +52,9 @@ def main(argv: list[str] | None = None) -> None:
             text = path.read_text(encoding="utf-8")
             write_page(path, text.replace(f'href="{FROM_PAGE}src/', f'href="{sources.rstrip("/")}/src/'))
         write_page(folder / "index.html", one_folder_up((folder / first / "index.html").read_text("utf-8"), first))
+    for path in sorted(args.out.rglob("*.html")):
+        if (size := path.stat().st_size) > LARGEST_PAGE:
+            print(f"note: {path} has {size / 1e6:.2f} MB, more than {LARGEST_PAGE / 1e6:g}", file=sys.stderr)
     print(args.out / "index.html")
 
 

@@ -1,7 +1,8 @@
 // What pages do in a browser: interactive figures (drawn by Vega-Lite, which is bundled with this file), figures that open
 // large on a tap, data as CSV, and folded parts that open for print. Without it a page shows its still pictures.
-(() => {
+(async () => {
   "use strict";
+  window.vegaEmbed = vegaEmbed; // DVC's page of plots draws with it, at once: .dvc/plots/page.html
   const DASHES = [[1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [5, 5], [1, 3]]; // one a learning rate
   const SHAPES = ["circle", "square", "diamond", "triangle-down", "triangle-up", "cross", "triangle-right", "triangle-left"];
   const MARKS = 8; // shapes along a line
@@ -17,10 +18,10 @@
   };
 
   // --- data ---------------------------------------------------------------------------------------------------------
-  const figures = [...document.querySelectorAll("figure")].flatMap((figure) => {
-    const data = figure.querySelector("script[type='application/json']");
-    return data ? [{ figure, data: JSON.parse(data.textContent), panels: [], stale: true, near: false }] : [];
-  });
+  const figures = (await Promise.all([...document.querySelectorAll("figure")].map(async (figure) => {
+    const packed = figure.querySelector("script[type='application/json+gzip']");
+    return packed ? [{ figure, data: JSON.parse(await unpacked(packed)), panels: [], stale: true, near: false }] : [];
+  }))).flat();
   const union = (pick) => [...new Set(figures.flatMap(({ data }) => pick(data)))];
   const kinds = new Map(figures.flatMap(({ data }) => data.kinds).map((kind) => [kind.name, kind]));
   const rates = union((data) => data.runs.map((run) => run.rate)).sort((a, b) => a - b);
@@ -267,8 +268,8 @@
     return lines.map((cells) => cells.map((cell) => (/[",\n]/.test(cell) ? `"${String(cell).replaceAll('"', '""')}"` : cell)).join(",")).join("\n");
   }
 
-  async function unpacked(text) {
-    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  async function unpacked(script) {
+    const bytes = Uint8Array.from(atob(script.textContent.trim()), (letter) => letter.charCodeAt(0));
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   }
 
@@ -304,14 +305,13 @@
 
   const menu = document.querySelector("nav ul"), here = menu?.querySelector("[aria-current]"); // one line on a phone
   if (here) menu.scrollLeft = here.offsetLeft - menu.clientWidth / 2 + here.offsetWidth / 2;
-  window.vegaEmbed = vegaEmbed; // DVC's page of plots draws with it: .dvc/plots/page.html
   if (figures.length) controls();
   figures.forEach(prepare);
   for (const figure of document.querySelectorAll("figure")) {
     const live = figures.find((one) => one.figure === figure);
     const packed = figure.querySelector("script[type='text/csv+gzip']");
     if (live) offer(figure, () => csv(live.data));
-    else if (packed) offer(figure, () => unpacked(packed.textContent.trim()));
+    else if (packed) offer(figure, () => unpacked(packed));
     figure.querySelectorAll("img").forEach(large);
   }
   dark.addEventListener("change", redraw);
