@@ -11,6 +11,7 @@
     "datum.label === '' ? '' : abs(datum.value) >= 1e5 || (datum.value != 0 && abs(datum.value) < 1e-3) " +
     "? format(datum.value, '.1~e') : format(datum.value, '.4~g')";
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const rateName = (rate) => (rate < 1e-4 ? rate.toExponential().replace(/e-(\d)$/, "e-0$1") : String(rate)); // as in titles
   const element = (name, properties = {}, ...inside) => {
     const made = Object.assign(document.createElement(name), properties);
     made.append(...inside);
@@ -237,7 +238,7 @@
     for (const name of kinds.keys()) key.set(name, element("span", { className: "named", hidden: !state.kinds.has(name) }, swatch(name), kinds.get(name).label));
     box.querySelector("summary").append(...key.values());
     box.append(choice("normalizers", [...kinds.keys()], state.kinds, (name) => kinds.get(name).label, swatch));
-    if (rates.length > 1) box.append(choice("learning rates", rates, state.rates, String));
+    if (rates.length > 1) box.append(choice("learning rates", rates, state.rates, rateName));
     if (seeds.length > 1) box.append(choice("seeds", seeds, state.seeds, String));
     const others = element("fieldset", { className: "axes" }, element("legend", { textContent: "axes" }));
     others.append(select("vertical", [["drawn", "as drawn"], ["log", "logarithmic"], ["linear", "linear"]], "scale"));
