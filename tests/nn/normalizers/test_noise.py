@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from normlab.nn import normalizer
-from normlab.nn.normalizers.noise import Noise
+from normlab.nn.normalizers.noise import Noise, noise
 from normlab.nn.normalizers.noisy_batch import NoisyBatchNorm1d, NoisyBatchNorm2d
 
 QUIET = {"mean_range": 0, "scale_range": 1, "mean_jitter": 0, "scale_jitter": 0}
@@ -114,3 +114,10 @@ def test_the_memory_format_changes_neither_the_draws_nor_itself() -> None:
     last = noise(x.contiguous(memory_format=torch.channels_last))
     assert torch.equal(plain, last)
     assert last.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("make", [Noise, noise])
+def test_settings_have_their_names(make) -> None:
+    with pytest.raises(TypeError, match="positional"):
+        make(4, 2)
+    assert make(4, dims=1).channels == 4
