@@ -19,8 +19,9 @@ from normlab.pages.records import Record
 from normlab.records.files import read_histograms, read_measurements
 from normlab.records.record import DATA, MANIFEST, PARAMS, stored
 from normlab.specs.analyze import AnalyzeSpec
+from normlab.specs.grid import planned_runs
 from normlab.specs.strict import load_params, load_section
-from normlab.tables.assemble import Tables
+from normlab.tables.assemble import Tables, let_other_lengths_take_part
 from normlab.tables.frames import HISTOGRAM_COLUMNS, as_categories, combine, read_parquet, write_table
 
 
@@ -30,15 +31,13 @@ def record_tables(record: Record) -> Tables:
     Raises:
         InputError: a file is damaged.
     """
-    measurements = [read_measurements(path) for path in stored(record, "measurements")]
-    histograms = [read_histograms(path) for path in stored(record, "histograms")]
+    measurements = combine([read_measurements(path) for path in stored(record, "measurements")])
+    histograms = combine([read_histograms(path) for path in stored(record, "histograms")], HISTOGRAM_COLUMNS)
     theory = [read_parquet(path) for path in stored(record, "theory")]
-    return Tables(
-        combine(measurements),
-        combine(histograms, HISTOGRAM_COLUMNS),
-        pd.concat(theory, ignore_index=True) if theory else pd.DataFrame(),
-        (),
-    )
+    runs = [planned.spec for planned in planned_runs(load_params(record.params))]
+    spec = load_section(record.params, "analyze", AnalyzeSpec)
+    let_other_lengths_take_part((measurements, histograms), runs, spec)
+    return Tables(measurements, histograms, pd.concat(theory, ignore_index=True) if theory else pd.DataFrame(), ())
 
 
 def score(tables: Tables, params: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:

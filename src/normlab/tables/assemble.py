@@ -1,6 +1,6 @@
 """All studies that the parameters name, read into the three tables of the analysis."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,10 +105,21 @@ def assemble(spec: AnalyzeSpec, params: Path, sources: Sources) -> Tables:
         notes += _stray_notes(folder, [run.name for run in runs], "grid")
     tables = combine(measurements), combine(histograms, HISTOGRAM_COLUMNS)
     if "training" in spec.studies:
-        for run in of_other_length(_trained_runs(spec, params), spec.network, spec.learning_rate):
-            for table in tables:
-                _as_shared(table, run)
+        let_other_lengths_take_part(tables, _trained_runs(spec, params), spec)
     return Tables(*tables, theory, tuple(notes))
+
+
+def let_other_lengths_take_part(tables: Iterable[pd.DataFrame], runs: Sequence[RunSpec], spec: AnalyzeSpec) -> None:
+    """Where a normalizer has no run of the shared length, its longest ones stand in these tables as if they had it.
+
+    Args:
+        tables: with the columns of `normlab.tables.rows.KEYS`, changed in place.
+        runs: all that the grid names.
+        spec: section `analyze`: which network, at which rate (`normlab.specs.grid.of_other_length`).
+    """
+    for run in of_other_length(runs, spec.network, spec.learning_rate):
+        for table in tables:
+            _as_shared(table, run)
 
 
 def _as_shared(table: pd.DataFrame, run: RunSpec) -> None:
