@@ -74,6 +74,30 @@ def walk(
     return rows
 
 
+def walk_rows(found: dict[str, Any], labels: list[float], first: int) -> dict[tuple[str, float | None], float]:
+    """What a study writes of a walk: (quantity, None) for a summary over its `first` step sizes, and (quantity, label)
+    for every step size by itself."""
+    losses, distances = found["losses"][:first], found["gradient_distances"][:first]
+    both = [found["loss"], *losses]
+    rows: dict[tuple[str, float | None], float] = {
+        ("loss", None): found["loss"],
+        ("grad_norm", None): found["grad_norm"],
+        ("loss_low", None): min(both),
+        ("loss_high", None): max(both),
+        ("loss_range", None): max(both) - min(both),
+        ("loss_low_steps", None): min(losses),
+        ("loss_high_steps", None): max(losses),
+        ("loss_range_steps", None): max(losses) - min(losses),
+        ("gradient_distance_low", None): min(distances),
+        ("gradient_distance_high", None): max(distances),
+        ("effective_beta", None): max(found["betas"][:first]),
+    }
+    columns = {"loss": "losses", "gradient_distance": "gradient_distances", "gradient_cosine": "gradient_cosines"}
+    for name, column in {**columns, "beta": "betas"}.items():
+        rows |= {(name, label): value for label, value in zip(labels, found[column], strict=True)}
+    return rows
+
+
 def shift(
     model: nn.Module, loss_fn: Loss, batch: Any, own: tuple[str, ...], before: set[str], new: dict[str, Tensor]
 ) -> tuple[float, float, float]:
