@@ -1,4 +1,4 @@
-"""`make mutants`: small changes of the science, one at a time; tests of the same room have to fail.
+"""`make mutants`: small changes of the science, one at a time; tests have to fail.
 
 Cosmic Ray makes the changes, in a copy of the commit under `scratch/mutants/`. What is tried is a random sample of the
 places where it can make one, in an order that the seed fixes: a later call with a larger `--count` goes on where the
@@ -24,9 +24,8 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkItem, WorkResult
-from mutants_noticed import ROOT, Tests, lines_of
+from mutants_noticed import ROOMS, ROOT, Tests, lines_of
 
-ROOMS = ("nn", "probes", "theory", "runs", "studies", "analysis")
 NO_ARITHMETIC = ("Shift", "BitAnd", "BitOr", "BitXor")  # in place of + they raise TypeError, which tells nothing
 
 
@@ -112,8 +111,8 @@ def try_room(room: str, folder: Path, tests: Tests, count: int, seed: int) -> li
     """What became of the first `count` mutants of a room."""
     with use_db(folder / f"{room}.sqlite") as database:
         items = sample(database, room, seed)[:count]
-        for path in sorted((tests.tree / "tests" / room).rglob("test_*.py")):
-            tests.known(str(path.relative_to(tests.tree)))
+        for file in [*tests.of_room(room), *tests.beside(room)]:
+            tests.known(file)  # recorded now, since no mutant is there yet
         known = dict(database.results)
         for number, item in enumerate(items, start=1):
             if item.job_id in known:

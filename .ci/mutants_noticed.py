@@ -1,9 +1,11 @@
 """Which tests may notice that a module is changed, in which order, and whether they do: for `mutants.py`."""
 
 import ast
+import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,15 +16,25 @@ ROOT = Path(__file__).resolve().parent.parent
 # Of the processor's time, which does not depend on what else the machine does: a mutant may need this many times what
 # the tests need without it, and this much more; then it is killed for being endless.
 FACTOR, SECONDS = 3, 20
-OTHERS = 30  # seconds together: tests of files that do not name the changed module
+OTHERS = 30  # seconds together: tests of files that do not name the changed module, of its room and again of the others
+ROOMS = ("nn", "probes", "theory", "runs", "studies", "analysis")  # which are changed
+ROOMS_BESIDE = ("records", "tables", "stages", "figures", "pages", "integrations")  # whose tests run much of those
+PROGRAMS = re.compile(r"\b(subprocess|playwright)\b")  # a file of those rooms that starts programs is left out,
+DEAR = 60  # and one that needs more seconds than this
+DECLARED = "tests/architecture/test_declarations.py"  # enters no function: it reads signatures and sources
+NO_TESTS = 5  # pytest's status where none of the tests asked for is there
 
 
 class Tests:
     """A process that runs tests in `tree`, and what it has found out about them without any mutant."""
 
     def __init__(self, tree: Path) -> None:
-        self.tree, self.records = tree, tree.parent / "tests"
+        self.tree, self.records = tree, tree.parent.parent / "entered"
         self.records.mkdir(exist_ok=True)
+        self.sources = hashlib.sha256()
+        for path in sorted([*(tree / "src").rglob("*.*"), *(tree / "tests").rglob("*.py")]):
+            if path.is_file() and not path.name.startswith("test_") and path.suffix != ".pyc":
+                self.sources.update(path.read_bytes())
         paths = {"PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
         python = os.environ.get("NORMLAB_PYTHON", str(ROOT / ".venv/bin/python"))
         program = [python, str(Path(__file__).with_name("forked_tests.py"))]
@@ -34,21 +46,44 @@ class Tests:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         call: dict[str, object] = {"files": files, "first": first, "only": only, "record": record and str(record)}
-        known = {} if record else {name: test["seconds"] for file in files for name, test in self.known(file).items()}
-        seconds = FACTOR * sum(known[name] for name in (first if only else known)) + SECONDS
-        call["seconds"] = 3600 if record else int(seconds)
+        files_of = {} if record else {file: self.known(file) for file in files}
+        known = {name: test["seconds"] for tests in files_of.values() for name, test in tests.items()}
+        seconds = sum(known[name] for name in (first if only else known))
+        if only:  # which of a file's tests pays for its fixtures is another one then
+            seconds += sum(max(test["seconds"] for test in tests.values()) for tests in files_of.values())
+        call["seconds"] = DEAR if record else int(FACTOR * seconds + SECONDS)
+        if record and Path(files[0]).parts[1] in ROOMS:
+            call["seconds"] = 3600
         print(json.dumps(call), file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())["status"]
 
     @cache  # noqa: B019 - one object a program
     def known(self, file: str) -> dict[str, dict]:
-        """By test of a file, its seconds and the functions that it enters; without a mutant all have to pass."""
-        record = self.records / f"{file.replace('/', '.')}.json"
+        """By test of a file, its seconds and the functions that it enters; without a mutant all have to pass.
+
+        What was recorded holds for every commit with the same sources, helpers of tests and test file.
+        """
+        digest = self.sources.copy()
+        digest.update((self.tree / file).read_bytes())
+        record = self.records / f"{file.replace('/', '.')}.{digest.hexdigest()[:16]}.json"
         if not record.exists():
             status = self.run([file], [], record=record)
-            if status:
+            if status == -signal.SIGXCPU:
+                record.write_text("{}", "utf-8")
+            elif status:
                 sys.exit(f"{file} fails without any mutant (pytest's status {status})")
         return json.loads(record.read_text("utf-8"))
+
+    def of_room(self, room: str) -> list[str]:
+        """All test files of a room."""
+        return sorted(str(path.relative_to(self.tree)) for path in (self.tree / "tests" / room).rglob("test_*.py"))
+
+    def beside(self, room: str) -> list[str]:
+        """The test files of other rooms; of those that are not changed, what runs tests in its own process."""
+        changed = [file for other in ROOMS if other != room for file in self.of_room(other)]
+        files = [file for other in ROOMS_BESIDE for file in self.of_room(other)]
+        alone = [file for file in files if not PROGRAMS.search((self.tree / file).read_text("utf-8"))]
+        return [*changed, *alone, DECLARED]
 
     def notice(self, module: str, lines: tuple[int, int]) -> int:
         """Pytest's status for the tests of a module that is changed at `lines`.
@@ -56,26 +91,29 @@ class Tests:
         First the files that name the module, and of them the tests that enter what is changed, the quickest file
         before the others: these are nearly always the ones that fail. A file none of whose tests enters it cannot
         notice, since each was recorded in a process of its own; where none does, all are run. Then, of the other files
-        of the room, the quickest tests that enter it, so that more may be noticed than is said.
+        of the room, and at last of other rooms, the quickest tests that enter it, so that more may be noticed than is
+        said.
         """
+        room = Path(module).parts[2]
         named = tests_of(self.tree, module)
         entering = {file: self.entering(file, module, lines) for file in named}
         files = [file for file in named if entering[file]] or named
         status = self.run(files, [name for file in _quickest(entering) for name in entering[file]])
-        if not status:
-            room = (self.tree / "tests" / Path(module).parts[2]).rglob("test_*.py")
-            others = sorted({str(path.relative_to(self.tree)) for path in room} - set(named))
-            entering = {file: self.entering(file, module, lines) for file in others}
-            quick, spent = [], 0.0
-            for seconds, name in sorted(
-                (seconds, name) for tests in entering.values() for name, seconds in tests.items()
-            ):
-                spent += seconds
-                quick += [name] if spent <= OTHERS else []
-            first = [name for file in _quickest(entering) for name in entering[file] if name in quick]
-            files = [file for file in others if {*entering[file]} & {*quick}]
-            status = self.run(files, first, only=True) if files else 0
-        return status
+        for others in (sorted({*self.of_room(room)} - {*named}), self.beside(room)):
+            status = status or self._quick_ones(others, module, lines)
+        return status or self.run([DECLARED], [])
+
+    def _quick_ones(self, files: list[str], module: str, lines: tuple[int, int]) -> int:
+        """Pytest's status for the quickest tests of some files that enter what is changed."""
+        entering = {file: self.entering(file, module, lines) for file in files}
+        quick, spent = [], 0.0
+        for seconds, name in sorted((seconds, name) for tests in entering.values() for name, seconds in tests.items()):
+            spent += seconds
+            quick += [name] if spent <= OTHERS else []
+        first = [name for file in _quickest(entering) for name in entering[file] if name in quick]
+        chosen = [file for file in files if {*entering[file]} & {*quick}]
+        status = self.run(chosen, first, only=True) if chosen else 0
+        return 0 if status == NO_TESTS else status  # a mutant may give the cases of a test other names
 
     def entering(self, file: str, module: str, lines: tuple[int, int]) -> dict[str, float]:
         """The tests of a file that enter a function between two lines, with their seconds, the quickest first."""
