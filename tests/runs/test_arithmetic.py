@@ -109,6 +109,45 @@ def test_the_processor_is_asked() -> None:
     assert has_bf16(CPU) == bool(flags.get("avx512_bf16") or flags.get("amx_bf16") or flags.get("bf16"))
 
 
+@pytest.mark.parametrize("flags", [{"bf16"}, {"amx_bf16", "sse"}, {"avx512_bf16"}])
+def test_each_of_the_instruction_sets_is_enough(flags: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arithmetic, "_processor_flags", lambda: flags)
+    assert has_bf16(CPU) is True
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("model name : X\nflags\t\t: fpu bf16\nbugs : none\nflags : sse\n", {"fpu", "bf16", "sse"}),
+        ("processor : 0\nFeatures\t: fp asimd\n", {"fp", "asimd"}),
+        ("vmx flags : ept\n", set()),
+        (None, set()),
+    ],
+)
+def test_the_list_of_the_system_is_read(text: str | None, flags: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_text(path: Path, **_: object) -> str:
+        assert str(path) == "/proc/cpuinfo"
+        if text is None:
+            raise FileNotFoundError
+        return text
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    assert arithmetic._processor_flags() == flags
+
+
+@pytest.mark.parametrize(("capability", "refused"), [((7, 5), True), ((8, 0), False), ((9, 0), False)])
+def test_tf32_needs_tensor_cores_that_have_it(
+    capability: tuple[int, int], refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    train = tiny.run_spec(precision="tf32").train
+    if refused:
+        with pytest.raises(InputError, match=r"tf32 needs a CUDA device of capability 8\.0 or more, got cuda$"):
+            check_precision(train, torch.device("cuda"))
+    else:
+        check_precision(train, torch.device("cuda"))
+
+
 def test_tf32_is_for_the_block_alone() -> None:
     switches = torch.backends.cuda.matmul, torch.backends.cudnn
     before = [switch.allow_tf32 for switch in switches]
