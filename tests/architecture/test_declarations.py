@@ -68,6 +68,44 @@ DEFAULTS: dict[str, dict[str, object]] = {
     "normlab.analysis.windows.median_in": {"worst": math.inf},
 }  # fmt: skip
 
+# numbers that results, their cost or their words depend on, and that tests elsewhere take from their modules
+CONSTANTS: dict[str, dict[str, object]] = {
+    "nn.networks.vgg": {
+        "DEPTHS": {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)},
+        "CHANNELS": (64, 128, 256, 512, 512),
+    },
+    "nn.networks.resnet": {"DEPTHS": (20, 32, 44, 56), "CHANNELS": (16, 32, 64)},
+    "probes.walk": {"LIMIT": 100_000},
+    "probes.moments": {"BINS": 64},
+    "theory.normalization": {"TOLERANCE": 1e-9},
+    "runs.cost": {"TIMED_STEPS": 2},
+    "runs.evaluation": {"STATISTICS_BATCHES": 16},
+    "runs.networks": {"LEAST_CLASSES": 2},
+    "runs.progress": {"LIVE_AFTER_SECONDS": 60.0},
+    "runs.resume": {"INTERVAL_SECONDS": 30.0},
+    "runs.training": {"FLUSH_EVERY": 25},
+    "studies.budget": {"SAID_EVERY": 20.0},
+    "studies.checkpoints.walks": {"EIGENVALUE_PRODUCTS": 60},
+    "studies.deep_linear.activations": {"HISTOGRAM_BINS": 50},
+    "studies.deep_linear.lottery": {"CHUNK": 50, "LOSSES": 150, "LATE": 0.7},
+    "studies.deep_linear.study": {"FIRST_STEPS": 100},
+    "studies.limits": {"IMAGE_BYTES": 3072, "HISTORY_BYTES": 88},
+    "studies.reparametrization": {"LARGEST_GAP": 1e-8},
+    "analysis.catalog": {"ACCURACIES": (0.5, 0.6, 0.7, 0.8, 0.9, 0.99)},
+    "analysis.estimates": {"SHARE": (0, 1), "COSINE": (-1, 1)},
+    "analysis.lottery": {"RATE": 1e-6, "RANKS": range(1, 100)},
+    "analysis.matching": {
+        "EDGES": {
+            "train_accuracy": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
+            "loss": (*(1 / n for n in (4096, 2048, 1024, 512, 256, 128, 64, 32, 16, 8, 4, 2)), 1, 2, 4),
+        }
+    },
+    "analysis.projection": {"ALIVE": 0.2},
+    "analysis.statistics": {"MOST_FOR_T": 5, "LEAST_FOR_T": 3, "DECIDING_COVERAGE": 0.93},
+    "analysis.verdicts": {"SAME_SIZE": 2.0},
+    "analysis.windows": {"LEAST_COVERED": 0.8},
+}  # fmt: skip
+
 
 def of_the_science() -> Iterator[ModuleType]:
     for room in ROOMS:
@@ -125,6 +163,12 @@ def test_a_call_that_does_not_say_otherwise(name: str) -> None:
     values = {key: signature[key].default for key in DEFAULTS[name]}
     assert values == DEFAULTS[name]
     assert [type(value) for value in values.values()] == [type(value) for value in DEFAULTS[name].values()]
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_numbers_are_those_that_the_words_beside_them_say(name: str) -> None:
+    module = importlib.import_module(f"normlab.{name}")
+    assert {key: getattr(module, key) for key in CONSTANTS[name]} == CONSTANTS[name]
 
 
 def test_no_zip_drops_an_end() -> None:

@@ -102,7 +102,7 @@ def moments(histogram: Tensor) -> probes.MomentsProbe:
 def test_histograms_are_rows_of_their_units(ax: Any) -> None:
     moments(torch.tensor([[1, 2], [3, 4]])).plot(ax)
     (mesh,) = ax.collections
-    assert mesh.get_array().tolist() == [[1, 2], [3, 4]]
+    assert mesh.get_array().ravel().tolist() == [1, 2, 3, 4]
     assert mesh.get_coordinates().tolist() == [[[x, y] for x in (0.0, 1.0, 3.0)] for y in (0.0, 1.0, 2.0)]
     assert ax.get_yticks().tolist() == [0.5, 1.5]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["2", "5"]
