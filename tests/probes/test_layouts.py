@@ -61,6 +61,29 @@ def test_tensors_with_elements_of_different_sizes_that_meet_share_memory() -> No
     assert shared_memory([base.view(3, 2)[:, 0], base.view(3, 2)[:, 1]]) is None  # columns: their spans meet alone
 
 
+@pytest.mark.parametrize(
+    ("shape", "strides", "shares"),
+    [
+        ((3,), (0,), True),  # expanded
+        ((2, 3), (1, 0), True),
+        ((3, 2), (1, 1), True),  # neighbors
+        ((2, 1), (2, 0), False),  # one element has no step
+        ((1, 2, 2), (0, 4, 1), False),
+        ((2, 3), (7, 2), False),
+        ((3, 2), (2, 7), False),
+    ],
+)
+def test_a_tensor_whose_own_elements_meet_shares_memory_with_itself(
+    shape: tuple[int, ...], strides: tuple[int, ...], shares: bool
+) -> None:
+    base = torch.zeros(40)
+    places = [sum(i * s for i, s in zip(index, strides, strict=True)) for index in torch.ones(shape).nonzero().tolist()]
+    assert (len(set(places)) < len(places)) == shares
+    tensor = base.as_strided(shape, strides, 3)
+    assert shared_memory([torch.zeros(2), tensor]) == ((1, 1) if shares else None)
+    assert (writable(tensor) is tensor) != shares
+
+
 def _others() -> dict[str, Tensor]:
     """Tensors that are no memory with a geometry, each with none of the others' reasons."""
     dense = torch.arange(16.0).view(4, 4)

@@ -139,12 +139,13 @@ def test_c_1_has_a_counterexample_even_when_v_is_an_eigenvector_of_h():
     assert result.counterexample_value > result.lhs * 1.01
 
 
-def test_c_1_strictness_fails_at_equality():
+@pytest.mark.parametrize("lam", [1.0, 2.5])
+def test_c_1_strictness_fails_at_equality(lam):
     y, g, _, _ = draw(6, 2)
     sigma = y.std(unbiased=False).item()
     yhat = (y - y.mean()) / sigma
     g = g - g.mean() - yhat * (g @ yhat) / 6
-    result = theorem_c_1(y, g, torch.eye(6, dtype=torch.float64), sigma, 1.0)
+    result = theorem_c_1(y, g, torch.eye(6, dtype=torch.float64), sigma, lam)
     assert result.lhs == pytest.approx(result.rhs_printed, rel=1e-12)  # v = g: the same numbers in two ways
     assert not result.holds_printed
     assert not result.holds_with_true_maxima
