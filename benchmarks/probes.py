@@ -15,11 +15,12 @@ since a second one spins while it waits for a core that another program has. No 
     state keeping   remembering a model of 100 layers and putting it back, once a call each, and rewinding it before
                     each evaluation but the first, against the forward pass of it right before: medians of the ratios,
                     turn by turn. A call of one evaluation is the dearest for its passes; a walk of K = 4 has six. "All
-                    of a call but its evaluations" is with the checks of its arguments. Of 100 narrow convolutions,
-                    where it is Python's time a layer, and of a ResNet-101, where it is the copies of its 170 MB: one
-                    to remember, one to put back. Of the 7.7 ms of the narrow one, 2.3 are bytes (copied,
-                    put back, the batch's compared) and random streams, 3.3 the looks at 303 modules with 7,900
-                    attributes, 1.7 those at 702 tensors, and the rest frees what was made
+                    of a call but its evaluations" is with the checks of its arguments. Of a ResNet-101 and a
+                    DenseNet-121 as they are used, on images of 224 × 224; and of two that have next to nothing to
+                    compute: 100 narrow convolutions on small images, where it is Python's time a layer (of 7.7 ms, 2.3
+                    are bytes, copied, put back, the batch's compared, and random streams, 3.3 the looks at 303 modules
+                    with 7,900 attributes, 1.7 those at 702 tensors, and the rest frees what was made), and the
+                    ResNet-101 on small images, where it is the copies of its 170 MB: one to remember, one to put back
     memory          growth of the resident set over 1,000 probes of a small network, after a warm-up
 """
 
@@ -35,7 +36,7 @@ import torch
 from report import publish
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import resnet101
+from torchvision.models import densenet121, resnet101
 
 from normlab.nn import vgg
 from normlab.probes import covariate_shift, directional_curvature, landscape, top_eigenvalues
@@ -103,10 +104,10 @@ def narrow() -> tuple[nn.Module, tuple[Tensor, Tensor]]:
     return model, (torch.randn(64, 16, 16, 16), torch.randint(0, 10, (64,)))
 
 
-def wide() -> tuple[nn.Module, tuple[Tensor, Tensor]]:
-    """A ResNet-101 as it is used, on small images."""
+def on_images(build_model: Callable[..., nn.Module], count: int, size: int) -> tuple[nn.Module, tuple[Tensor, Tensor]]:
+    """A model of torchvision's, and a batch of so many square images of this size."""
     torch.manual_seed(0)
-    return resnet101(num_classes=10), (torch.randn(32, 3, 64, 64), torch.randint(0, 10, (32,)))
+    return build_model(num_classes=10), (torch.randn(count, 3, size, size), torch.randint(0, 10, (count,)))
 
 
 def measure_state_keeping(what: str, made: tuple[nn.Module, tuple[Tensor, Tensor]], repeats: int) -> list[Row]:
@@ -212,8 +213,11 @@ def main() -> None:
     rows: list[Row] = [("", "floor", "measured", "ratio", "limit")]
     for gradients in (True, False):
         rows.append(measure_walk(0.25, 128, 2 * given.repeats + 1, gradients))
-    rows += measure_state_keeping("100 layers", narrow(), 4 * given.repeats + 1)
-    rows += measure_state_keeping("ResNet-101, batch 32 of 64 × 64", wide(), given.repeats)
+    for model in (resnet101, densenet121):
+        for count, size in ((16, 224), (32, 64)):
+            what = f"{model.__name__}, batch {count} of {size} × {size}"
+            rows += measure_state_keeping(what, on_images(model, count, size), given.repeats)
+    rows += measure_state_keeping("100 narrow layers", narrow(), 4 * given.repeats + 1)
     for steps in (0, 20):
         rows += measure_eigenvalue(given.width / 2, given.batch_size // 2, 2, steps)
     rows.append(measure_memory(1000))
