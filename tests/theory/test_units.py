@@ -67,6 +67,17 @@ def test_of_the_loss_in_theorem_4_4_as_corrected(factor):
         assert scaled.rhs_corrected == pytest.approx(factor**2 * plain.rhs_corrected, rel=1e-12)  # of a mean, squared
 
 
+@pytest.mark.parametrize("lam", [2.0**-10, 2.0**10])
+def test_of_the_radius_in_theorem_c_1(lam):
+    """All its sides have the factor lam⁴, and so has the size that their rounding is judged against."""
+    for seed in range(10):
+        plain, scaled = (theorem_c_1(*draw(seed), radius) for radius in (1.0, lam))
+        assert said(scaled) == said(plain)
+        for field in ("lhs", "rhs_printed", "rhs_corrected", "maximum_normalized", "maximum_plain"):
+            assert getattr(scaled, field) == lam**4 * getattr(plain, field)
+        assert (scaled.counterexample is None) == (plain.counterexample is None)
+
+
 @pytest.mark.parametrize("factor", FACTORS)
 def test_of_inputs_weights_and_loss_in_observation_4_3(factor):
     generator = torch.Generator().manual_seed(4)
