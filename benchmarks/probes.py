@@ -16,7 +16,7 @@ since a second one spins while it waits for a core that another program has. No 
                     each evaluation but the first, against the forward pass of it right before: medians of the ratios,
                     turn by turn. A call of one evaluation is the dearest for its passes; a walk of K = 4 has six. "All
                     of a call but its evaluations" is with the checks of its arguments. Of a ResNet-101 and a
-                    DenseNet-121 as they are used, on images of 224 × 224; and of two that have next to nothing to
+                    DenseNet-121 on images of 224 × 224, in two batch sizes; and of what has next to nothing to
                     compute: 100 narrow convolutions on small images, where it is Python's time a layer (of 7.7 ms, 2.3
                     are bytes, copied, put back, the batch's compared, and random streams, 3.3 the looks at 303 modules
                     with 7,900 attributes, 1.7 those at 702 tensors, and the rest frees what was made), and the
@@ -214,7 +214,7 @@ def main() -> None:
     for gradients in (True, False):
         rows.append(measure_walk(0.25, 128, 2 * given.repeats + 1, gradients))
     for model in (resnet101, densenet121):
-        for count, size in ((16, 224), (32, 64)):
+        for count, size in ((8, 224), (16, 224), (32, 64)):
             what = f"{model.__name__}, batch {count} of {size} × {size}"
             rows += measure_state_keeping(what, on_images(model, count, size), given.repeats)
     rows += measure_state_keeping("100 narrow layers", narrow(), 4 * given.repeats + 1)
