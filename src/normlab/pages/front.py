@@ -129,11 +129,8 @@ def accuracy(results: Results) -> Picture:
 
 
 def extent(results: Results) -> str:
-    """What was measured, in a sentence: with the grid, where the parameters have one."""
-    params = results.params
-    sections = {"grid": params.get("grid"), "train": params.get("train"), "dln": params.get("dln")}
-    present = {name: section for name, section in sections.items() if section}
-    return scale({**present, "data": results.manifest}) or data_sentence(results)
+    """What was measured, in a sentence; of parameters without a grid and its lengths, the data."""
+    return scale({**results.params, "data": results.manifest}) or data_sentence(results)
 
 
 def legend() -> str:

@@ -157,19 +157,34 @@ def the_record(folder: Path) -> Record:
 
 
 def scale(settings: Mapping[str, Any]) -> str:
-    """`CIFAR-10 (JPEG copy), 5,000 training images; vgg11 at 0.25 of its width, batch 128, 1,500 updates, …`.
+    """`CIFAR-10 (JPEG copy), 5,000 training images; vgg11 at 0.25 of its width, batch 128, …; deep linear: …`.
 
-    Empty where a section that it names is missing.
+    Empty where a section that it names is missing; studies that are not planned are left out.
     """
     if not {"data", "grid", "train", "dln"} <= set(settings):
         return ""
+    parts = [f"deep linear: {settings['dln']['steps']:,} updates, {of_seeds(len(settings['dln']['seeds']))}"]
+    if settings["grid"]:
+        parts.insert(0, _networks(settings))
+    if settings.get("dln_lottery"):
+        parts.append(f"one-seed lottery: {', '.join(map(_drawn, settings['dln_lottery']))}")
+    return "; ".join(parts) + "."
+
+
+def _networks(settings: Mapping[str, Any]) -> str:
+    """The images, and the first block of the grid."""
     data, grid, train = settings["data"], settings["grid"][0], settings["train"]
     return (
         f"{data['title']}, {data['counts']['train']:,} training images; {', '.join(grid['network'])} at "
         f"{_width(train['width'])}, batch {train['batch_size']}, {train['steps']:,} updates, learning rate "
-        f"{_rates(grid)}, {of_seeds(len(grid['seed']))}{_sweep(settings)}; deep linear: "
-        f"{settings['dln']['steps']:,} updates, {of_seeds(len(settings['dln']['seeds']))}."
+        f"{_rates(grid)}, {of_seeds(len(grid['seed']))}{_sweep(settings)}"
     )
+
+
+def _drawn(block: Mapping[str, Any]) -> str:
+    """`1,000 seeds (none (plain), BatchNorm)`."""
+    seeds = of_seeds(f"{block['seeds']:,}")
+    return f"{seeds} ({', '.join(map(label, block['norm_layer']))})"
 
 
 def _width(width: float) -> str:
