@@ -74,3 +74,8 @@ def test_equal_objects_are_different_ones() -> None:
 def test_atoms_are_of_no_class_to_be_followed() -> None:
     thing = Thing()
     assert by_kind([1, True, "x", None, (1,), thing, Thing]) == {tuple: [(1,)], Thing: [thing]}
+
+
+def test_a_walk_has_to_say_where_it_goes() -> None:
+    with pytest.raises(TypeError, match="visit"):
+        Walk()  # type: ignore[abstract]

@@ -4,6 +4,7 @@ There are two kinds of visits: strict ones, which go class by class (a loop over
 many calls), and loose ones, one object at a time, after all that is strict: what is reached both ways is strict.
 """
 
+from abc import ABC, abstractmethod
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from itertools import islice
@@ -16,7 +17,7 @@ LIMIT = 100_000  # objects; what is nearest to the beginning comes first
 Kinds: TypeAlias = defaultdict[type, list[Any]]  # objects by their class
 
 
-class Walk:
+class Walk(ABC):
     """What was seen and what is next; a derived class says in `visit` where it goes from there.
 
     Attributes:
@@ -30,9 +31,9 @@ class Walk:
         self._strict: Kinds = defaultdict(list)
         self._loose: deque[Any] = deque()
 
+    @abstractmethod
     def visit(self, kind: type, found: list[Any], loose: bool) -> None:
         """Objects of one class, seen for the first time: take note of them, and enqueue what they hold."""
-        raise NotImplementedError
 
     def enqueue(self, values: Iterable[Any], loose: bool) -> None:
         """To be visited, but for atoms."""
