@@ -125,7 +125,15 @@ def measure_state_keeping(what: str, made: tuple[nn.Module, tuple[Tensor, Tensor
         with objective_at(model, loss_fn, batch):
             pass
 
+    tensors = [*model.parameters(), *model.buffers()]
+
+    def copies() -> None:
+        with torch.no_grad():
+            for tensor, copy in [(tensor, tensor.clone()) for tensor in tensors]:
+                tensor.copy_(copy)
+
     keeping: dict[str, Callable[[], object]] = {
+        "a copy of every tensor, there and back, and nothing else": copies,
         "remember": lambda: ModelState(model, batch, [loss_fn]).remember("train"),
         "rewind": state.rewind,
         "put back": state.restore,
