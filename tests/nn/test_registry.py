@@ -14,6 +14,9 @@ from normlab.nn import deep_linear, network, normalizer, vgg
 from normlab.specs.parts import stems
 
 LAYERS = '''
+from collections import OrderedDict  # somebody else's, by names before and after this module's
+from functools import partial
+
 import torch
 from torch import nn
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointFunction, checkpoint
 
 from normlab.probes import covariate_shift, directional_curvature, landscape, top_eigenvalues
+from normlab.probes.gradients import gradients_of
 from tests.reference import twins
 from tests.reference.functions import D, loss_fn, vectors
 from tests.reference.traces import no_trace
@@ -329,3 +330,14 @@ def test_a_checkpointed_model_is_measured_as_a_plain_one(reentrant: bool, frozen
         found.append([walk.grad_norm, *walk.losses.tolist(), *walk.gradient_distances.tolist(), curvature.rayleigh])
     assert found[0] == pytest.approx(found[1], rel=1e-12)
     assert "apply" not in CheckpointFunction.__dict__
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_gradient_leaves_the_gradients_that_were_there(create_graph: bool) -> None:
+    first, second = (torch.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    first.grad = grad = torch.tensor([5.0, 6.0])
+    found = gradients_of((first**2 * second).sum(), [first, second], create_graph)
+    assert [g.tolist() for g in found if g is not None] == [[2.0, 8.0], [1.0, 4.0]]  # 2 x y and x^2 at x = y
+    assert first.grad is grad
+    assert grad.tolist() == [5.0, 6.0]
+    assert second.grad is None

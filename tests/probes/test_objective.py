@@ -30,6 +30,17 @@ def test_gradient_and_loss_at_other_weights() -> None:
         assert objective.loss() == pytest.approx(torch.log(torch.tensor(3.0)).item())  # uniform over three classes
 
 
+def test_the_first_evaluation_of_all_is_at_the_weights_that_were_asked_for() -> None:
+    model, x = nn.Linear(1, 1, bias=False, dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+    nn.init.constant_(model.weight, 3.0)
+    for move, expected in (("walk", 1.0), ("place", 7.0)):
+        with no_trace(model, x), objective_at(model, lambda m, x: m(x).sum(), x) as objective:
+            one = [torch.ones(1, 1, dtype=torch.float64)]
+            objective.walk(one, 2.0) if move == "walk" else objective.place([7 * one[0]])
+            assert objective.loss() == expected
+            assert objective.loss() == expected
+
+
 def test_a_distance_below_the_rounding_of_large_weights_is_measured() -> None:
     model = nn.Linear(1, 1, bias=False, dtype=torch.float64)
     nn.init.constant_(model.weight, 1e6)  # the next number is 1.2e-10 away
