@@ -18,6 +18,7 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "transposed": lambda t: t.t(),
     "every second": lambda t: t[:, ::2],
     "a part that is no multiple of eight bytes": lambda t: t[:3, 1:2].contiguous(),
+    "one element into a word of eight bytes": lambda t: t.flatten()[1:17].view(4, 4),
     "no elements": lambda t: t[:0],
 }
 
