@@ -189,3 +189,22 @@ def test_a_loss_that_trains_a_discriminator() -> None:
         assert torch.equal(discriminator.weight, weight)
         assert discriminator.weight.grad is None
         assert not optimizer.state
+
+
+def test_a_variable_that_contains_itself_is_followed_to_an_end() -> None:
+    listed: list[Any] = [1]
+    listed.append(listed)
+    named: dict[str, Any] = {"calls": 0}
+    named["self"] = named
+
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        listed[0] += 1
+        named["calls"] += 1
+        return loss_fn(model, batch)
+
+    model = nn.Linear(4, 3, **D)
+    found = landscape(model, loss, vectors(), [0.1])
+    assert found.loss == loss_fn(model, vectors()).item()
+    assert (listed[0], named["calls"]) == (4, 3)  # records: they stay
+    assert listed[1] is listed
+    assert named["self"] is named
