@@ -125,3 +125,8 @@ def test_a_checkpoint_that_cannot_be_read_is_told_with_what_to_do(
         path.write_bytes(content)
     with pytest.raises(InputError, match=said):
         read_checkpoint(tiny.run_spec("batch", momentum=0.5), finished, 2)
+
+
+def test_a_summary_is_read_by_people_too(finished: Path) -> None:
+    text = (finished / "summary.json").read_text()
+    assert text == json.dumps(json.loads(text), indent=2) + "\n"

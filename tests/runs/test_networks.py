@@ -21,6 +21,7 @@ class Own(nn.Module):
     def helper(self, x):
         raise ArithmeticError('not today')
 """
+NET += "def unused(norm_layer):\n    return three()\n"
 NET += "def scalar():\n    return nn.Sequential(nn.Flatten(0), nn.Linear(6144, 1), nn.Flatten(0))\n"
 
 
@@ -31,8 +32,8 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "nets_for_classes"
 
 
-def _run(network: str) -> RunSpec:
-    return RunSpec(network, "none", 0.1, 0, TrainSpec(**vars(tiny.TRAIN)))
+def _run(network: str, norm_layer: str = "none") -> RunSpec:
+    return RunSpec(network, norm_layer, 0.1, 0, TrainSpec(**vars(tiny.TRAIN)))
 
 
 def test_the_number_of_scores_counts_once_it_is_known(module: str) -> None:
@@ -52,3 +53,10 @@ def test_what_a_network_raises_is_told_with_the_line_that_raised_it(module: str)
     line = NET.splitlines().index("        raise ArithmeticError('not today')") + 1
     with pytest.raises(InputError, match=rf"not today \(ArithmeticError, nets_for_classes\.py:{line}\)$"):
         check_network(_run(f"{module}:Own"), 3, IMAGES)
+
+
+@pytest.mark.parametrize("norm_layer", ["batch", "noisy_batch", "torch.nn:BatchNorm2d"])
+def test_a_network_that_leaves_its_normalizer_out_is_refused(module: str, norm_layer: str) -> None:
+    check_network(_run(f"{module}:unused"), 3, IMAGES)
+    with pytest.raises(InputError, match=f"{norm_layer}: no layer of it is normalized: it never uses its norm_layer$"):
+        check_network(_run(f"{module}:unused", norm_layer), 3, IMAGES)
