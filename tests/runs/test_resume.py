@@ -4,6 +4,7 @@ import copy
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -11,10 +12,12 @@ import pytest
 import torch
 from tests import tiny
 
+from normlab.runs import resume
 from normlab.runs.resume import ResumePoints, circumstances
 from normlab.runs.training import fit
 
 NOW = {"settings": "a", "torch": "2.15"}
+WHOLE = {"step": 5, "circumstances": NOW, "files": {}, "parts": {"a": {"values": torch.zeros(2)}, "b": {}}}
 
 
 class Counter:
@@ -72,6 +75,8 @@ def test_parts_and_files_come_back(lines: list[str], tmp_path: Path) -> None:
         (NOW, lambda place: (place / "files/checkpoints/one.pt").unlink(), "lacks files"),
         (NOW, lambda place: (place / "files/checkpoints/one.pt").write_bytes(b""), "lacks files"),
         (NOW, lambda place: (place / "point.pt").write_bytes(b"PK"), "cannot be read"),
+        # whole, but for one thing that is no plain value
+        (NOW, lambda place: torch.save({**WHOLE, "more": Path()}, place / "point.pt"), "cannot be read"),
     ],
 )
 def test_a_point_of_no_use_is_put_aside_with_one_line(
@@ -89,8 +94,9 @@ def test_a_point_of_no_use_is_put_aside_with_one_line(
     assert points([], tmp_path / "third", now, a=a, b=Counter()).restore()
 
 
-def test_a_point_of_other_parts_is_of_another_computation(lines: list[str], tmp_path: Path) -> None:
-    assert not points(lines, tmp_path / "again", a=Counter()).restore()
+@pytest.mark.parametrize("parts", ["a", "abc", "ac"])
+def test_a_point_of_other_parts_is_of_another_computation(lines: list[str], tmp_path: Path, parts: str) -> None:
+    assert not points(lines, tmp_path / "again", **{name: Counter() for name in parts}).restore()
     assert lines[0].endswith("is of another computation")
 
 
@@ -121,6 +127,59 @@ def test_a_full_disk_costs_the_point_alone(lines: list[str], tmp_path: Path, mon
     assert lines == ["runs/a: no resume point of step 7: No space left"]
     assert points(lines, tmp_path / "again", a=Counter(), b=Counter()).restore()
     assert lines[1:] == ["runs/a: goes on from step 5, where it was stopped"]
+
+
+def test_a_point_is_due_when_the_last_one_or_the_last_attempt_is_old_enough(
+    lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(resume, "time", SimpleNamespace(monotonic=lambda: now))
+    made = points(lines, tmp_path / "killed", a=Counter())  # an interval of 30 s, begun at 100
+    place, full = tmp_path / "scratch/resume/runs/a/point.pt", False
+    replaced = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        if full:
+            raise OSError("strange")
+        replaced(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    written = []
+    for now, full in ((129.5, False), (130.0, False), (159.5, False), (161.0, True), (190.5, False), (191.0, False)):  # noqa: B007
+        place.unlink(missing_ok=True)
+        made.save_if_due(int(now))
+        written.append(place.exists())
+    assert written == [False, True, False, False, False, True]
+    assert lines == ["runs/a: no resume point of step 161: strange"]
+
+
+def test_files_are_copied_where_the_disk_has_no_links(
+    lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(source: Path, target: Path) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", link)
+    assert points(lines, tmp_path / "again", a=Counter(), b=Counter()).restore()
+    copy_ = tmp_path / "again/checkpoints/one.pt"
+    assert copy_.read_bytes() == b"one"
+    assert copy_.stat().st_nlink == 1
+
+
+def test_an_output_beside_the_working_tree_has_its_points_in_the_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "tree")
+    for stopped in (True, False):
+        made = ResumePoints(Path("../out/b"), tmp_path / "out", NOW)
+        made.add(a=Counter())
+        assert made.restore() is not stopped
+        made.save(3)
+    assert (tmp_path / "tree/scratch/resume/up/out/b/point.pt").is_file()
+    said = capsys.readouterr().out  # where nothing else takes the line
+    assert said == "../out/b: goes on from step 3, where it was stopped\n"
 
 
 def test_circumstances_are_what_bits_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,10 @@ import torch
 from tests import tiny
 from torch.nn import functional as F
 
+from normlab.runs import training
 from normlab.runs.checkpoint import Checkpoint
 from normlab.runs.networks import build_network, build_optimizer, resolve_device
-from normlab.runs.training import History, fit, l2_penalty, train_step
+from normlab.runs.training import HISTORY, History, Progress, fit, l2_penalty, train_step
 from normlab.specs.parts import names
 from normlab.specs.strict import InputError
 
@@ -138,3 +139,66 @@ def test_the_device_is_chosen_or_refused() -> None:
     assert resolve_device("cpu") == torch.device("cpu")
     with pytest.raises(InputError, match=r"train\.device: 'cuda:63' is not available"):
         resolve_device("cuda:63")
+
+
+def _row(value: float) -> torch.Tensor:
+    return torch.tensor([1.0, 1.0, value, 1.0])
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_divergence_is_found_in_what_was_not_yet_read_and_stays_the_first(bad: float) -> None:
+    progress = Progress(6, "cpu")
+    for value in (1.0, 2.0):
+        progress.add(_row(value))
+    progress.read()
+    for value in (3.0, bad):
+        progress.add(_row(value))
+    progress.read(at_least=3)
+    assert progress.diverged_at is None  # two are not enough to be read
+    progress.read(at_least=2)
+    assert progress.diverged_at == 3
+    progress.add(_row(bad))
+    progress.read()
+    assert (progress.diverged_at, progress.step) == (3, 5)
+
+
+def test_progress_goes_on_where_its_state_was_taken() -> None:
+    progress, again = Progress(4, "cpu"), Progress(4, "cpu")
+    progress.add(_row(1.0))
+    progress.read()
+    progress.add(_row(math.nan))
+    state = progress.state_dict()
+    again.load_state_dict(state)
+    assert (again.step, state["values"].shape) == (2, (2, len(HISTORY)))
+    again.read(at_least=2)
+    assert again.diverged_at is None  # the first one was read before
+    again.read(at_least=1)
+    assert again.diverged_at == 1
+    assert again.values[2:].isnan().all()
+
+
+def test_who_looks_at_the_training_is_told_the_values_of_every_so_many_updates(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "FLUSH_EVERY", 2)
+    told: dict[int, dict[str, float] | None] = {}
+    batches, test = tiny.load(data)
+    history = fit(tiny.run_spec("none"), batches, test, on_step=told.__setitem__)
+    rows = history.steps[list(HISTORY)].to_dict("records")
+    assert told == {step: rows[step] if step in (1, 3, 5) else None for step in range(6)}
+
+
+def test_a_training_that_diverged_is_not_tested_or_kept_again_before_it_ends(data: Path) -> None:
+    """Values are read every 25 updates, and before every test and checkpoint."""
+    run = tiny.run_spec("none", 1e12, steps=40, test_every=10, checkpoint_every=40, checkpoint_at=())
+    batches, test = tiny.load(data)
+    updates: list[int] = []
+    kept: list[int] = []
+    history = fit(
+        run, batches, test, on_checkpoint=lambda c: kept.append(c.step), on_step=lambda step, _: updates.append(step)
+    )
+    assert history.diverged_at is not None
+    assert history.diverged_at < 10
+    assert updates == list(range(10))
+    assert kept == [0]
+    assert list(history.test["step"]) == [0, history.diverged_at + 1]
