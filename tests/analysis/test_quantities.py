@@ -152,6 +152,9 @@ def test_a_value_at_a_step_is_the_last_probed_one_and_not_step_0() -> None:
     assert found.values["value"].loc[0] == 3.0
     with pytest.raises(NotRunError, match="steps 1 … 2"):
         at_step(cell(records), "landscape", "effective_beta", 2, step_size=None)
+    with pytest.raises(NotRunError, match="steps 1 … 1"):
+        at_step(cell(records), "landscape", "effective_beta", 1, step_size=None)
+    assert at_step(cell(records), "landscape", "effective_beta", 0, step_size=None).values["value"].loc[0] == 0.0
 
 
 def test_missing_measurements_name_the_cell() -> None:

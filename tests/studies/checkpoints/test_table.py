@@ -167,5 +167,7 @@ def test_every_number_of_a_checkpoint(tmp_path: Path) -> None:
         assert found[key] == pytest.approx(value, rel=1e-6, abs=1e-9), key
     assert found["curvature", "rayleigh", "", None, 0] <= top + 1e-9  # no vector is more curved than the top one
     assert 0 <= residual <= 1e-2 * abs(top)
-    places = frame[frame["probe"] == "structure"].set_index("layer")["value"].to_dict()
+    structure = frame[frame["probe"] == "structure"]
+    assert set(structure["step"]) == {0}
+    places = structure.set_index("layer")["value"].to_dict()
     assert places == {f"features.{tap}{place}": place for tap in ("conv", "norm") for place in range(1, 9)}
