@@ -14,7 +14,7 @@ from torch import nn
 
 import normlab.probes
 from normlab.probes import activation_moments, covariate_shift, landscape
-from normlab.probes.interrupts import uninterrupted
+from normlab.probes.interrupts import closed_undisturbed, uninterrupted
 from tests.reference.functions import loss_fn, vectors
 from tests.reference.traces import no_trace
 
@@ -99,3 +99,65 @@ def test_in_a_thread_there_is_nothing_to_hold_off() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.default_int_handler]
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL])
+def test_where_python_does_not_handle_the_signal_there_is_nothing_to_hold_off(handler: Any) -> None:
+    previous = signal.signal(signal.SIGINT, handler)
+    try:
+        with uninterrupted():
+            assert signal.getsignal(signal.SIGINT) is handler
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def test_a_handler_of_ones_own_is_told_once_and_after_the_block() -> None:
+    told: list[Any] = []
+
+    def handler(number: int, frame: Any) -> None:
+        told.append((number, frame))
+
+    previous = signal.signal(signal.SIGINT, handler)
+    try:
+        with uninterrupted():
+            pass
+        assert told == []
+        with uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            assert told == []
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert [number for number, _ in told] == [signal.SIGINT]
+    assert isinstance(told[0][1], FrameType)
+
+
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_a_stack_is_closed_however_its_block_ends_and_ctrl_c_waits(error: type[Exception] | None) -> None:
+    closed: list[int] = []
+
+    def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+        closed.append(2)
+
+    with pytest.raises(KeyboardInterrupt), closed_undisturbed() as stack:  # noqa: PT012
+        stack.callback(closed.append, 1)
+        stack.callback(interrupted)
+        stack.callback(closed.append, 3)
+        if error:
+            raise error
+    assert closed == [3, 2, 1]
+
+
+def test_a_stack_that_ctrl_c_reaches_while_it_closes_is_closed_to_its_end() -> None:
+    closed: list[int] = []
+
+    def broken_off() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), closed_undisturbed() as stack:  # noqa: PT012
+        stack.push(lambda *_: closed.append(1))
+        stack.callback(broken_off)
+    assert closed == [1]

@@ -1,7 +1,9 @@
 """`batches=` in every probe: the same measurement on each batch, its mean and its spread."""
 
 import inspect
+import itertools
 import math
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from normlab import probes
 from normlab.probes import Monitor, OverBatches, activation_moments, covariate_shift, hessian_vector_product, landscape
+from normlab.probes.batches import combine
 from tests.reference.models import BY_NAME
 from tests.reference.traces import no_trace
 
@@ -125,3 +128,47 @@ def test_spread_of_one_batch_is_undefined() -> None:
     model, loss, batch = BY_NAME["mlp"].make()
     call: Any = partial(landscape, model, loss, step_sizes=[0.1])
     assert math.isnan(call(batches=[batch]).spread["loss"])
+
+
+@dataclass(frozen=True)
+class Found:
+    """Two numbers and remarks."""
+
+    numbers: tuple[float, float]
+    notes: tuple[str, ...] = ()
+
+    def scalars(self) -> dict[str, float]:
+        return {"a": self.numbers[0], "b": self.numbers[1]}
+
+
+def test_results_are_combined_by_hand() -> None:
+    results = [Found((1.0, 5.0), ("low", "odd")), Found((2.0, 5.0), ("odd",)), Found((6.0, 5.0), ("low",))]
+    found = combine(results)
+    assert found.per_batch == tuple(results)
+    assert found.mean == {"a": 3.0, "b": 5.0}
+    assert found.spread == pytest.approx({"a": math.sqrt((4 + 1 + 9) / 2), "b": 0.0}, rel=1e-12)
+    assert found.notes == ("batch 0, 2: low", "batch 0, 1: odd")
+    assert found.scalars() == {**found.mean, "a/spread": found.spread["a"], "b/spread": 0.0}
+    two = combine([{"x": one, "y": other} for one, other in itertools.pairwise(results)])
+    assert {key: over.mean["a"] for key, over in two.items()} == {"x": 1.5, "y": 4.0}
+    assert two["x"].spread["a"] == pytest.approx(math.sqrt(0.5), rel=1e-12)
+
+
+def test_numbers_that_are_not_finite_have_a_mean_and_no_spread() -> None:
+    for value in (math.inf, -math.inf, math.nan):
+        found = combine([Found((1.0, 2.0)), Found((value, 4.0))])
+        assert found.mean["a"] == pytest.approx(value, nan_ok=True)
+        assert math.isnan(found.spread["a"])
+        assert found.spread["b"] == pytest.approx(math.sqrt(2.0), rel=1e-12)
+    assert math.isnan(combine([Found((1.0, 2.0))]).spread["a"])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_lists_of_tensors_have_their_means_and_keep_their_own_values(count: int) -> None:
+    results = [[torch.tensor([float(i), 1.0]), torch.tensor(float(i * i))] for i in range(count)]
+    kept = [[one.clone() for one in result] for result in results]
+    first, second = combine(results)
+    assert first.tolist() == pytest.approx([sum(range(count)) / count, 1.0], rel=1e-6)  # float32
+    assert second.item() == pytest.approx(sum(i * i for i in range(count)) / count, rel=1e-6)
+    for result, before in zip(results, kept, strict=True):
+        assert all(torch.equal(one, other) for one, other in zip(result, before, strict=True))
