@@ -45,6 +45,9 @@ def test_orders_seed_by_seed() -> None:
     assert in_order(here, ["l1", "batch", "none"]).values["value"].sum() == 2
     with pytest.raises(NotRunError, match="no lottery of l2"):
         in_order(here, ["l1", "l2"])
+    ties = at_rate(cells({"l1": (1.0, 2.0, math.inf), "batch": (1.0, 2.5, math.inf)}).of_study("dln_lottery"), 1e-6)
+    assert in_order(ties, ["l1", "batch"]).values["value"].tolist() == [0, 1, 0]  # equal ends are in no order
+    assert at_rate(cells().of_study("dln_lottery"), 1e-7) == {}
     assert escapes(here["l1"])[1].values["value"].tolist() == [2.0, 3.0, 4.0]
 
 

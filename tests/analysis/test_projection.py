@@ -31,6 +31,9 @@ def test_updates_between_two_losses() -> None:
     found = updates_between(cell({0: [3.0, 2.0, 1.9, 1.4, 0.9], 1: [2.0, 2.0, 1.6, 1.6, 1.6]}), 2.0, 1.5, window=1)
     assert found.values["value"].tolist() == [2.0, math.inf]
     assert found.values.loc[1, "low"] == 6.0  # more than all of its five updates
+    reached = cell({0: [2.5, 2.0, 1.9, 1.5], 1: [1.0, 1.0, 1.0, 1.0], 2: [3.0, 2.5, 1.8, 1.4]})
+    assert updates_between(reached, 2.0, 1.5, window=1).values["value"].tolist() == [2.0, 0.0, 1.0]  # "at most" each
+    assert updates_between(reached, 2.0, 1.5, window=9).values["value"].tolist() == [math.inf, 0.0, math.inf]
     smooth = updates_between(cell({0: [3.0, 1.0, 1.0, 1.0, 1.0]}), 2.0, 1.5, window=2)
     assert smooth.values["value"].tolist() == [1.0]  # means of two: 2 at step 1, 1 at step 2
 
@@ -59,5 +62,6 @@ def test_every_quantity_has_a_label_and_measures_or_says_what_is_missing() -> No
     one = cell({0: [3.0, 2.0, 1.9, 1.4, 0.9]})
     assert found["kept"].measure(one).values["value"].tolist() == [0.75]  # without step 0
     assert np.isfinite(found["updates_1.5_to_1"].measure(one).values["value"]).all()
+    assert [name for name, quantity in found.items() if quantity.signed] == ["cosine"]  # the others are ratios
     assert len({quantity.label for quantity in found.values()}) == len(found)
     assert set(KINDS) <= set(names("normalizer"))

@@ -43,6 +43,38 @@ def test_largest_usable_rate_is_bracketed_by_the_grid() -> None:
     assert (below["low"], below["high"]) == (0.0, 0.1)
 
 
+def test_a_rate_usable_at_the_end_of_the_grid_has_no_upper_bound() -> None:
+    swept = study({("none", 0.1): DEAD, ("none", 0.3): USABLE, ("none", 1.0): USABLE}, seeds=2).rates("none")
+    bounds = largest_usable_rate(swept, 0.9, 1).values
+    assert bounds.loc[0].tolist() == [1.0, 1.0, math.inf]
+    assert list(bounds.index) == [0, 1]
+
+
+@pytest.mark.parametrize(("final", "alive"), [(0.19, False), (0.2, True), (0.21, True)])
+def test_a_run_is_alive_from_the_accuracy_on_that_is_asked(final: float, alive: bool) -> None:
+    swept = study({("none", 0.1): USABLE, ("none", 0.3): Kind(reach=60_000.0, final=final)}, seeds=1).rates("none")
+    assert largest_alive_rate(swept, 0.2, 1).values.loc[0, "value"] == (0.3 if alive else 0.1)
+
+
+def test_the_best_and_the_fastest_of_many_rates() -> None:
+    kinds = {0.1: (5001, 0.5), 0.2: (3001, 0.7), 0.4: (4001, 0.9), 0.8: (7001, 0.6)}
+    cells = study({("none", rate): Kind(reach=reach, held_out=held) for rate, (reach, held) in kinds.items()}, seeds=1)
+    assert best_rate(cells, "none", final_held_out_accuracy).learning_rate == 0.4
+    assert fastest_rate(cells, "none", 0.9).learning_rate == 0.2
+    with pytest.raises(NotRunError, match="no choice of learning rates for norm_layer l1: 0 in the grid"):
+        fastest_rate(cells, "l1", 0.9)
+
+
+def test_a_network_that_diverged_before_its_smoothness_was_measured_has_no_row() -> None:
+    kinds = {("none", 0.1): USABLE, ("none", 0.5): Kind(diverged_at=100), ("batch", 0.1): Kind(diverged_at=9500)}
+    cells = study(kinds, seeds=2)
+    late = partial(beta_up_to_rate, phase=(0.4, 1.0))
+    table = smoothness_and_speed(list(cells.all.values()), late, 0.9, 1)
+    assert list(zip(table["norm_layer"], table["learning_rate"], strict=True)) == [("none", 0.1), ("batch", 0.1)]
+    assert table.dtypes.astype(str).tolist() == ["object", "float64", "float64", "float64", "int64"]
+    assert smoothness_and_speed([], late, 0.9, 1).dtypes.astype(str).tolist() == table.dtypes.astype(str).tolist()
+
+
 def test_a_network_that_trains_to_81_percent_is_alive_and_not_usable_to_90() -> None:
     cells = study({("batch", 0.1): USABLE, ("batch", 1.0): Kind(reach=60_000.0, final=0.81), ("batch", 2.0): DEAD})
     assert largest_usable_rate(cells.rates("batch"), 0.9, 1).values.loc[0, "value"] == 0.1

@@ -25,6 +25,8 @@ claims:
       final: {quantity: f, holds: {at_most: 0.15}, fails: {at_least: 0.5}}
 """
 
+PARTS = MINIMAL.splitlines()[-1]
+
 
 def write(folder: Path, text: str) -> Path:
     path = folder / "claims.yaml"
@@ -76,6 +78,17 @@ def test_a_minimal_file_loads(tmp_path: Path) -> None:
         ("at_most: 0.15", "atmost: 0.15", "atmost: unknown key"),
         ("at_most: 0.15", "at_most: 0.15, below: 0.1", "exactly one of"),
         ("at_most: 0.15", "within: [2.0, 1.0]", "rising numbers"),
+        ("at_most: 0.15", "beyond: [1.0]", "expected a pair of rising numbers, got [1.0]"),
+        ("at_most: 0.15", "beyond: [1.0, 2.0, 3.0]", "expected a pair of rising numbers, got [1.0, 2.0, 3.0]"),
+        ("{at_most: 0.15}", "{}", "exactly one of at_least, at_most, above, below, within, beyond, got none"),
+        ("page:", "settings: [1]\n    page:", "settings: expected a mapping, got [1]"),
+        ("      final: {quantity: f, holds: {at_most: 0.15}, fails: {at_least: 0.5}}", "      {}", "at least one part"),
+        (
+            "      final: {quantity: f, holds: {at_most: 0.15}, fails: {at_least: 0.5}}",
+            "      [a]",
+            "at least one part",
+        ),
+        ("id: C6", "id: C6a", "(C6a).id: expected C and a number, got 'C6a'"),
         ("primary: final", "primary: end", "no part 'end'; there are: final"),
         ("value: v}", "value: v, part: end}", "paper.part: no part 'end'"),
         ("value: v}", "value: v, figures: [one]}", "expected a whole number, got 'one'"),
@@ -94,6 +107,43 @@ def test_a_wrong_file_is_one_clear_line(tmp_path: Path, before: str, after: str,
         load_claims(write(tmp_path, MINIMAL.replace(before, after)))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("claims: {}\n", "claims.yaml: expected one key, claims, with a list, got claims"),
+        ("claims: []\nmore: 1\n", "claims.yaml: expected one key, claims, with a list, got claims, more"),
+        ("claims: [one]\n", "claims.yaml: claims[0]: expected a mapping, got 'one'"),
+        ("claims: [{group: own}]\n", "claims.yaml: claims[0] (no id)"),
+    ],
+)
+def test_a_file_without_claims_in_it_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_claims(write(tmp_path, text))
+    assert str(caught.value).startswith(message)
+
+
+def test_no_claims_and_claims_of_one_seed_are_allowed(tmp_path: Path) -> None:
+    assert load_claims(write(tmp_path, "claims: []\n")) == []
+    (claim,) = load_claims(write(tmp_path, MINIMAL.replace("min_seeds: 3", "min_seeds: 1")))
+    assert claim.min_seeds == 1
+    assert (claim.settings, claim.rule()["paper"]) == ({}, {"figures": [], "part": "final"})
+
+
+@pytest.mark.parametrize(
+    ("region", "text"),
+    [
+        (Region(at_least=1.5), "at least 1.5"),
+        (Region(at_most=0.0), "at most 0"),
+        (Region(above=-1.0), "above -1"),
+        (Region(below=2.0), "below 2"),
+        (Region(within=(0.5, 2.0)), "within 0.5 and 2"),
+        (Region(beyond=(0.0, 1e-9)), "beyond 0 and 1e-09"),
+    ],
+)
+def test_a_region_is_said_in_words(region: Region, text: str) -> None:
+    assert str(region) == text
 
 
 def test_a_claim_twice_is_refused(tmp_path: Path) -> None:
@@ -126,7 +176,14 @@ def test_a_file_that_does_not_fit_the_functions_is_refused(
         (Region(above=1.5), (1.6, 3.0), (1.5, 3.0)),
         (Region(at_most=1.5), (-math.inf, 1.5), (1.0, 1.6)),
         (Region(below=1.5), (1.0, 1.4), (1.0, 1.5)),
+        (Region(at_least=1.5), (1.6, 1.7), (-2.0, 1.5)),
+        (Region(at_most=1.5), (1.0, 1.2), (1.5, 2.0)),
         (Region(within=(0.5, 2.0)), (0.5, 2.0), (0.4, 1.0)),
+        (Region(within=(0.5, 2.0)), (0.6, 1.9), (1.0, 2.1)),
+        (Region(within=(1.0, 1.0)), (1.0, 1.0), (1.0, 1.1)),
+        (Region(within=(0.5, 2.0)), (0.5, 0.5), (3.0, 4.0)),
+        (Region(beyond=(0.5, 2.0)), (2.1, 2.2), (0.6, 1.9)),
+        (Region(beyond=(0.5, 2.0)), (-1.0, 0.4), (0.5, 2.0)),
         (Region(beyond=(0.5, 2.0)), (2.0, 9.0), (0.4, 2.5)),
         (Region(beyond=(0.5, 2.0)), (0.1, 0.5), (0.4, 0.6)),
     ],

@@ -1,11 +1,13 @@
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from normlab.analysis.statistics import (
+    Interval,
     clustered_rank_correlation,
     first_reached,
     median_interval,
@@ -123,10 +125,24 @@ def test_one_value_has_no_interval_and_equal_values_have_no_width() -> None:
     assert median_interval([2.0] * 5).decides
 
 
-@pytest.mark.parametrize("values", [[], [1.0, math.nan]])
-def test_nothing_and_nan_are_refused(values: list[float]) -> None:
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [([], None), ([1.0, math.nan], None), ([1.0, 2.0], [1.0, math.nan]), ([1.0, 2.0], [1.0, 1.9]), ([[1.0]], None)],
+)
+def test_nothing_nan_and_bounds_in_the_wrong_order_are_refused(low: list[float], high: list[float] | None) -> None:
     with pytest.raises(ValueError, match="without NaN"):
-        median_interval(values)
+        median_interval(low, high)
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+def test_the_interval_depends_on_the_number_of_seeds(scale: Literal["log", "linear"]) -> None:
+    t = "t-interval of logarithms" if scale == "log" else "t-interval"
+    expected = ["one value", "range", t, t, t, "range", "range", "range", "values 2 to 8 of 9"]
+    found = [median_interval(np.arange(1.0, count + 1), scale=scale) for count in range(1, 10)]
+    assert [one.method for one in found] == expected
+    assert [one.decides for one in found] == [False, False, True, True, True, True, True, True, True]
+    assert Interval(1.0, 1.0, 1.0, "", 0.93).decides
+    assert not Interval(1.0, 1.0, 1.0, "", 0.929).decides
 
 
 def test_the_middle_of_infinite_values() -> None:
@@ -140,8 +156,11 @@ def test_share_interval_of_all_successes_leaves_room() -> None:
     # Wilson: n/(n + z²) with z = 1.95996
     assert found.low == pytest.approx(10 / (10 + 1.959964**2), rel=1e-6)
     assert found.high == pytest.approx(1.0)
-    with pytest.raises(ValueError, match="whole number"):
-        share_interval(3, 2)
+    for successes, count in ((3, 2), (-1, 2), (0, 0), (0, -1)):
+        with pytest.raises(ValueError, match=f"whole number in 0 … {count}, got {successes} of {count}"):
+            share_interval(successes, count)
+    assert (share_interval(0, 1).estimate, share_interval(1, 1).estimate) == (0.0, 1.0)
+    assert share_interval(0, 1).low == 0.0
 
 
 def test_rank_correlation_is_spearmans_in_one_stratum() -> None:
@@ -157,8 +176,15 @@ def test_a_trend_between_strata_is_no_correlation_within_them() -> None:
     assert rank_correlation(x, y, rate) == pytest.approx(1.0)
     assert rank_correlation(x, y, [1] * 6) < 0
     assert math.isnan(rank_correlation([1.0, 2.0], [1.0, 2.0], ["a", "b"]))  # one cell a stratum says nothing
-    with pytest.raises(ValueError, match="one length"):
-        rank_correlation([1, 2], [1], [0, 0])
+    for x, y, rate in (
+        ([1.0, 2.0], [1.0], [0, 0]),
+        ([1.0], [1.0, 2.0], [0, 0]),
+        ([1.0, 2.0], [1.0, 2.0], [0]),
+        ([1.0, math.nan], [1.0, 2.0], [0, 0]),
+        ([1.0, 2.0], [math.nan, 2.0], [0, 0]),
+    ):
+        with pytest.raises(ValueError, match="one length without NaN"):
+            rank_correlation(x, y, rate)
 
 
 def test_cells_of_one_normalizer_are_one_observation() -> None:

@@ -10,6 +10,7 @@ from normlab.analysis.parts import judge_part
 from normlab.analysis.rules import Claim, PaperSource, Part, Region, load_claims
 from normlab.analysis.statistics import Interval
 from normlab.analysis.verdicts import entry, judge_all, magnitude, same_sign, verdict_counts
+from normlab.specs.strict import InputError
 
 PRIMARY = Part("a ratio", holds=Region(at_least=1.5), fails=Region(at_most=1.1), direction=Region(above=1.0))
 CHECK = Part("the same at equal steps", holds=Region(above=1.0), fails=Region(at_most=1.0), check=True)
@@ -107,7 +108,10 @@ def test_direction_and_size_have_their_own_columns() -> None:
 
 def test_the_size_beside_the_papers_is_null_without_both_numbers_of_one_sign() -> None:
     assert magnitude(3.0, 2.0) == {"ours_over_paper": 1.5, "within_2": True}
-    for ours, paper in ((math.inf, 2.0), (math.nan, 2.0), (-1.0, 2.0), (1.0, 0.0)):
+    # twice and half are of one size, of negative numbers too
+    within = {(4.0, 2.0): True, (4.1, 2.0): False, (1.0, 2.0): True, (0.9, 2.0): False, (-4.0, -2.0): True}
+    assert {pair: magnitude(*pair)["within_2"] for pair in within} == within
+    for ours, paper in ((math.inf, 2.0), (2.0, math.inf), (2.0, math.nan), (math.nan, 2.0), (-1.0, 2.0), (1.0, 0.0)):
         assert magnitude(ours, paper) == {"ours_over_paper": None, "within_2": None}
 
 
@@ -195,6 +199,42 @@ def test_another_record_has_the_same_sign_or_not_or_no_number() -> None:
     assert same_sign(claim, [{**old, "parts": [{**part, "estimate": None}]}]) is None
     assert same_sign(claim, [{**old, "parts": [{**part, "quantity": "of another definition"}]}]) is None
     assert same_sign(claim, [{**old, "id": "C2"}]) is None
+
+
+def test_a_claim_without_a_direction_has_the_sign_of_the_side_that_holds() -> None:
+    sides: tuple[dict[str, None], ...] = ({}, {"direction": None}, {"direction": None, "holds": None})
+    found = []
+    for changed in sides:
+        one = dataclasses.replace(claim(), parts={"main": dataclasses.replace(PRIMARY, **changed)})
+        numbers = [{"name": "main", "quantity": "a ratio", "estimate": number} for number in (1.2, 9.0)]
+        other = {"id": "C1", "parts": [{"name": "check", "quantity": "a ratio", "estimate": 9.0}]}
+        found.append(same_sign(one, [other, {"id": "C1", "parts": numbers}]))  # the first one counts
+    assert found == [True, False, None]
+
+
+def test_settings_and_parts_have_to_be_those_of_the_function() -> None:
+    cells = study({("none", 0.1): Kind()}, seeds=1)
+
+    def measures(cells: object, *, accuracy: float) -> dict:
+        return dict.fromkeys(("check", "main", "control"), lambda: spread(accuracy, accuracy))
+
+    one = dataclasses.replace(claim(), settings={"accuracy": 2.0})
+    assert [found["estimate"] for found in judge_all([one], {"C1": measures}, cells, no_paper)] == [2.0]
+    assert judge_all([], {"C1": measures}, cells, no_paper) == []
+    with pytest.raises(InputError, match=r"^claims\.yaml: C1\.settings: expected accuracy, got none$"):
+        judge_all([claim()], {"C1": measures}, cells, no_paper)
+    with pytest.raises(InputError, match=r"^claims\.yaml: C1: unknown claim; there are: C2$"):
+        judge_all([one], {"C2": measures}, cells, no_paper)
+    fewer = dataclasses.replace(one, parts={"main": PRIMARY})
+    with pytest.raises(InputError, match=r"C1\.parts: measured are check, main, control; described are main$"):
+        judge_all([fewer], {"C1": measures}, cells, no_paper)
+
+
+def test_a_claim_about_the_deep_linear_network_was_measured_at_its_rate() -> None:
+    cells = study({("none", 0.1): Kind()}, {("none", 1e-6): Kind()}, seeds=1)
+    functions = {"C1": lambda cells: dict.fromkeys(("check", "main", "control"), lambda: YES)}
+    (found,) = judge_all([claim("deep linear")], functions, cells, no_paper)
+    assert found["scope"] == "dln, rate 1e-06, 10,000 updates"
 
 
 def test_each_group_has_its_own_tally() -> None:

@@ -164,3 +164,27 @@ def test_rows_bear_the_keys_of_their_run_and_count_units_and_samples(tmp_path: P
         [step, layer, samples, 3, 1.0] for step in (0, 2) for layer, samples in expected
     ]
     assert table["fraction"].dropna().between(0, 1).all()
+
+
+def test_a_unit_that_no_gradient_reaches_has_all_that_is_at_most_and_no_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, split = _train(tmp_path)
+    y, g = torch.tensor([1.0, 2.0, 4.0]).double(), torch.zeros(3, dtype=torch.float64)
+    dead = TrainedUnit("features.norm1", 0, 1.5, y, g, theorem_4_1(y, g, 1.5), 0.0, 0.0, 0.0, 0.0, 0.0)
+    # v'Hv as far below 0 as rounding may leave it
+    rounded = TrainedUnit("features.norm1", 1, 1.5, y, g, theorem_4_1(y, g, 1.5), -1e-10, 0.0, 1.0, 0.0, 0.0)
+    units = [TrainedUnit(**{**vars(unit), "bias_gradient_g": 0.0}) for unit in (dead, rounded)]
+    monkeypatch.setattr(trained_cases, "measure_units", lambda *arguments: iter(units))
+    spec = AssumptionsSpec(norm_layer=("batch",), steps=(1,), layers=1, units=2)
+    table = measure_trained_cases(spec, run, tmp_path, split).set_index(["statement", "quantity"])
+    assert set(table["count"]) == {2}
+    shares = table["fraction"].dropna()
+    assert {key for key, share in shares.items() if share == 0} == {
+        ("theorem_4_1", "gamma_at_most_sigma"),  # 1.5 beside 1.25
+        ("theorem_4_2", "overlap_positive"),
+    }
+    assert set(shares) == {0.0, 1.0}
+    values = table.loc[table["fraction"].isna(), "value"]
+    assert values[("theorem_4_1", "gamma_over_sigma")] == pytest.approx(1.5 / math.sqrt(14 / 9), rel=1e-14)
+    assert values.drop(("theorem_4_1", "gamma_over_sigma")).isna().all()
