@@ -62,6 +62,7 @@ def test_a_diverged_run_ends_with_what_its_broken_weights_score() -> None:
 def test_a_complete_run_ends_with_its_trailing_mean() -> None:
     whole = cell(trained([0.5] * 8 + [0.8, 1.0], test=0.7))
     assert final_train_accuracy(whole, 2).values["value"].loc[0] == pytest.approx(0.9, rel=1e-12)
+    assert final_train_accuracy(whole, 99).values["value"].loc[0] == pytest.approx(0.58, rel=1e-12)  # all there are
     assert mean_train_accuracy(whole).values["value"].loc[0] == pytest.approx(0.58, rel=1e-12)
     assert final_loss(whole).values["value"].loc[0] == 1.0
 
@@ -127,7 +128,7 @@ def test_a_phase_without_probed_steps_is_unknown_for_that_seed_only() -> None:
 
 def test_nan_of_a_walk_is_overflow_unless_the_gradient_is_zero_or_broken() -> None:
     records = trained([0.5] * 10, 0.5)
-    for step, norm in ((1, 2.0), (2, 0.0), (3, math.nan)):
+    for step, norm in ((1, 2.0), (2, 0.0), (3, math.nan), (4, math.inf)):
         records.add("landscape", step, {"loss_range": math.nan, "grad_norm": norm})
     found = settled(cell(records), "landscape", "loss_range", step_size=None)
     assert list(found["step"]) == [1]
@@ -150,6 +151,10 @@ def test_a_value_at_a_step_is_the_last_probed_one_and_not_step_0() -> None:
         records.add("landscape", step, {"effective_beta": float(step), "grad_norm": 1.0})
     found = at_step(cell(records), "landscape", "effective_beta", 5, step_size=None)
     assert found.values["value"].loc[0] == 3.0
+    for step, value in ((0, 0.0), (3, 3.0), (8, 8.0), (99, 8.0)):
+        assert (
+            at_step(cell(records), "landscape", "effective_beta", step, step_size=None).values.loc[0, "value"] == value
+        )
     with pytest.raises(NotRunError, match="steps 1 … 2"):
         at_step(cell(records), "landscape", "effective_beta", 2, step_size=None)
     with pytest.raises(NotRunError, match="steps 1 … 1"):
