@@ -86,3 +86,13 @@ def test_a_width_scales_channels_to_at_least_one(channels: int, width: float, sc
 def test_a_width_that_is_no_positive_number_is_refused(width: float) -> None:
     with pytest.raises(ValueError, match=f"^width: expected a positive number, got {width!r}$"):
         scale_channels(64, width)
+
+
+def test_an_unknown_option_is_told_those_that_there_are() -> None:
+    def own(channels: int, alpha: float = 1.0, dims: int = 2, zeta: float = 2.0) -> torch.nn.Identity:
+        return torch.nn.Identity()
+
+    with pytest.raises(TypeError, match=r"own: unknown option 'beta'; accepted: affine, eps, momentum, alpha, zeta$"):
+        normalizer(own, 4, beta=3.0)
+    with pytest.raises(TypeError, match=r"^noise: unknown option 'groups'; accepted: affine, eps, momentum, mean_"):
+        normalizer("noise", 4, groups=2)

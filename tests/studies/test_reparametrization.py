@@ -5,9 +5,18 @@ import dataclasses
 import pytest
 import torch
 from tests import tiny
+from torch import nn
 
+from normlab.data.images import load_images
 from normlab.runs.networks import build_network
-from normlab.studies.reparametrization import _takes_batch_norm, function_gap, insert_batch_norm
+from normlab.specs.reparametrization import ReparametrizationSpec
+from normlab.studies import reparametrization
+from normlab.studies.reparametrization import (
+    _takes_batch_norm,
+    function_gap,
+    insert_batch_norm,
+    measure_reparametrization,
+)
 
 
 @pytest.fixture(scope="module", params=["vgg11", "resnet20"])
@@ -71,3 +80,37 @@ def test_only_a_network_that_normalizes_the_same_layers_takes_batch_norm(network
     monkeypatch.syspath_prepend(tmp_path)
     run = dataclasses.replace(tiny.run_spec("none"), network=network)
     assert _takes_batch_norm(run, 3, torch.zeros(2, 3, 32, 32)) is takes
+
+
+def test_the_gap_of_two_functions_by_hand():
+    first, second = nn.Linear(1, 2, bias=False).double(), nn.Linear(1, 2, bias=False).double()
+    with torch.no_grad():
+        first.weight.copy_(torch.tensor([[1.0], [-4.0]]))
+        second.weight.copy_(torch.tensor([[0.5], [-4.25]]))
+    inputs = torch.tensor([[1.0], [2.0]], dtype=torch.float64)
+    assert function_gap(first, second, inputs) == 1.0 / 8.0  # 0.5 of the second sample, beside 8
+    assert function_gap(first, first, inputs) == 0.0
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_a_network_that_cannot_have_batch_norm_says_so_at_every_step(learned, tmp_path, monkeypatch):
+    (tmp_path / "odd_networks.py").write_text(ODD)
+    monkeypatch.syspath_prepend(tmp_path)
+    run = dataclasses.replace(tiny.run_spec("none"), network="odd_networks:odd")
+    spec = ReparametrizationSpec(norm_layer=("none",), steps=(0, 2), step_sizes=(1.0,), learned_affine=learned)
+    split = load_images(tiny.write_data(tmp_path / "data"), "train")
+    table = measure_reparametrization(spec, run, tmp_path / "no such run", split)
+    assert table[["norm_layer", "probe", "quantity", "step", "value"]].to_numpy().tolist() == [
+        ["none", "reparametrization", "not_applicable", step, 1.0] for step in (0, 2)
+    ]
+
+
+def test_another_function_is_an_error_and_no_result(tmp_path, monkeypatch):
+    run = tiny.run_spec("none")
+    network = build_network(run, 3).double().train()
+    monkeypatch.setattr(reparametrization, "load_trained", lambda *arguments: network)
+    monkeypatch.setattr(reparametrization, "LARGEST_GAP", 0.0)  # rounding is more than this
+    spec = ReparametrizationSpec(norm_layer=("none",), steps=(2,), step_sizes=(1.0,))
+    split = load_images(tiny.write_data(tmp_path / "data"), "train")
+    with pytest.raises(RuntimeError, match=rf"^{run.name}, step 2: BatchNorm changed the function by \d\.\de-\d\d \("):
+        measure_reparametrization(spec, run, tmp_path, split)

@@ -138,6 +138,46 @@ def test_summaries_by_hand() -> None:
     assert math.isnan(found["late_beta"][1])
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 10, 149, 150, 1000, 10_000])
+def test_losses_are_kept_from_the_first_to_the_last_step_each_once_and_densely_at_first(steps: int) -> None:
+    found = loss_steps(steps)
+    assert found == sorted(set(found))
+    assert (found[0], found[1], found[-1]) == (0, 1, steps)
+    assert len(found) <= 150
+    if steps <= 10:
+        assert found == list(range(steps + 1))
+    else:
+        assert len(found) > (100 if steps > 149 else 60)
+        gaps = np.diff(found)
+        assert gaps[0] == 1
+        assert gaps[-1] == gaps.max()
+
+
+@pytest.mark.parametrize(
+    ("features", "ranks"), [(1, (1,)), (2, (1, 2)), (3, (1, 2)), (4, (1, 2, 3)), (7, (1, 2, 3, 6))]
+)
+def test_ranks_that_are_watched(features: int, ranks: tuple[int, ...]) -> None:
+    assert escape_ranks(features) == ranks
+
+
+def test_summaries_at_their_edges() -> None:
+    """Eleven losses, β every step: step 7 of 10 is not yet late; a floor that is met is not left behind."""
+    nan = math.nan
+    losses = torch.arange(10.0, -1.0, -1.0, dtype=torch.float64)[:, None]
+    betas = torch.full((11, 1), 5.0, dtype=torch.float64)
+    betas[7:] = torch.tensor([100.0, 3.0, 2.0, 9.0])[:, None]
+    found = summarize(losses, betas, torch.tensor([[99.0, 4.0, 0.0]]), probe_every=1)
+    assert found["late_beta"].tolist() == [3.0]  # of 3, 2 and 9
+    assert found["escape_step_1"].tolist() == [7.0]
+    assert found["escape_step_2"].tolist() == [math.inf]
+    assert (found["start_beta"].tolist(), found["peak_beta"].tolist()) == ([5.0], [100.0])
+    assert found["peak_beta_step"].tolist() == [7.0]
+    alone = summarize(losses, torch.tensor([[nan]]), torch.tensor([[99.0, 10.5, 0.0]]), probe_every=11)
+    assert alone["late_beta"].isnan().all()  # nothing late was probed
+    assert alone["peak_beta"].isnan().all()
+    assert alone["escape_step_1"].tolist() == [0.0]
+
+
 def test_cells_of_a_section() -> None:
     blocks = (LotteryBlock(("none", "batch"), (1e-6,), 1000), LotteryBlock(("l1",), (1e-6, 1e-7), 100))
     assert {cell.name: seeds for cell, seeds in lottery_cells(blocks).items()} == {

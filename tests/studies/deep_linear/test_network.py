@@ -92,8 +92,34 @@ def test_units_that_are_zero_everywhere_give_finite_gradients(norm_layer):
     assert gradient.isfinite().all()
 
 
+@pytest.mark.parametrize(
+    ("norm_layer", "affine", "last_layer", "normalized", "learned"),
+    [
+        ("none", True, False, 3, 0),
+        ("none", True, True, 3, 0),  # a place before the last layer, and nothing there
+        ("batch", True, False, 3, 2 * 3 * 5),
+        ("batch", True, True, 4, 2 * 4 * 5),
+        ("l1", False, False, 3, 0),
+        ("l1", False, True, 4, 0),
+    ],
+)
+def test_how_many_numbers_a_network_has(norm_layer, affine, last_layer, normalized, learned):
+    network = Network(norm_layer, 4, 5, affine, last_layer=last_layer)
+    assert (network.n_normalized, network.n_weights, network.n_params) == (normalized, 100, 100 + learned)
+    matrices = torch.arange(200.0, dtype=torch.float64).view(2, 4, 5, 5)
+    flat = network.pack(matrices)
+    assert flat.tolist() == [
+        [*one, *[1.0] * (learned // 2), *[0.0] * (learned // 2)] for one in matrices.flatten(1).tolist()
+    ]
+    weights, gamma, beta = network.unpack(flat)
+    assert torch.equal(weights, matrices)
+    assert torch.equal(gamma, torch.ones(2, normalized, 5, 1, dtype=torch.float64))
+    assert torch.equal(beta, torch.zeros(2, normalized, 5, dtype=torch.float64))
+
+
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="expected one of batch, l1, l2, linf, none, got 'layer'"):
         Network("layer", 4, 3)
     with pytest.raises(ValueError, match="depth: expected at least 2, got 1"):
         Network("none", 1, 3)
+    assert Network("none", 2, 3).n_normalized == 1
