@@ -51,6 +51,18 @@ def test_it_is_rendered_and_says_what_was_measured(repository: Path) -> None:
     assert "vgg" not in text.partition("\n## ")[0]
 
 
+def test_it_says_what_many_seeds_say_of_the_paper_s_one(repository: Path) -> None:
+    folder = repository / "reports/published/drawn"
+    assert "share of seeds" in (folder / "figures/lottery.svg").read_text()
+    told = (folder / "figures/lottery.md").read_text()
+    assert told.startswith("- ")
+    assert "Peak of the effective β, none (plain): median" in told
+    for page, heading in (("README.md", "## One seed is a draw"), ("what-we-found.md", "**One seed is a draw**")):
+        text = (folder / page).read_text()
+        assert heading in text
+        assert told in text
+
+
 def test_its_site_has_a_page_of_the_deep_linear_network(repository: Path, tmp_path: Path) -> None:
     (repository / "notebooks").symlink_to(SOURCE.parent / "notebooks")
     (repository / "README.md").write_text(f"{marker('results of drawn')}\n<!-- results: end -->\n")

@@ -28,6 +28,7 @@ from normlab.analysis.rules import (
 )
 from normlab.pages.answer import answers, summary
 from normlab.pages.claims_table import anchor
+from normlab.pages.record_page import PICTURES
 from normlab.pages.record_runs import progress
 from normlab.pages.records import Record
 from normlab.pages.standings import Standing
@@ -62,6 +63,8 @@ def what_we_found(record: Record) -> str:
             f"**{one.question.text}** The paper: {one.question.paper}. Here: **{here}** ({_link(one.lead)}).{said}",
             "",
         ]
+    for name, told in record.told.items():
+        lines += [f"**{PICTURES[f'figures/{name}.svg'][0]}**", "", told, ""]
     for title, verdicts in (
         ("Against the paper", (CONTRADICTED, NOT_REPRODUCED, ERRATUM)),
         ("Of the claimed sign, not shown to be of the claimed size", (DIRECTION,)),

@@ -4,6 +4,7 @@ Headings are bare names (`C9`, `Figure 4`), of which GitHub makes the anchors `#
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from normlab.analysis.claims.registry import FUNCTIONS
@@ -32,6 +33,11 @@ PICTURES = {  # file: heading, what it shows
     "figures/normalizers-landscape.svg": ("Figure 12", f"The landscape under ℓp normalization. {_BANDS}"),
     "figures/deep-linear.svg": ("Figure 5b", f"Training loss of the deep linear network. {_LINES}"),
     "figures/deep-linear-landscape.svg": ("Figure 10", f"The landscape of the deep linear network. {_BANDS}"),
+    "figures/lottery.svg": (
+        "One seed is a draw",
+        "Final loss and peak of the effective β of the deep linear network: share of seeds at or below each value; "
+        "dashed: the paper's one run. A curve that ends below 1 has seeds that diverged.",
+    ),
 }
 KEPT = {
     "claims.json": "the claims, with every part, interval and reason",
@@ -107,6 +113,7 @@ def _pictures(record: Record) -> list[str]:
     for name, (heading, shows) in PICTURES.items():
         if (record.folder / name).is_file():
             lines += [f"## {heading}", "", f"![{shows}]({name})", "", shows, ""]
+            lines += [told, ""] if (told := record.told.get(Path(name).stem)) else []
     return lines
 
 

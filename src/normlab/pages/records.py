@@ -125,6 +125,11 @@ class Record:
         return [one for one in in_folder(self.folder.resolve().parent) if one.name != self.name]
 
     @property
+    def told(self) -> dict[str, str]:
+        """What a figure's numbers say, as a list in Markdown, by the figure's name: rendered with it, where it is."""
+        return {path.stem: path.read_text(encoding="utf-8") for path in sorted(self.folder.glob("figures/*.md"))}
+
+    @property
     def first_rules(self) -> str:
         """The rules that scored it, where they were the first ones; empty otherwise."""
         return next((entry["rules"] for entry in self.entries if "group" not in entry), "")
