@@ -108,6 +108,13 @@ def test_a_start_vector_is_a_random_one_and_the_gradient_both_of_unit_length() -
         assert hessian.start(gaussian).tolist() == pytest.approx(expected, rel=1e-12)
         opposite = torch.tensor([-x for x in g], **D)  # the sum would be zero: the random one alone
         assert hessian.start(opposite).tolist() == pytest.approx([-x / norm for x in g], rel=1e-12)
+        near = torch.tensor([-x for x in g], **D)
+        near[3] = norm / 2  # nearly opposite: the sum has a length of 0.46
+        expected_near = [x / norm - x / (norm * math.sqrt(1.25)) for x in g]
+        expected_near[3] = 0.5 / math.sqrt(1.25)
+        assert hessian.start(near).tolist() == pytest.approx(expected_near, rel=1e-9)  # a difference of like numbers
+        hessian.gradient = [g / 1e6 for g in hessian.gradient]  # its length does not count
+        assert hessian.start(gaussian).tolist() == pytest.approx(expected, rel=1e-12)
         for odd in (0.0, math.inf, math.nan):
             hessian.gradient = [torch.full_like(p, odd) for p in hessian.parameters]
             assert hessian.start(gaussian).tolist() == pytest.approx([0.6, 0, 0, 0.8, 0, 0], rel=1e-12)

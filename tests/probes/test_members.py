@@ -7,6 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -118,11 +119,14 @@ def test_content_of_frames() -> None:
         pd.testing.assert_frame_equal(found, before)
 
 
+NUMBERS = np.ones(2)  # equal to others number by number
+
+
 class Slots:
     __slots__ = ("full", "other", "vacant")
 
     def __init__(self) -> None:
-        self.full, self.other = A, B
+        self.full, self.other = A, NUMBERS
 
 
 def test_attributes_in_slots() -> None:
@@ -140,7 +144,7 @@ def test_attributes_in_slots() -> None:
         change(found)
         containers.refill(_fail)
         assert found.full is A
-        assert found.other is B
+        assert found.other is NUMBERS
         assert not hasattr(found, "vacant")
 
 
