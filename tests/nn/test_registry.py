@@ -69,6 +69,9 @@ def needs_more(norm_layer, depth_of_field):
 def _modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "door_layers.py").write_text(LAYERS)
     (tmp_path / "door_nets.py").write_text(NETS)
+    (tmp_path / "door_borrows.py").write_text(
+        "from functools import partial\nfrom math import pi\n_own = partial(print)\n"
+    )
     (tmp_path / "door_fails.py").write_text("raise OSError('no\\nluck')\n")
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -104,6 +107,7 @@ def test_options_reach_a_callable_through_another() -> None:
         ("door_layer:RMSNorm2d", ValueError, "normalizer 'door_layer:RMSNorm2d': there is no module 'door_layer'"),
         ("door_layers:RMSNorm", ValueError, "door_layers has no callable 'RMSNorm'; it has: RMSNorm2d, any_shape"),
         ("door_layers:not_callable", ValueError, "has no callable 'not_callable'"),
+        ("door_borrows:f", ValueError, "door_borrows has no callable 'f'; it has: partial$"),
         ("door_fails:f", ValueError, "importing door_fails: OSError: no luck"),
         ("door_layers:no_module", TypeError, r"expected a torch.nn.Module for 4 channels, got int"),
         (

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from normlab.runs.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
+from normlab.runs.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, portable, save_checkpoint
 
 
 def _state() -> Checkpoint:
@@ -51,3 +51,39 @@ def test_a_file_that_is_no_checkpoint_is_refused_without_running_it(tmp_path: Pa
     assert not (tmp_path / "ran").exists()
     with pytest.raises(FileNotFoundError):
         load_checkpoint(tmp_path / "none.pt")
+
+
+WHOLE = {"step": 3, "spec": {}, "model": {"w": torch.ones(2)}, "optimizer": {}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"step": 3.0}, {"spec": []}, {"model": [1]}, {"optimizer": None}, {"model": {"w": 1.0}}, {"more": 1}, None],
+)
+def test_a_file_of_other_contents_is_no_checkpoint(tmp_path: Path, change: dict[str, object] | None) -> None:
+    path = tmp_path / "some.pt"
+    torch.save(WHOLE, path)
+    assert load_checkpoint(path).step == 3
+    torch.save([1, 2] if change is None else {**WHOLE, **change}, path)
+    with pytest.raises(ValueError, match=r"some\.pt: not a readable checkpoint \(\w+\)$"):
+        load_checkpoint(path)
+    torch.save({"step": 3, "spec": {}, "model": {}}, path)
+    with pytest.raises(ValueError, match="not a readable checkpoint"):
+        load_checkpoint(path)
+
+
+def test_what_is_taken_along_is_apart_from_the_training() -> None:
+    weight = torch.arange(6.0).view(2, 3).T.requires_grad_()
+    buffer = torch.ones(2)  # where training goes on in place
+    model = {"w": weight, "b": buffer}
+    state = Checkpoint(1, {"rates": (0.1, [0.2])}, model, {"state": {0: {"buffers": [weight, None, 3]}}})
+    taken = portable(state)
+    with torch.no_grad():
+        weight.zero_()
+        buffer.zero_()
+    assert taken.model["b"].tolist() == [1.0, 1.0]
+    for found in (taken.model["w"], taken.optimizer["state"][0]["buffers"][0]):
+        assert found.tolist() == [[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]]
+        assert found.is_contiguous()
+        assert not found.requires_grad
+    assert (taken.step, taken.spec, taken.optimizer["state"][0]["buffers"][1:]) == (1, state.spec, [None, 3])

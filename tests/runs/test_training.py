@@ -202,3 +202,18 @@ def test_a_training_that_diverged_is_not_tested_or_kept_again_before_it_ends(dat
     assert updates == list(range(10))
     assert kept == [0]
     assert list(history.test["step"]) == [0, history.diverged_at + 1]
+
+
+def test_the_optimizer_has_the_settings_of_the_run() -> None:
+    run = tiny.run_spec("none", 0.3, momentum=0.9, weight_decay=0.01)
+    (group,) = build_optimizer(torch.nn.Linear(2, 1), run).param_groups
+    kept = {key: group[key] for key in ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")}
+    assert kept == {
+        "lr": 0.3,
+        "momentum": 0.9,
+        "dampening": 0,
+        "weight_decay": 0.01,
+        "nesterov": False,
+        "maximize": False,
+    }
+    assert len(group["params"]) == 2

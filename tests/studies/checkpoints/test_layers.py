@@ -8,7 +8,7 @@ from torch import nn
 
 from normlab.nn import normalizer
 from normlab.runs.training import cross_entropy
-from normlab.studies.checkpoints.layers import cosine_with_gradient, gradient_shares, weight_sizes
+from normlab.studies.checkpoints.layers import cosine_with_gradient, gradient_shares, layer_grad_norms, weight_sizes
 
 
 def test_sizes_of_weights_by_hand() -> None:
@@ -22,6 +22,16 @@ def test_sizes_of_weights_by_hand() -> None:
         "0": {"weight_norm": 5.0, "effective_rate": pytest.approx(0.02)},
         "2": {"weight_norm": 0.0, "effective_rate": math.inf},
     }
+
+
+def test_lengths_of_gradients_are_over_weight_and_bias_of_layers_with_a_matrix() -> None:
+    model = nn.Sequential(nn.Linear(2, 1), nn.BatchNorm1d(1), nn.Sequential(nn.Conv1d(1, 1, 2)), nn.Linear(1, 1))
+    assert layer_grad_norms(model) == {}  # nothing was computed yet
+    model[0].weight.grad, model[0].bias.grad = torch.tensor([[2.0, -3.0]]), torch.tensor([6.0])
+    model[1].weight.grad = torch.tensor([100.0])
+    model[2][0].weight.grad = torch.tensor([[[3.0, 4.0]]])
+    model[3].bias.grad = torch.tensor([1.0])  # its weights are frozen
+    assert layer_grad_norms(model) == {"0": 7.0, "2.0": 5.0}
 
 
 def _network(norm_layer: str) -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor]]:

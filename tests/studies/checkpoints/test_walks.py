@@ -1,5 +1,6 @@
 """The walks of the probe stage: which are made, and that the penalty enters loss and gradient."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,12 @@ from normlab.runs.networks import build_network
 from normlab.runs.training import cross_entropy
 from normlab.specs.probe import ProbeSpec
 from normlab.specs.training import RunSpec, TrainSpec
-from normlab.studies.checkpoints.walks import record_curvature, record_walks, relative_direction
+from normlab.studies.checkpoints.walks import (
+    record_curvature,
+    record_eigenvalue,
+    record_walks,
+    relative_direction,
+)
 from normlab.tables.rows import Rows
 
 TRAIN = TrainSpec(width=0.0625, batch_size=4, steps=1, test_every=1, checkpoint_every=1)
@@ -131,6 +137,44 @@ def test_a_layer_without_gradient_stays() -> None:
         direction = relative_direction(objective, objective.gradient()[1])
     assert torch.equal(direction[0], torch.zeros(2, 2, dtype=torch.float64))
     assert all(torch.isfinite(d).all() for d in direction)
+
+
+def _linear(weights: list[list[float]]) -> torch.nn.Module:
+    model = torch.nn.Linear(2, len(weights), bias=False).double()
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor(weights))
+    return model
+
+
+def test_where_the_gradient_is_zero_there_are_no_steps_of_a_given_distance_or_share() -> None:
+    """One class alone: its loss is 0 whatever the weights are."""
+    run = RunSpec("vgg11", "batch", 0.1, 0, TRAIN)
+    spec = replace(SPEC, distances=(0.1,), relative_steps=(0.1,), random_directions=True)
+    batch = torch.tensor([[1.0, 2.0], [3.0, -1.0]]).double(), torch.tensor([0, 0])
+    rows = Rows(KEYS)
+    record_walks(rows, _linear([[1.0, -1.0]]), batch, run, spec, step=0)
+    assert set(rows.frame()["probe"]) == {"landscape", "landscape_random"}
+
+
+def test_the_largest_eigenvalue_is_found_at_its_steps_and_not_for_weights_that_overflowed() -> None:
+    run, spec = RunSpec("vgg11", "batch", 0.1, 0, TRAIN), replace(SPEC, eigenvalue_at=(0, 4))
+    batch = torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.5, 0.5]]).double(), torch.tensor([0, 1, 1])
+    weights = [[0.1, -0.3], [0.2, 0.4]]
+    found = {}
+    for step, used in ((0, weights), (3, weights), (4, [[0.1, math.inf], [0.2, 0.4]])):
+        rows = Rows(KEYS)
+        record_eigenvalue(rows, _linear(used), batch, run, spec, step)
+        found[step] = rows.frame()
+    assert [len(frame) for frame in found.values()] == [2, 0, 0]
+
+    def loss(flat: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(batch[0] @ flat.view(2, 2).T, batch[1])
+
+    hessian = torch.autograd.functional.hessian(loss, torch.tensor(weights).double().flatten())
+    expected = torch.linalg.eigvalsh(hessian)[-1].item()
+    # a residual of 1 % leaves an error of its square
+    assert _summary(found[0], "curvature", "top_eigenvalue") == pytest.approx(expected, rel=1e-3)
+    assert 0 <= _summary(found[0], "curvature", "top_eigenvalue_residual") <= 1e-2 * expected
 
 
 def test_controls_can_be_left_out() -> None:

@@ -14,6 +14,7 @@ from tests.studies.deep_linear.twin import descent
 from normlab.runs.resume import ResumePoints
 from normlab.specs.dln import DlnCell, DlnScanSpec, DlnSpec
 from normlab.specs.parts import names
+from normlab.studies.deep_linear import study
 from normlab.studies.deep_linear.scan import scan_rates
 from normlab.studies.deep_linear.study import diverged_at, run_cell
 from normlab.tables.rows import COLUMNS
@@ -92,6 +93,15 @@ def test_every_measurement_is_there_when_it_is_due():
     assert shares.unique().tolist() == [0.02]
     weights = [series(frame, 7, "weights", name, "layers.linear2") for name in ("weight_norm", "effective_rate")]
     np.testing.assert_allclose(weights[1], RATE / weights[0] ** 2, rtol=1e-14)
+
+
+@pytest.mark.parametrize(("first", "every", "kept"), [(3, 3, [0, 1, 2, 3, 6, 8]), (2, 5, [0, 1, 5, 8])])
+def test_losses_are_kept_at_the_first_steps_then_now_and_then_and_at_the_end(first, every, kept, monkeypatch):
+    monkeypatch.setattr(study, "FIRST_STEPS", first)
+    rare = {"probe_every": 8, "control_every": 8, "sharpness_every": 8, "histogram_every": 8}
+    frame, _ = run_cell(dataclasses.replace(SPEC, loss_every=every, seeds=(7,), **rare), DlnCell("none", RATE))
+    for quantity in ("loss", "grad_norm"):
+        assert series(frame, 7, "history", quantity).index.tolist() == kept
 
 
 def test_the_summary_is_over_the_papers_grid_alone():
