@@ -165,13 +165,13 @@ def test_summaries_at_their_edges() -> None:
     nan = math.nan
     losses = torch.arange(10.0, -1.0, -1.0, dtype=torch.float64)[:, None]
     betas = torch.full((11, 1), 5.0, dtype=torch.float64)
-    betas[7:] = torch.tensor([100.0, 3.0, 2.0, 9.0])[:, None]
+    betas[2], betas[7:] = 100.0, torch.tensor([1.0, 3.0, 2.0, 9.0])[:, None]
     found = summarize(losses, betas, torch.tensor([[99.0, 4.0, 0.0]]), probe_every=1)
     assert found["late_beta"].tolist() == [3.0]  # of 3, 2 and 9
     assert found["escape_step_1"].tolist() == [7.0]
     assert found["escape_step_2"].tolist() == [math.inf]
     assert (found["start_beta"].tolist(), found["peak_beta"].tolist()) == ([5.0], [100.0])
-    assert found["peak_beta_step"].tolist() == [7.0]
+    assert found["peak_beta_step"].tolist() == [2.0]
     alone = summarize(losses, torch.tensor([[nan]]), torch.tensor([[99.0, 10.5, 0.0]]), probe_every=11)
     assert alone["late_beta"].isnan().all()  # nothing late was probed
     assert alone["peak_beta"].isnan().all()
