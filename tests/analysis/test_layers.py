@@ -65,6 +65,20 @@ TOP = shifts(
 MEANS = {0: (21 / 9, 1.0, 12 / 6), 1: (4.0, 2.0, 8.0), 2: (4.0, 3.0, INF)}
 
 
+def test_a_layer_without_a_value_in_one_seed_is_undefined_there_alone() -> None:
+    never = (NAN, NAN, NAN, NAN)  # no gradient reaches it
+    cell = shifts(
+        {0: {"a": (9.0, 1.0, 1.0, 1.0), "b": never}, 1: {"a": (9.0, 2.0, 2.0, 2.0), "b": (9.0, 4.0, 4.0, 4.0)}}
+    )
+    found = layer_means(cell, "shift", "relative_l2", ["b", "a"])
+    assert found.loc[1].tolist() == [4.0, 2.0]
+    assert (math.isnan(found.loc[0, "b"]), found.loc[0, "a"]) == (True, 1.0)
+    typical = typical_layer(cell, "shift", "relative_l2").values["value"]
+    assert (math.isnan(typical.loc[0]), typical.loc[1]) == (True, 3.0)
+    both = layer_fold(cell, cell, "shift", "relative_l2").values["value"]
+    assert (math.isnan(both.loc[0]), both.loc[1]) == (True, 1.0)
+
+
 def test_means_are_over_the_steps_after_the_first_each_by_those_it_stands_for() -> None:
     found = layer_means(TOP, "shift", "relative_l2", ["c", "a", "b"])
     assert list(found.columns) == ["c", "a", "b"]

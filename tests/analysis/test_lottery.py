@@ -57,6 +57,8 @@ def test_sentences_and_picture() -> None:
     assert "ℓ1 < BatchNorm (only the order): in 2 of 3 seeds, probability 0.667 [" in said
     assert re.search(r"none \(plain\): median 1e\+16, .* at least the paper's 1\.\d+e\+15 in 2 of 3 seeds", said)
     assert "BatchNorm, median of 3 seeds: rank 1 at 3 (never in 0)." in said
+    ends = repr(lottery_sentences(cells({"none": (1.0, 2e9, math.inf)})))
+    assert re.search(r"Final loss, none \(plain\): median 2e\+09, .* at most the paper's \S+ in 1 of 3 seeds", ends)
     assert repr(lottery_sentences(cells({}))) == ""
     losses, peaks = drawn(cells().of_study("dln_lottery"), 1e-6)
     figure = lottery_figure(losses, peaks, ({"l1": 97.0}, {}))

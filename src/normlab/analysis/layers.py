@@ -18,11 +18,14 @@ def layer_means(cell: Cell, probe: str, quantity: str, layers: Sequence[str] | N
 
 
 def curves(cell: Cell, probe: str, quantity: str, layers: Sequence[str] | None = None) -> dict[int, pd.DataFrame]:
-    """By seed, a table of one row a probed step (step 0 left out) and one column a layer."""
+    """By seed, a table of one row a probed step (step 0 left out) and one column a layer.
+
+    A layer that has no value in one of the seeds (no gradient reaches it) is a column of NaN there.
+    """
     rows = settled(cell, probe, quantity)
     rows = rows[rows["step"] > 0].astype({"layer": str})
     tables = {seed: group.pivot(index="step", columns="layer", values="value") for seed, group in rows.groupby("seed")}
-    return {seed: table if layers is None else table[list(layers)] for seed, table in tables.items()}
+    return {seed: table if layers is None else table.reindex(columns=list(layers)) for seed, table in tables.items()}
 
 
 def mean_over_steps(curve: pd.DataFrame) -> pd.Series:

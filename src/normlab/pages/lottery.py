@@ -8,7 +8,17 @@ import pandas as pd
 
 from normlab.analysis.cells import Cell, Cells
 from normlab.analysis.estimates import NotRunError
-from normlab.analysis.lottery import RATE, at_rate, escapes, final_losses, in_order, paper_order, paper_peak, scalar
+from normlab.analysis.lottery import (
+    RATE,
+    at_rate,
+    escapes,
+    final_losses,
+    in_order,
+    paper_end,
+    paper_order,
+    paper_peak,
+    scalar,
+)
 from normlab.figures.style import label, number
 from normlab.pages.pictures import Html, bullets
 
@@ -26,7 +36,8 @@ def drawn(cells: Sequence[Cell], learning_rate: float) -> tuple[pd.DataFrame, pd
 
 
 def lottery_sentences(all_cells: Cells) -> Html:
-    """The probability of the paper's order, of each of its neighbors, how usual its peak of β is, and escape times."""
+    """The probability of the paper's order, of each of its neighbors, how usual its final losses and its peak of β are,
+    and escape times."""
     cells = all_cells.of_study("dln_lottery")
     here = at_rate(cells, RATE)
     if not here:
@@ -34,6 +45,7 @@ def lottery_sentences(all_cells: Cells) -> Html:
     order = paper_order()
     said = [_order(all_cells, here, order, "the paper's order of final losses")]
     said += [_order(all_cells, here, pair, "only the order") for pair in itertools.pairwise(order)]
+    said += [_end(kind, here) for kind in order if kind in here]
     said += [_peak(kind, here[kind]) for kind in ("none", "batch") if kind in here]
     said += [_escape(kind, cell) for kind, cell in here.items()]
     return bullets(*said)
@@ -52,14 +64,27 @@ def _order(all_cells: Cells, here: dict[str, Cell], kinds: Sequence[str], what: 
     )
 
 
+def _end(kind: str, cells: dict[str, Cell]) -> str:
+    values, paper = final_losses(cells, [kind])[kind], paper_end(kind)
+    below = int((values <= paper).sum())
+    return (
+        f"Final loss, {label(kind)}: {_spread(values)}; at most the paper's {number(paper)} in {below} of "
+        f"{len(values)} seeds."
+    )
+
+
 def _peak(kind: str, cell: Cell) -> str:
     values, paper = scalar(cell, "peak_beta").values["value"].dropna(), paper_peak(kind)
     beyond = int((values >= paper).sum())
-    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95], method="higher")  # inf is a number like others
     return (
-        f"Peak of the effective β, {label(kind)}: median {number(middle)}, 5 % to 95 % of seeds {number(low)} to "
-        f"{number(high)}; at least the paper's {number(paper)} in {beyond} of {len(values)} seeds."
+        f"Peak of the effective β, {label(kind)}: {_spread(values)}; at least the paper's {number(paper)} in {beyond} "
+        f"of {len(values)} seeds."
     )
+
+
+def _spread(values: pd.Series) -> str:
+    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95], method="higher")  # inf is a number like others
+    return f"median {number(middle)}, 5 % to 95 % of seeds {number(low)} to {number(high)}"
 
 
 def _escape(kind: str, cell: Cell) -> str:

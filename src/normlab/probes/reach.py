@@ -9,7 +9,7 @@ Two rules, because a caller's own instruments must keep what they wrote:
                              that is appended to is a record of the caller's and stays
 
 Not followed: libraries' own functions, iterators (they cannot be rewound), and machinery that others share: data sets,
-optimizers, threads, open files, trainers.
+threads, open files, trainers.
 """
 
 import types
