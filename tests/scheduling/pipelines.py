@@ -91,4 +91,7 @@ def wait_for(what: Callable[[], bool], seconds: float = 60.0) -> None:
 
 def is_gone(pid: int) -> bool:
     """Whether a process has ended, also if nobody has asked for its status yet."""
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it may end between two looks
+        return True

@@ -130,7 +130,15 @@ def accuracy(results: Results) -> Picture:
 
 def extent(results: Results) -> str:
     """What was measured, in a sentence; of parameters without a grid and its lengths, the data."""
-    return scale({**results.params, "data": results.manifest}) or data_sentence(results)
+    params = results.params
+    sections = {
+        "grid": params.get("grid"),
+        "train": params.get("train"),
+        "dln": params.get("dln"),
+        "dln_lottery": params.get("dln_lottery"),
+    }
+    present = {name: section for name, section in sections.items() if section is not None}
+    return scale({**present, "data": results.manifest}) or data_sentence(results)
 
 
 def legend() -> str:
