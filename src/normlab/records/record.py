@@ -7,7 +7,7 @@
 | `data.json` | the manifest of the prepared images, with their digest and the positions of those held out |
 | `manifest.json` | planned, finished and missing work; of each piece its source, seconds, size and digest |
 | `runs/<run>/`, `dln/<cell>/`, `dln_scan/`, `reparametrization/<run>/`, `statements/…/` | its tables (`files.py`) |
-| `settings.json`, `claims.json`, `metrics.json`, `README.md`, `figures/*.svg` | rendered from these |
+| `settings.json`, `claims.json`, `metrics.json`, `README.md`, `figures/` | rendered from these |
 """
 
 import filecmp
