@@ -53,12 +53,16 @@ def test_orders_seed_by_seed() -> None:
 
 def test_sentences_and_picture() -> None:
     said = repr(lottery_sentences(cells()))
-    assert "no lottery of l2, linf" in said
-    assert "ℓ1 < BatchNorm (only the order): in 2 of 3 seeds, probability 0.667 [" in said
-    assert re.search(r"none \(plain\): median 1e\+16, .* at least the paper's 1\.\d+e\+15 in 2 of 3 seeds", said)
-    assert "BatchNorm, median of 3 seeds: rank 1 at 3 (never in 0)." in said
+    lines = said.split("\n")
+    assert lines[0] == "- Not run with many seeds, so no order with them is known: ℓ2, ℓ∞."
+    assert lines[1].startswith("- ℓ1 < BatchNorm < none (plain) (the paper's order of final losses): in 2 of 3 seeds, ")
+    assert lines[2].startswith("- ℓ1 < BatchNorm (only the order): in 2 of 3 seeds, probability 0.667 [")
+    assert lines[3].startswith("- BatchNorm < none (plain) (only the order): in 3 of 3 seeds, probability 1.000 [")
+    assert re.search(r"none \(plain\): median 1e16, .* at least the paper's 1\.\d+e15 in 2 of 3 seeds", said)
+    assert "BatchNorm, median of 3 seeds: rank 1 at 3." in said
     ends = repr(lottery_sentences(cells({"none": (1.0, 2e9, math.inf)})))
-    assert re.search(r"Final loss, none \(plain\): median 2e\+09, .* at most the paper's \S+ in 1 of 3 seeds", ends)
+    assert re.search(r"Final loss, none \(plain\): median 2e9, .* at most the paper's 1,\d{3} in 1 of 3 seeds", ends)
+    assert "order of final losses" not in ends  # a normalizer alone is in no order
     assert repr(lottery_sentences(cells({}))) == ""
     losses, peaks = drawn(cells().of_study("dln_lottery"), 1e-6)
     figure = lottery_figure(losses, peaks, ({"l1": 97.0}, {}))
@@ -66,3 +70,30 @@ def test_sentences_and_picture() -> None:
     assert curve.get_ydata().tolist() == pytest.approx([1 / 3, 2 / 3])
     assert any(line.get_gid() == "paper-l1" for line in figure.axes[0].lines)
     assert lottery_figure(*drawn([], 1e-6), ({}, {})).axes
+
+
+def test_a_rank_that_is_never_reached_is_said_so() -> None:
+    rows = []
+    for seed, step in enumerate([3.0, math.inf, math.inf]):
+        keys = {"study": "dln_lottery", "network": "dln", "norm_layer": "none", "learning_rate": 1e-6, "seed": seed}
+        one = Rows(keys)
+        one.add("history", 0, {"loss": 10.0})
+        one.add("summary", 8, {"steps": 8, "diverged_at": math.nan})
+        one.add("lottery", 8, {"peak_beta": 1e6, "escape_step_1": 1500.0 + seed, "escape_step_2": step})
+        rows.append(one.frame())
+    said = repr(lottery_sentences(Cells(combine(rows), pd.DataFrame(), SPEC)))
+    assert "rank 1 at 1,501, rank 2 never (never in 2 of them)." in said
+
+
+@pytest.mark.parametrize(("ends", "leading"), [((2e3, 2e4), {1, 2, 5}), ((1.0, 1e6), {1})])
+def test_ticks_of_a_narrow_and_of_a_wide_spread(ends: tuple[float, float], leading: set[int]) -> None:
+    """Within two decades 1, 2 and 5 have names, beyond that powers of ten alone; no smaller tick has one."""
+    table = pd.DataFrame({"norm_layer": "none", "seed": [0, 1], "value": ends})
+    figure = lottery_figure(table, table, ({}, {}))
+    figure.draw_without_rendering()
+    axis = figure.axes[0].xaxis
+    low, high = figure.axes[0].get_xlim()
+    shown = [tick.get_loc() for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    assert all(tick.label1.get_text() for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high)
+    assert not any(tick.label1.get_text() for tick in axis.get_minor_ticks())
+    assert {float(f"{value:e}".partition("e")[0]) for value in shown} == leading

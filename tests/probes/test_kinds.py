@@ -30,7 +30,7 @@ WORKINGS = (
 )
 MODELS = (
     *("__main__", "mine", "tqdmlike", "my.logging", "torch", "torch.nn.modules", "torch.utils", "torch.distributions"),
-    *("transformers.models", "transformers", "normlab.nn", "numpy.random"),
+    *("transformers.models", "transformers", "normlab.nn", "numpy.random", "torch.fxlike"),
 )
 
 

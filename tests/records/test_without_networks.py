@@ -67,7 +67,12 @@ def test_its_site_has_a_page_of_the_deep_linear_network(repository: Path, tmp_pa
     (repository / "notebooks").symlink_to(SOURCE.parent / "notebooks")
     (repository / "README.md").write_text(f"{marker('results of drawn')}\n<!-- results: end -->\n")
     site.main(["--root", str(repository), "--out", str(tmp_path / "site")])
-    assert "one-seed lottery: 3 seeds" in (tmp_path / "site/drawn/index.html").read_text()
+    index = (tmp_path / "site/drawn/index.html").read_text()
+    assert "one-seed lottery: 3 seeds" in index
+    places = [
+        index.index(what) for what in ('id="figure-final-loss', "Peak of the effective β, ", 'id="figure-training')
+    ]
+    assert places == sorted(places)  # what many seeds say leads, with its sentences
     assert (tmp_path / "site/drawn/06-deep-linear.html").is_file()
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
 
 from normlab.figures.absent import empty_figure
 from normlab.figures.style import DLN_LOSS, color, label, legend, order, page_figure
@@ -28,6 +29,11 @@ def distribution(table: pd.DataFrame, ax: Axes, xlabel: str, paper: dict[str, fl
         if kind in paper:
             ax.axvline(paper[kind], color=color(kind), linestyle=(0, (4, 2)), linewidth=1, gid=f"paper-{kind}")
     ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    # within a decade or two matplotlib names every smaller tick, one over the other
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+    ax.xaxis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf)))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel(xlabel)
     ax.set_ylabel("share of seeds")
     ax.set_ylim(0, 1.02)

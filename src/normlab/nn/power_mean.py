@@ -1,12 +1,14 @@
 """What the paper's l_p normalizers share: BatchNorm with the power mean of the un-centered activations for sigma."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
 from normlab.nn.inputs import check_input
 
 
-class PowerMeanNorm(nn.Module):
+class PowerMeanNorm(nn.Module, ABC):
     r"""Batch normalization by the mean and the l_p power mean, per channel over batch (and pixels).
 
         mu = mean(y)
@@ -73,18 +75,13 @@ class PowerMeanNorm(nn.Module):
             z = z * self.weight.view(shape) + self.bias.view(shape)
         return z.to(given)
 
-    def scale(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
-        """s_p of x (N, C, ...) over all axes but the channels': (C,)."""
-        raise NotImplementedError
-
     def denominator(self, scale: Tensor) -> Tensor:
         """What the centered input is divided by, from s_p."""
         return scale + self.eps
 
+    @abstractmethod
     def batch_scale(self, x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """s_p of a batch and the denominator, differentiable in x."""
-        scale = self.scale(x, axes)
-        return scale, self.denominator(scale)
+        """s_p of x (N, C, ...) over all axes but the channels', and the denominator, both (C,), differentiable in x."""
 
     def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if x.numel() <= self.channels:

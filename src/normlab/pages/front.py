@@ -11,6 +11,7 @@ from normlab.figures.deep_linear import figure_5b
 from normlab.figures.landscape import figure_4
 from normlab.figures.live import LANDSCAPE, TRAINING, live_data
 from normlab.figures.training import figure_1
+from normlab.pages.lottery import lottery_cells, lottery_picture, lottery_sentences
 from normlab.pages.paper_figures import definitions
 from normlab.pages.pictures import Picture
 from normlab.pages.record_page import PICTURES
@@ -39,7 +40,7 @@ def front(
     found = found or standings(results.claims, [], None)
     found = [one if one.page.removesuffix(".html") in notebooks else replace(one, page="") for one in found]
     reason = "" if unfinished else too_few_seeds(results.claims)
-    pictures = [picture._repr_html_() for picture in first_pictures(results)]
+    pictures = first_pictures(results)
     if reason:
         body = check(found, reason, pictures, extent(results))
     else:
@@ -70,9 +71,13 @@ def claims_front(record: Record) -> str:
     )
 
 
-def first_pictures(results: Results) -> list[Picture]:
-    """Figures 4, 1 and 5(b), as far as there is something to draw."""
-    return [picture for picture in (landscape(results), accuracy(results), deep_linear(results)) if picture.drawn][:2]
+def first_pictures(results: Results) -> list[str]:
+    """Figures 4 and 1, what many seeds say of the paper's one with its sentences, and Figure 5(b): the first two of
+    which there is something to draw."""
+    lottery = lottery_picture(results)
+    said = lottery_sentences(lottery_cells(results)).markup if lottery.drawn else ""
+    every = [(landscape(results), ""), (accuracy(results), ""), (lottery, said), (deep_linear(results), "")]
+    return [f"{picture._repr_html_()}{text}" for picture, text in every if picture.drawn][:2]
 
 
 def deep_linear(results: Results) -> Picture:

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from normlab.analysis.cells import Cell, Cells
-from normlab.analysis.estimates import NotRunError
 from normlab.analysis.lottery import (
     RATE,
     at_rate,
@@ -19,8 +18,30 @@ from normlab.analysis.lottery import (
     paper_peak,
     scalar,
 )
-from normlab.figures.style import label, number
-from normlab.pages.pictures import Html, bullets
+from normlab.figures.lottery import lottery_figure
+from normlab.figures.style import label
+from normlab.pages.pictures import Html, Picture, bullets
+from normlab.pages.results import Results
+from normlab.pages.verdicts import number
+
+
+def lottery_picture(results: Results) -> Picture:
+    """Final loss and peak of β over seeds, beside the paper's numbers."""
+    rate = results.spec.dln_learning_rate
+    losses, peaks = drawn(lottery_cells(results).of_study("dln_lottery"), rate)
+    paper = ({kind: paper_end(kind) for kind in paper_order()}, {kind: paper_peak(kind) for kind in ("none", "batch")})
+    return Picture(
+        lottery_figure(losses, peaks, paper),
+        "Share of seeds at or below each value; dashed: the paper's one run. A curve that ends below 1 has seeds that "
+        "diverged.",
+        f"Final loss and peak of the effective β over seeds, learning rate {rate:g}",
+        [lottery_figure, final_losses, scalar],
+    )
+
+
+def lottery_cells(results: Results) -> Cells:
+    """What the many seeds left: final losses and scalars."""
+    return results.cells("dln_lottery", probe=["history", "lottery"])
 
 
 def drawn(cells: Sequence[Cell], learning_rate: float) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -36,32 +57,34 @@ def drawn(cells: Sequence[Cell], learning_rate: float) -> tuple[pd.DataFrame, pd
 
 
 def lottery_sentences(all_cells: Cells) -> Html:
-    """The probability of the paper's order, of each of its neighbors, how usual its final losses and its peak of β are,
-    and escape times."""
+    """What was not run; of what was, the probability of the paper's order and of each of its neighbors, how usual the
+    paper's final losses and its peak of β are, and escape times."""
     cells = all_cells.of_study("dln_lottery")
     here = at_rate(cells, RATE)
     if not here:
         return Html("")  # the line in the figure's place says so
-    order = paper_order()
-    said = [_order(all_cells, here, order, "the paper's order of final losses")]
+    order = [kind for kind in paper_order() if kind in here]
+    said = [_missing([kind for kind in paper_order() if kind not in here])]
+    said += [_order(all_cells, here, order, "the paper's order of final losses")] if len(order) > 2 else []
     said += [_order(all_cells, here, pair, "only the order") for pair in itertools.pairwise(order)]
-    said += [_end(kind, here) for kind in order if kind in here]
+    said += [_end(kind, here) for kind in order]
     said += [_peak(kind, here[kind]) for kind in ("none", "batch") if kind in here]
     said += [_escape(kind, cell) for kind, cell in here.items()]
     return bullets(*said)
 
 
 def _order(all_cells: Cells, here: dict[str, Cell], kinds: Sequence[str], what: str) -> str:
-    shown = " < ".join(map(label, kinds))
-    try:
-        found = in_order(here, kinds)
-    except NotRunError as error:
-        return f"{shown}: {error}."
-    interval = found.interval(all_cells.spec)
+    found = in_order(here, kinds)
+    interval, times = found.interval(all_cells.spec), number(found.values["value"].sum())
     return (
-        f"{shown} ({what}): in {int(found.values['value'].sum())} of {found.seeds} seeds, probability "
+        f"{' < '.join(map(label, kinds))} ({what}): in {times} of {number(found.seeds)} seeds, probability "
         f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}] ({interval.method})."
     )
+
+
+def _missing(kinds: Sequence[str]) -> str:
+    names = ", ".join(map(label, kinds))
+    return f"Not run with many seeds, so no order with them is known: {names}." if kinds else ""
 
 
 def _end(kind: str, cells: dict[str, Cell]) -> str:
@@ -69,7 +92,7 @@ def _end(kind: str, cells: dict[str, Cell]) -> str:
     below = int((values <= paper).sum())
     return (
         f"Final loss, {label(kind)}: {_spread(values)}; at most the paper's {number(paper)} in {below} of "
-        f"{len(values)} seeds."
+        f"{number(len(values))} seeds."
     )
 
 
@@ -78,7 +101,7 @@ def _peak(kind: str, cell: Cell) -> str:
     beyond = int((values >= paper).sum())
     return (
         f"Peak of the effective β, {label(kind)}: {_spread(values)}; at least the paper's {number(paper)} in {beyond} "
-        f"of {len(values)} seeds."
+        f"of {number(len(values))} seeds."
     )
 
 
@@ -93,5 +116,7 @@ def _escape(kind: str, cell: Cell) -> str:
         values = found.values["value"]
         never = int(np.isinf(values).sum())
         middle = np.quantile(values, 0.5, method="higher")
-        said.append(f"rank {rank} at {'never' if np.isinf(middle) else f'{middle:.0f}'} (never in {never})")
-    return f"Steps to escape each rank's floor, {label(kind)}, median of {len(cell.seeds)} seeds: {', '.join(said)}."
+        when = "never" if np.isinf(middle) else f"at {number(middle)}"
+        said.append(f"rank {rank} {when}{f' (never in {number(never)} of them)' if never else ''}")
+    seeds = number(len(cell.seeds))
+    return f"Step at which each rank's floor is passed, {label(kind)}, median of {seeds} seeds: {', '.join(said)}."

@@ -13,8 +13,8 @@ _MACHINERY_PACKAGES = frozenset(
     "accelerate asyncio concurrent importlib lightning lightning_fabric logging mlflow multiprocessing "  # noqa: SIM905
     "pytorch_lightning queue socket tensorboard threading tqdm unittest wandb weakref".split()
 )
-_PRIVATE = ("torch._", "torch.autograd", "torch.cuda", "torch.distributed", "torch.fx", "torch.jit")
-_DATA = ("torch.utils.data", "torch.utils.tensorboard", "transformers.train", "normlab.integrations")
+_PRIVATE = ("torch._", "torch.autograd.", "torch.cuda.", "torch.distributed.", "torch.fx.", "torch.jit.")
+_DATA = ("torch.utils.data.", "torch.utils.tensorboard.", "transformers.train", "normlab.integrations.")
 ATOMS: set[type] = {
     *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), slice, range, type),
     *(torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format),

@@ -10,14 +10,12 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from normlab.analysis.lottery import paper_end, paper_order, paper_peak
 from normlab.figures.deep_linear import figure_5b, figure_10
 from normlab.figures.landscape import figure_4, figure_12
-from normlab.figures.lottery import lottery_figure
 from normlab.figures.shift import figure_3
 from normlab.figures.style import LP, lacking
 from normlab.figures.training import figure_1, figure_5a
-from normlab.pages.lottery import drawn, lottery_sentences
+from normlab.pages.lottery import lottery_cells, lottery_picture, lottery_sentences
 from normlab.pages.results import Results
 
 POINTS = 400  # of a curve of the training history: more are not seen, and would make a file of megabytes
@@ -62,17 +60,12 @@ def _deep_linear_landscape(results: Results) -> Figure | None:
 
 
 def _lottery(results: Results) -> Figure | None:
-    many = results.cells("dln_lottery", probe=["history", "lottery"])
-    losses, peaks = drawn(many.of_study("dln_lottery"), results.spec.dln_learning_rate)
-    paper = (
-        {kind: paper_end(kind) for kind in paper_order()},
-        {kind: paper_peak(kind) for kind in ("none", "batch")},
-    )
-    return None if losses.empty else lottery_figure(losses, peaks, paper)
+    picture = lottery_picture(results)
+    return picture.figure if picture.drawn else None
 
 
 def _told_by_the_lottery(results: Results) -> str:
-    return lottery_sentences(results.cells("dln_lottery", probe=["history", "lottery"])).plain
+    return lottery_sentences(lottery_cells(results)).plain
 
 
 DRAWINGS: dict[str, Callable[[Results], Figure | None]] = {

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from normlab.nn import normalizer
 from normlab.nn.normalizers.noise import Noise
+from normlab.nn.power_mean import PowerMeanNorm
 from normlab.nn.registry import load
 from normlab.specs.parts import names
 
@@ -253,6 +254,11 @@ def test_making_a_normalizer_draws_nothing(kind):
 def test_bad_arguments_name_what_is_accepted(arguments, options, error, message):
     with pytest.raises(error, match=message):
         normalizer(*arguments, **options)
+
+
+def test_what_the_power_means_share_is_no_normalizer_by_itself():
+    with pytest.raises(TypeError, match="abstract"):
+        PowerMeanNorm(3)  # type: ignore[abstract]
 
 
 def test_settings_are_printed():

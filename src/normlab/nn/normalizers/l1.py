@@ -10,9 +10,10 @@ class L1Norm(PowerMeanNorm):
 
     kind = "l1"
 
-    def scale(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
-        """mean|x| per channel."""
-        return x.abs().mean(axes)
+    def batch_scale(self, x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """mean|x| per channel, and the denominator."""
+        scale = x.abs().mean(axes)
+        return scale, self.denominator(scale)
 
 
 def l1(channels: int, *, dims: int = 2, affine: bool = True, eps: float = 1e-5, momentum: float | None = 0.1) -> L1Norm:

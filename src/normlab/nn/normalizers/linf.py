@@ -13,9 +13,10 @@ class LinfNorm(PowerMeanNorm):
 
     kind = "linf"
 
-    def scale(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
-        """max|x| per channel."""
-        return x.abs().amax(axes)
+    def batch_scale(self, x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """max|x| per channel, and the denominator."""
+        scale = x.abs().amax(axes)
+        return scale, self.denominator(scale)
 
 
 def linf(
