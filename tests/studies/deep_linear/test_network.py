@@ -5,11 +5,12 @@ import dataclasses
 import pytest
 import torch
 from tests.studies.deep_linear.conftest import Instance, build_instance
+from tests.studies.deep_linear.test_study import SPEC
 from tests.studies.deep_linear.twin import build_twin, flat_gradient, half_squared_error
 
 from normlab.nn import deep_linear
 from normlab.specs.parts import names
-from normlab.studies.deep_linear.network import Network
+from normlab.studies.deep_linear.network import Network, build_network
 
 
 @pytest.mark.parametrize("last_layer", [False, True])
@@ -115,6 +116,12 @@ def test_how_many_numbers_a_network_has(norm_layer, affine, last_layer, normaliz
     assert torch.equal(weights, matrices)
     assert torch.equal(gamma, torch.ones(2, normalized, 5, 1, dtype=torch.float64))
     assert torch.equal(beta, torch.zeros(2, normalized, 5, dtype=torch.float64))
+
+
+def test_the_network_of_a_section_has_every_setting_of_it():
+    spec = dataclasses.replace(SPEC, depth=4, features=2, affine=False, eps=0.5, last_layer=True)
+    expected = Network(norm_layer="linf", depth=4, features=2, affine=False, eps=0.5, last_layer=True)
+    assert build_network(spec, "linf") == expected
 
 
 def test_wrong_arguments_are_refused():

@@ -1,8 +1,11 @@
 """The reduction of the data to their moments."""
 
+import math
+
 import pytest
 import torch
 
+from normlab.seeding import generator
 from normlab.studies.deep_linear.problem import draw_data, draw_problem, draw_weights, reduce_data
 
 SEEDS = (0, 4)
@@ -42,6 +45,25 @@ def test_draws_have_the_papers_distributions():
     assert abs(weights.square().mean() - 0.1) < 6 * (4 / 45) ** 0.5 * 0.3 / 5e4**0.5
 
 
+def test_draws_are_those_of_the_streams_named_for_them():
+    """All entries in one go, samples by rows; weights matrix by matrix."""
+    x, teacher = draw_data(SEEDS, 2, 5)
+    weights = draw_weights(SEEDS, 3, 2)
+    bound = math.sqrt(6 / (2 + 2))
+    for place, seed in enumerate(SEEDS):
+        drawn = torch.randn(10, dtype=torch.float64, generator=generator(seed, "dln-inputs")).tolist()
+        assert x[place].tolist() == [drawn[2 * n : 2 * n + 2] for n in range(5)]
+        drawn = torch.randn(4, dtype=torch.float64, generator=generator(seed, "dln-teacher")).tolist()
+        assert teacher[place].tolist() == [drawn[:2], drawn[2:]]
+        drawn = torch.rand(12, dtype=torch.float64, generator=generator(seed, "init")).tolist()
+        # from (0, 1) to (-a, a): two roundings
+        assert weights[place].flatten().tolist() == pytest.approx([bound * (2 * u - 1) for u in drawn], rel=1e-14)
+        assert weights[place].shape == (3, 2, 2)
+    # of one feature and two samples there is a problem
+    problem = draw_problem(SEEDS, 1, 2)
+    assert (problem.seeds, problem.n_samples, problem.inputs.shape) == (SEEDS, 2, (2, 1, 2))
+
+
 def test_too_few_samples_are_refused():
-    with pytest.raises(ValueError, match="more than the 3 features, got 3"):
+    with pytest.raises(ValueError, match=r"^samples: expected more than the 3 features, got 3$"):
         draw_problem((0,), 3, 3)

@@ -1,9 +1,15 @@
 """The plateaus of low rank."""
 
+import itertools
+import math
+
+import pytest
 import torch
 from tests.studies.deep_linear.conftest import build_instance
 
 from normlab.studies.deep_linear.rank import rank_floors
+
+EVERY_SHAPE = list(itertools.product(["none", "batch", "linf"], [False, True], [False, True]))
 
 
 def test_a_plain_network_of_rank_r_can_reach_its_floor_and_not_go_below():
@@ -51,3 +57,24 @@ def test_a_normalized_last_layer_has_the_floors_of_the_others_where_gamma_sets_i
     assert (losses >= floors[:, -1]).all()
     assert rank_floors(fixed.network, fixed.problem).isnan().all()
     assert rank_floors(fixed.network, fixed.problem).shape == floors.shape
+
+
+@pytest.mark.parametrize(("norm_layer", "affine", "last_layer"), EVERY_SHAPE)
+def test_floors_are_what_the_best_fit_of_every_rank_leaves_of_the_outputs(norm_layer, affine, last_layer):
+    """By singular values of the teacher's outputs on the samples themselves, seed by seed."""
+    instance = build_instance(norm_layer, affine, depth=3, last_layer=last_layer)
+    floors = rank_floors(instance.network, instance.problem)
+    assert floors.shape == (3, 4)
+    if norm_layer != "none" and last_layer and not affine:
+        assert floors.isnan().all()  # every unit's length is fixed
+        return
+    for seed in range(3):
+        outputs = instance.batch(seed)[1]
+        mean = outputs.mean(0)
+        # the mean of the outputs is one more thing to learn, is learned by beta, or stays
+        fitted = outputs if norm_layer == "none" else outputs - mean
+        rest = 0.0 if norm_layer == "none" or affine else 17 * mean.square().sum().item()
+        squares = sorted((torch.linalg.svdvals(fitted) ** 2).tolist(), reverse=True)
+        expected = [0.5 * (math.fsum(squares[rank:]) + rest) for rank in range(4)]
+        # sums over 17 samples against whitened ones
+        assert floors[seed].tolist() == pytest.approx(expected, rel=1e-10, abs=1e-12)
