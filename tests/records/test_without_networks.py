@@ -49,6 +49,7 @@ def test_it_is_rendered_and_says_what_was_measured(repository: Path) -> None:
     assert said in text
     assert Record(folder).scale == said
     assert "vgg" not in text.partition("\n## ")[0]
+    assert "**. Finished: " in text  # no hours are kept of what is no training, so none are said
 
 
 def test_it_says_what_many_seeds_say_of_the_paper_s_one(repository: Path) -> None:

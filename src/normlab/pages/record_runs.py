@@ -18,10 +18,12 @@ def progress(record: Record) -> list[str]:
     done, planned = len(manifest["finished"]), manifest["planned"]
     if not planned:
         return []
+    timed = any(about.get("seconds") is not None for about in manifest["finished"].values())  # trainings alone are
     hours = f"{manifest['core_hours']:,.1f} hours of training and probing, summed over the trainings"
+    cost = f" ({hours})" if timed else ""
     if done == planned:
-        return [f"All {planned} planned pieces of work are finished: {hours}.", ""]
-    here = f"**Not finished yet: {done} of {planned} planned pieces of work are done** ({hours})"
+        return [f"All {planned} planned pieces of work are finished{cost}.", ""]
+    here = f"**Not finished yet: {done} of {planned} planned pieces of work are done**{cost}"
     return [f"{here}. {' '.join(here_and_missing(record))} Verdicts are those of what is here.", ""]
 
 
