@@ -9,7 +9,7 @@ from tests.analysis.synthetic import SPEC
 
 from normlab.analysis.cells import Cells
 from normlab.analysis.estimates import NotRunError
-from normlab.analysis.lottery import at_rate, escapes, in_order, paper_order, paper_peak
+from normlab.analysis.lottery import at_rate, escapes, in_order, paper_order, paper_peak, paper_start
 from normlab.figures.lottery import lottery_figure
 from normlab.pages.lottery import drawn, lottery_sentences
 from normlab.tables.frames import combine
@@ -35,6 +35,7 @@ def cells(ends: dict[str, tuple[float, ...]] = ENDS) -> Cells:
 def test_the_paper_s_own_order_and_peak() -> None:
     assert paper_order() == ("l1", "batch", "l2", "linf", "none")
     assert paper_peak("none") > 1e14
+    assert 34_000 < paper_start("none") < 35_000  # of the printed figure
     assert 1e6 < paper_peak("batch") < 1e7 * 2
 
 
@@ -62,6 +63,9 @@ def test_sentences_and_picture() -> None:
     assert "BatchNorm, median of 3 seeds: rank 1 at 3." in said
     ends = repr(lottery_sentences(cells({"none": (1.0, 2e9, math.inf)})))
     assert re.search(r"Final loss, none \(plain\): median 2e9, .* at most the paper's 1,\d{3} in 1 of 3 seeds", ends)
+    assert re.search(r"First loss, none \(plain\): median 10, .* at most the paper's 34,\d{3} in 3 of 3 seeds", ends)
+    # last over first: 0.1, 2e8 and inf; the paper's is about a twentieth
+    assert re.search(r"Final over first loss, none \(plain\): median 2e8, .* the paper's 0.0479 in 0 of 3 seeds", ends)
     assert "order of final losses" not in ends  # a normalizer alone is in no order
     assert repr(lottery_sentences(cells({}))) == ""
     losses, peaks = drawn(cells().of_study("dln_lottery"), 1e-6)

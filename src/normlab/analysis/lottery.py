@@ -25,6 +25,11 @@ def paper_end(norm_layer: str) -> float:
     return float(paper_curve(5, norm_layer, "loss", RATE)["value"].iloc[-1])
 
 
+def paper_start(norm_layer: str) -> float:
+    """The first loss of the paper's curve (Figure 5b)."""
+    return float(paper_curve(5, norm_layer, "loss", RATE)["value"].iloc[0])
+
+
 def paper_peak(norm_layer: str) -> float:
     """The largest effective β of the paper's curve (Figure 10)."""
     return float(paper_curve(10, norm_layer, "effective_beta")["value"].max())
@@ -44,6 +49,12 @@ def final_losses(cells: dict[str, Cell], kinds: Sequence[str]) -> pd.DataFrame:
     if missing := [kind for kind in kinds if kind not in cells]:
         raise NotRunError(f"no lottery of {', '.join(missing)}")
     return pd.DataFrame({kind: final_loss(cells[kind]).values["value"] for kind in kinds}).dropna()
+
+
+def first_losses(cell: Cell) -> pd.Series:
+    """The loss before the first step, by seed."""
+    losses = cell.rows("history", "loss")
+    return losses[losses["step"] == 0].set_index("seed")["value"]
 
 
 def in_order(cells: dict[str, Cell], kinds: Sequence[str]) -> PerSeed:

@@ -12,10 +12,12 @@ from normlab.analysis.lottery import (
     at_rate,
     escapes,
     final_losses,
+    first_losses,
     in_order,
     paper_end,
     paper_order,
     paper_peak,
+    paper_start,
     scalar,
 )
 from normlab.figures.lottery import lottery_figure
@@ -58,7 +60,7 @@ def drawn(cells: Sequence[Cell], learning_rate: float) -> tuple[pd.DataFrame, pd
 
 def lottery_sentences(all_cells: Cells) -> Html:
     """What was not run; of what was, the probability of the paper's order and of each of its neighbors, how usual the
-    paper's final losses and its peak of β are, and escape times."""
+    paper's first and final losses and its peak of β are, and escape times."""
     cells = all_cells.of_study("dln_lottery")
     here = at_rate(cells, RATE)
     if not here:
@@ -67,8 +69,13 @@ def lottery_sentences(all_cells: Cells) -> Html:
     said = [_missing([kind for kind in paper_order() if kind not in here])]
     said += [_order(all_cells, here, order, "the paper's order of final losses")] if len(order) > 2 else []
     said += [_order(all_cells, here, pair, "only the order") for pair in itertools.pairwise(order)]
-    said += [_end(kind, here) for kind in order]
-    said += [_peak(kind, here[kind]) for kind in ("none", "batch") if kind in here]
+    for kind in order:
+        said += _losses(kind, here[kind], final_losses(here, [kind])[kind])
+    for kind in (one for one in ("none", "batch") if one in here):
+        peaks, paper = scalar(here[kind], "peak_beta").values["value"].dropna(), paper_peak(kind)
+        said.append(
+            f"Peak of the effective β, {label(kind)}: {_spread(peaks)}; {_beside('least', peaks >= paper, paper)}"
+        )
     said += [_escape(kind, cell) for kind, cell in here.items()]
     return bullets(*said)
 
@@ -87,22 +94,22 @@ def _missing(kinds: Sequence[str]) -> str:
     return f"Not run with many seeds, so no order with them is known: {names}." if kinds else ""
 
 
-def _end(kind: str, cells: dict[str, Cell]) -> str:
-    values, paper = final_losses(cells, [kind])[kind], paper_end(kind)
-    below = int((values <= paper).sum())
-    return (
-        f"Final loss, {label(kind)}: {_spread(values)}; at most the paper's {number(paper)} in {below} of "
-        f"{number(len(values))} seeds."
+def _losses(kind: str, cell: Cell, last: pd.Series) -> list[str]:
+    """First and last loss, and their quotient, on which the scale of targets and outputs has no say."""
+    first, start, end = first_losses(cell), paper_start(kind), paper_end(kind)
+    quantities = (
+        ("First loss", first, start),
+        ("Final loss", last, end),
+        ("Final over first loss", last / first.reindex(last.index), end / start),
     )
+    return [
+        f"{what}, {label(kind)}: {_spread(values)}; {_beside('most', values <= paper, paper)}"
+        for what, values, paper in quantities
+    ]
 
 
-def _peak(kind: str, cell: Cell) -> str:
-    values, paper = scalar(cell, "peak_beta").values["value"].dropna(), paper_peak(kind)
-    beyond = int((values >= paper).sum())
-    return (
-        f"Peak of the effective β, {label(kind)}: {_spread(values)}; at least the paper's {number(paper)} in {beyond} "
-        f"of {number(len(values))} seeds."
-    )
+def _beside(bound: str, holds: pd.Series, paper: float) -> str:
+    return f"at {bound} the paper's {number(paper)} in {number(int(holds.sum()))} of {number(len(holds))} seeds."
 
 
 def _spread(values: pd.Series) -> str:
