@@ -39,7 +39,7 @@ def every_walk(model: nn.Module, batch: Batch, step: int) -> dict[Key, float]:
     gradient = twins.evaluate(model, half_squared_error, batch, weights)[1]
     g = twins.flat(gradient)
     sizes = [RATE * size for size in (0.1, 1.0, 0.05)]  # the last one takes no part in the summary
-    walks = {"landscape": (sizes, None, 2, sizes)}
+    walks: dict[str, tuple[list[float], torch.Tensor | None, int, list[float]]] = {"landscape": (sizes, None, 2, sizes)}
     if step % 4 == 0:
         flat = torch.randn(len(g), dtype=torch.float64, generator=generator(SEED, "probe", step))
         drawn = dict(zip(map(id, ordered(model)), split(ordered(model), flat), strict=True))
