@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from normlab.runs.networks import build_network
 from normlab.specs.strict import InputError, build, load_params
 from normlab.specs.study import StudySpec
 from normlab.studies.limits import check_limits, checkpoints_bytes
@@ -70,3 +71,54 @@ def test_checkpoints_are_refused_from_the_byte_on_that_the_disk_lacks(monkeypatc
     total -= 1
     with pytest.raises(InputError, match=r"^train\.checkpoint_every: the checkpoints of \d+ runs need [\d.]+ GB"):
         check_limits(study, Path())
+
+
+def test_what_is_lacking_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several settings the first one, in the order of the file."""
+    params = load_params(QUICK)
+    params["data"].update(train_per_class=MILLION, test_per_class=MILLION)
+    study = build(StudySpec, params, "")
+    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 500_000}[name])
+    with pytest.raises(InputError) as refused:
+        check_limits(study, Path())
+    assert str(refused.value) == "data.train_per_class: 1000000 needs at least 30.7 GB of memory of 2.0 GB"
+    monkeypatch.setattr(os, "sysconf", lambda name: 10**12)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: {Path("here"): SimpleNamespace(total=10**7)}[path])
+    with pytest.raises(InputError) as refused:
+        check_limits(study, Path("here"))
+    gigabytes = checkpoints_bytes(study) / 1e9
+    assert str(refused.value) == (
+        f"train.checkpoint_every: the checkpoints of {len(study.runs)} runs need {gigabytes:.1f} GB of disk of 0.0 GB"
+    )
+
+
+def test_of_other_images_than_generated_ones_a_number_a_class_is_a_cap_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load_params(QUICK)
+    params["data"].update(source="cifar10", train_per_class=10**12, test_per_class=10**12)
+    monkeypatch.setattr(os, "sysconf", lambda name: 10**6)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=10**18))
+    check_limits(build(StudySpec, params, ""), Path())
+
+
+@pytest.mark.parametrize(("source", "classes"), [("textures", 10), ("folder", 2)])
+def test_checkpoints_are_counted_run_by_run(source: str, classes: int) -> None:
+    """Parameters, buffers and momentum of the networks themselves; of a folder at least two classes are known."""
+    params = load_params(QUICK)
+    if source == "folder":
+        params["data"] = {"source": "folder", "path": "images"}
+    blocks = [
+        {"network": ["vgg11"], "norm_layer": ["none", "batch"], "learning_rate": [0.1, 0.5], "seed": [0, 1]},
+        {"network": ["resnet20"], "norm_layer": ["batch", "own.part:normalizer"], "learning_rate": [0.1], "seed": [0]},
+        {"network": ["own.part:network"], "norm_layer": ["batch"], "learning_rate": [0.1], "seed": [3]},
+    ]
+    study = build(StudySpec, {**params, "grid": blocks}, "")
+    expected, own = 0, 0
+    for run in study.runs:
+        if ":" in run.network or ":" in run.norm_layer:
+            own += 1
+            continue  # is not built for this
+        model = build_network(run, classes)
+        tensors = [*model.parameters(), *model.buffers()] + [*model.parameters()] * bool(run.train.momentum)
+        expected += len(study.kept(run)) * sum(t.numel() * t.element_size() for t in tensors)
+    assert (own, len(study.runs)) == (2, 11)
+    assert checkpoints_bytes(study) == expected
