@@ -69,3 +69,25 @@ def test_identity_zero_and_zero_vector():
     assert maximize_in_ball(diagonal(1.0, 1.0), v)[1] == pytest.approx(25.0, rel=1e-13)
     assert maximize_in_ball(diagonal(0.0, 0.0), v)[1] == 0.0
     assert maximize_in_ball(diagonal(1.0, 1.0), 0 * v)[1] == 0.0
+
+
+@pytest.mark.parametrize("length", [1e-3, 1.0, 2.0, 1e3])
+def test_of_a_vector_of_any_length_along_an_eigenvector(length):
+    """u = t v with t in [0, 1] is best along v: the eigenvalue times the square of the length, or 0."""
+    v = torch.tensor([length, 0.0, 0.0], dtype=torch.float64)
+    u, value = maximize_in_ball(diagonal(5.0, -2.0, 1.0), v)
+    assert value == pytest.approx(5.0 * length**2, rel=1e-12)
+    torch.testing.assert_close(u, v, rtol=1e-7, atol=1e-7 * length)  # flat at the maximum
+    assert maximize_in_ball(diagonal(-5.0, -2.0, -3.0), v)[1] == 0.0
+
+
+def test_small_and_large_matrices_have_the_same_maximizer():
+    generator = torch.Generator().manual_seed(3)
+    matrix = torch.randn(6, 6, dtype=torch.float64, generator=generator)
+    v = torch.randn(6, dtype=torch.float64, generator=generator)
+    u, value = maximize_in_ball(matrix, v)
+    for factor in (2.0**-60, 2.0**60):
+        scaled, scaled_value = maximize_in_ball(factor * matrix, v)
+        # eigenvectors and bisection are right to rounding
+        torch.testing.assert_close(scaled, u, rtol=1e-9, atol=1e-9)
+        assert scaled_value == pytest.approx(factor * value, rel=1e-12)

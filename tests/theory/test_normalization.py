@@ -1,5 +1,7 @@
 """Facts C.1 and equations 41, 42 against automatic differentiation through an explicit normalization."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -102,6 +104,11 @@ CALLS = {
         ({"gamma": 0.0}, ValueError, "gamma: expected a number other than 0"),
         ({"gamma": float("nan")}, ValueError, "gamma: expected a finite number, got nan"),
         ({"gamma": "one"}, TypeError, "gamma: expected a number, got 'one'"),
+        ({"gamma": None}, TypeError, "gamma: expected a number, got None"),
+        ({"gamma": torch.ones(2)}, TypeError, r"gamma: expected a number, got tensor\(\[1., 1.\]\)"),
+        ({"gamma": torch.tensor(1 + 1j)}, TypeError, r"gamma: expected a number, got tensor\(1.\+1.j\)"),
+        ({"g": G / 0.0}, ValueError, "g: expected finite values, got inf or NaN"),
+        ({"g": G[:, None]}, ValueError, r"g: expected a vector \(one axis\), got shape \(4, 1\)"),
     ],
 )
 def test_bad_arguments(name, change, error, message):
@@ -114,20 +121,48 @@ def test_bad_arguments(name, change, error, message):
     [
         (lambda: theorem_4_2(Y, G, H[:3], 1.0), ValueError, r"hessian: expected shape \(4, 4\), got \(3, 4\)"),
         (lambda: theorem_4_2(Y, G, H.float(), 1.0), TypeError, "hessian: expected a float64 tensor"),
-        (lambda: theorem_c_1(Y, G, H, 1.0, 0.0), ValueError, "lam: expected a number above 0, got 0"),
-        (lambda: theorem_4_4(Y, G, 1.0, -2.0), ValueError, "lam: expected a number above 0, got -2"),
+        (lambda: theorem_4_2(Y, G, H / 0.0, 1.0), ValueError, "hessian: expected finite values"),
+        (lambda: normalized_hessian(Y, G, H[:3], 1.0), ValueError, r"hessian: expected shape \(4, 4\), got \(3, 4\)"),
+        (lambda: theorem_c_1(Y, G, H, 1.0, 0.0), ValueError, r"lam: expected a number above 0, got 0$"),
+        (lambda: theorem_4_4(Y, G, 1.0, -2.0), ValueError, r"lam: expected a number above 0, got -2$"),
+        (lambda: theorem_4_4(Y, G, 1.0, math.inf), ValueError, "lam: expected a finite number, got inf"),
         (lambda: observation_4_3(X, Y, G), ValueError, r"X: expected shape \(m, 4\) to fit w, got \(4, 2\)"),
         (lambda: observation_4_3(X.float(), W, G), TypeError, "X: expected a float64 tensor"),
+        (lambda: observation_4_3(X[0], W, G), ValueError, r"X: expected shape \(m, 2\) to fit w, got \(2,\)"),
+        (
+            lambda: observation_4_3(X, W[:, None], G),
+            ValueError,
+            r"w: expected a vector \(one axis\)",
+        ),
         (lambda: observation_4_3(X, W, G[:3]), ValueError, "g: expected the shape of y"),
         (lambda: observation_4_3(X, 0 * W, G), ValueError, "sigma > 0"),
         (lambda: lemma_4_5(W, Y), ValueError, r"w_star: expected the shape of w0, \(2,\), got \(4,\)"),
         (lambda: lemma_4_5(W, 0 * W), ValueError, "w_star: expected weights other than 0"),
+        (lambda: lemma_4_5(W, W.float()), TypeError, "w_star: expected a float64 tensor"),
         (lambda: lemma_4_5(W.float(), W), TypeError, "w0: expected a float64 tensor"),
     ],
 )
 def test_bad_further_arguments(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("size", [1e-100, 1.0, 1e100])
+@pytest.mark.parametrize(("spacings", "accepted"), [(0, False), (40, False), (180, True)])
+def test_outputs_differ_from_a_hundred_trillionth_of_their_size_on(size, spacings, accepted):
+    """Two outputs so many spacings of float64 (2.2e-16) above the two others: sigma is half of that."""
+    y = size * torch.tensor([1.0, 1.0, 1 + spacings * 2.0**-52, 1 + spacings * 2.0**-52], dtype=torch.float64)
+    if not accepted:
+        with pytest.raises(ValueError, match=r"^y: expected outputs that differ \(sigma > 0\), got 4 equal values$"):
+            theorem_4_1(y, G, 1.0)
+        return
+    assert theorem_4_1(y, G, 1.0).sigma == pytest.approx(size * spacings * 2.0**-53, rel=0.05)  # of a few spacings
+
+
+def test_of_two_samples_there_is_a_unit_and_no_gradient():
+    found = theorem_4_1(Y[:2], G[:2], -1.5)
+    assert found.v.tolist() == pytest.approx([0.0, 0.0], abs=1e-14)
+    assert found.sigma == pytest.approx(abs(Y[0] - Y[1]).item() / 2, rel=1e-14)
 
 
 def test_results_are_frozen_and_detached():

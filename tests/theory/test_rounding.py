@@ -175,7 +175,7 @@ def printed_43(t: float) -> tuple[bool, float, float]:
 
 
 def printed_45(t: float) -> tuple[bool, float, float]:
-    w0, w_star = torch.tensor([0.3 - t, 2.0]).double(), torch.tensor([1.5, 0.0]).double()
+    w0, w_star = torch.tensor([[0.3 - t, 2.0], [1.5, 0.0]], dtype=torch.float64)
     found = lemma_4_5(w0, w_star)
     return found.holds_printed, found.lhs - found.rhs_printed, max(square(w0), square(w0 - w_star))
 
