@@ -1,6 +1,6 @@
 """Containers have the same members again, by identity, in the same order and under the same keys."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -77,3 +77,68 @@ def test_what_was_empty_is_empty_again() -> None:
     empty[2].add("name")
     containers.refill(_fail)
     assert not any(empty)
+
+
+def _entries(*dicts: dict[Any, Any]) -> list[list[tuple[Any, int]]]:
+    return [[(key, id(value)) for key, value in found.items()] for found in dicts]
+
+
+def test_an_entry_that_went_to_the_dict_beside_comes_back() -> None:
+    """All keys and all values in a row are what they were."""
+    for backwards in (False, True):
+        one, other = {"a": [1], "b": [2]}, {"c": [3], "d": [4]}
+        before = _entries(one, other)
+        containers = Containers()
+        containers.add_dicts([one, other], named=True)
+        if backwards:
+            one["c"] = other.pop("c")
+        else:
+            last, rest = one.pop("b"), dict(other)
+            other.clear()
+            other.update(b=last, **rest)
+        containers.refill(_fail)
+        assert _entries(one, other) == before
+
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict])
+@pytest.mark.parametrize("key", ["aa", "z"])  # before and after the key that it replaces
+def test_a_key_is_renamed_and_an_entry_is_added(kind: type, key: str) -> None:
+    for change in (lambda found: found.update({key: found.pop("b")}), lambda found: found.update({key: [3]})):
+        found = kind(a=[1], b=[2])
+        before = _entries(found)
+        containers = Containers()
+        containers.add_dicts([found], named=True)
+        change(found)
+        containers.refill(_fail)
+        assert _entries(found) == before
+
+
+def test_a_value_that_equals_the_remembered_one_is_not_that_value() -> None:
+    class Shared:
+        held: Any = None
+
+    value = Shared.held = [1]
+    found = {"held": value}
+    containers = Containers()
+    containers.add_class(Shared, {"held": value})
+    containers.add_entries(found, {"held": value})
+    Shared.held, found["held"] = [1], [1]
+    containers.refill(_fail)
+    assert Shared.held is value
+    assert found["held"] is value
+
+
+def test_what_has_not_changed_is_left_alone() -> None:
+    """An iterator over it goes on, which it does not after a change."""
+    grown, fixed, ordered = deque([1, 2]), deque([1, 2]), OrderedDict(a=1, b=2)
+    containers = Containers()
+    containers.add_list(grown, may_grow=True)
+    containers.add_list(fixed, may_grow=False)
+    containers.add_dicts([ordered], named=True)
+    going: list[Any] = [iter(grown), iter(fixed), iter(ordered)]
+    containers.refill(_fail)
+    assert [next(one) for one in going] == [1, 1, "a"]
+    grown.append(3)
+    going = [iter(grown)]
+    containers.refill(_fail)
+    assert list(going[0]) == [1, 2, 3]

@@ -1,6 +1,7 @@
 """The bytes of tensors: which are the same, in every type and layout; what is the same is not written."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -57,3 +58,46 @@ def test_only_what_has_changed_is_written(dtype: torch.dtype, layout: str, monke
     state.restore(lambda what, error: pytest.fail(f"{what}: {error}"))
     assert written == ([changed.data_ptr()] if changed.numel() else [])
     assert (changed == 1).all()
+
+
+def _conjugate(base: Tensor) -> Any:
+    return torch.view_as_complex(base).conj()
+
+
+@pytest.mark.parametrize("view", [_conjugate, torch._neg_view], ids=["conjugate", "negative"])
+@pytest.mark.parametrize("compare", [False, True])
+def test_views_that_compute_are_put_back(view: Any, compare: bool) -> None:
+    base = torch.arange(8.0).view(4, 2)
+    memory = Memory([view(base)], compare)
+    base.add_(1)
+    memory.restore(lambda what, error: pytest.fail(f"{what}: {error}"))
+    assert base.tolist() == torch.arange(8.0).view(4, 2).tolist()
+
+
+@pytest.mark.parametrize("count", range(1, 20))
+def test_bytes_of_any_number_are_compared(count: int) -> None:
+    for dtype in (torch.int8, torch.float32):
+        same, other = torch.ones(count, dtype=dtype), torch.ones(count, dtype=dtype)
+        assert memory._same_bytes(same, same.clone())
+        other[-1] = 0
+        assert not memory._same_bytes(same, other)
+
+
+def test_what_cannot_be_written_is_left_alone_and_what_has_a_graph_keeps_it() -> None:
+    weight = torch.ones(2, requires_grad=True)
+    result = weight * 2
+    with torch.inference_mode():
+        fixed = torch.ones(2)
+    tensors = [result, weight, fixed, torch.ones(2, device="meta")]
+    Memory(tensors).restore(lambda what, error: pytest.fail(f"{what}: {error}"))
+    assert result.grad_fn is not None
+    assert weight.is_leaf
+    assert weight.requires_grad
+
+
+def test_tensors_that_are_no_plain_memory_have_their_values_again() -> None:
+    sparse, table = torch.eye(2).to_sparse(), torch.eye(2)
+    state = Memory([table, sparse])
+    sparse.mul_(3)
+    state.restore(lambda what, error: pytest.fail(f"{what}: {error}"))
+    assert sparse.to_dense().tolist() == [[1.0, 0.0], [0.0, 1.0]]

@@ -79,3 +79,15 @@ def test_atoms_are_of_no_class_to_be_followed() -> None:
 def test_a_walk_has_to_say_where_it_goes() -> None:
     with pytest.raises(TypeError, match="visit"):
         Walk()  # type: ignore[abstract]
+
+
+def test_as_many_objects_as_the_limit_are_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    roots = [Thing(), Thing()], Thing()
+    monkeypatch.setattr(walk, "LIMIT", 4)
+    found = Lists(*roots)
+    assert found.complete
+    assert len(found.seen) == 4
+
+
+def test_atoms_are_not_visited_loosely_either() -> None:
+    assert Lists({"a": 1, "b": "text", "c": None, "d": Thing()}).visits == [(dict, 1, False), (Thing, 1, True)]
