@@ -64,6 +64,14 @@ def test_hard_case_with_nothing_along_the_top_direction():
     assert u[0].item() == pytest.approx(2 / 3, rel=1e-12)
 
 
+def test_nothing_along_the_top_direction_and_the_sphere_is_reached_without_it():
+    # as above with 1.1 for 4: on the circle (1/2 + x)^2 + 1.1 (1/4 - x^2) grows up to x = 1/2
+    v = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    u, value = maximize_in_ball(diagonal(1.0, 1.1), v)
+    assert value == pytest.approx(1.0, rel=1e-12)
+    torch.testing.assert_close(u, v, rtol=0, atol=1e-9)
+
+
 def test_identity_zero_and_zero_vector():
     v = torch.tensor([3.0, 4.0], dtype=torch.float64)
     assert maximize_in_ball(diagonal(1.0, 1.0), v)[1] == pytest.approx(25.0, rel=1e-13)

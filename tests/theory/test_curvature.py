@@ -72,6 +72,34 @@ def test_4_2_b_fails_under_the_rayleigh_condition_alone():
     assert failures > 0
 
 
+@pytest.mark.parametrize(
+    ("lacks", "size", "along_yhat", "along_v"),
+    [
+        ("", 0.5, 1.0, 0.5),
+        ("rayleigh_condition", 0.9, -1.5, 1.0),
+        ("v_at_most_g", 3.0, 1.0, 1.0),
+        ("curvature_g_nonnegative", 0.5, -1.0, -1.0),
+    ],
+)
+def test_4_2_b_needs_each_of_its_three_conditions(lacks, size, along_yhat, along_v):
+    """v has no part along yhat, where H curves as the first number says; along v as the second. g has length 1."""
+    y, g, _, _ = draw(8, 1)
+    sigma = y.std(unbiased=False).item()
+    yhat = (y - y.mean()) / sigma / math.sqrt(8)  # of length 1
+    along = g - g.mean() - yhat * (g @ yhat)
+    along = along / along.norm()
+    g = 0.8 * along + 0.6 * yhat
+    hessian = along_v * torch.outer(along, along) + along_yhat * torch.outer(yhat, yhat)
+    result = theorem_4_2(y, g, hessian, size * sigma)
+    three = ("rayleigh_condition", "v_at_most_g", "curvature_g_nonnegative")
+    assert [name for name in three if not result.assumptions[name]] == [lacks] * bool(lacks)
+    assert result.part_b_holds == (not lacks)
+    assert result.part_b_assumptions == (not lacks)
+    # v = size · 0.8 along
+    assert result.curvature_v == pytest.approx(size**2 * 0.64 * along_v, rel=1e-12)
+    assert result.curvature_g == pytest.approx(0.64 * along_v + 0.36 * along_yhat, rel=1e-12)
+
+
 def test_4_2_assumptions_are_those_of_the_numbers():
     y, g, hessian, gamma = draw(8, 7, definite=False)
     hessian[0, 1] += 1.0

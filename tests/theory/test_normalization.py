@@ -76,6 +76,15 @@ def test_outputs_far_from_zero_keep_their_digits():
     )
 
 
+def test_a_mean_between_two_numbers_of_float64_is_taken_out_whole():
+    """2^44 + 4/3 lies between two multiples of 1/256; the outputs themselves are exact."""
+    near = torch.tensor([0.0, 1.0, 3.0], dtype=torch.float64)
+    g = torch.tensor([1.0, -1.0, 0.5], dtype=torch.float64)
+    far = normalized_gradient(near + 2.0**44, g, 1.0)
+    # a few roundings of numbers of size 1
+    torch.testing.assert_close(far, normalized_gradient(near, g, 1.0), rtol=1e-14, atol=1e-15)
+
+
 Y, G, H = (torch.randn(shape, dtype=torch.float64) for shape in ((4,), (4,), (4, 4)))
 X, W = torch.randn(4, 2, dtype=torch.float64), torch.randn(2, dtype=torch.float64)
 CALLS = {

@@ -73,6 +73,17 @@ def test_the_function_is_the_same():
     assert observation_4_3(X, 1e3 * w, g).activation_gap < 1e-14
 
 
+@pytest.mark.parametrize("offset", [-1e5, 1e3, 1e5])
+def test_far_from_zero_the_corrected_form_holds_up_to_the_rounding_of_both_its_terms(offset):
+    """Inputs of a large mean: X'1 and (mu/sigma) X'yhat are as much larger than their difference."""
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        X, w, g = (torch.randn(shape, dtype=torch.float64, generator=generator) for shape in ((30, 4), (4,), (30,)))
+        result = observation_4_3(X + offset, w, g)
+        assert result.holds_corrected
+        assert result.activation_gap < 1e-14
+
+
 def test_with_more_inputs_than_samples_everything_is_preserved():
     generator = torch.Generator().manual_seed(3)
     X, w, g = (torch.randn(shape, dtype=torch.float64, generator=generator) for shape in ((4, 9), (9,), (4,)))
