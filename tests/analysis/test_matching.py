@@ -76,3 +76,27 @@ def test_networks_that_never_stand_equally_well_cannot_be_compared() -> None:
     none, batch = pair(Kind(reach=1e9, final=0.1), FAST)
     with pytest.raises(NotRunError, match="no train accuracy in common"):
         matched_ratio(none, batch, bands(none, batch), "train_accuracy")
+
+
+def begun(norm_layer: str, gone: Sequence[int], factor: float) -> tuple[Cell, pd.DataFrame]:
+    """Three seeds whose walks begin at a loss of 1.5 at steps 0, 1 and 2; those of `gone` diverged at step 2."""
+    frames, table = [], []
+    for seed in (0, 1, 2):
+        rows = Rows({"study": "vgg", "network": "vgg11", "norm_layer": norm_layer, "learning_rate": 0.1, "seed": seed})
+        rows.add("summary", 2, {"steps": 2, "diverged_at": 2 if seed in gone else math.nan})
+        for step in (0, 1, 2):
+            rows.add("landscape", step, {"loss": 1.5})
+            table.append({"seed": seed, "step": step, "value": 1000.0 if step == 0 else factor * (step + seed)})
+        frames.append(rows.frame())
+    return Cell("vgg11", norm_layer, 0.1, pd.concat(frames, ignore_index=True)), pd.DataFrame(table)
+
+
+def test_step_0_counts_nothing_and_a_seed_that_diverged_in_either_network_is_unknown() -> None:
+    for gone in (((), ()), ((0,), ()), ((), (1,)), ((0,), (1,)), ((2,), (2,))):
+        (top, above), (bottom, below) = begun("none", gone[0], 3.0), begun("batch", gone[1], 2.0)
+        unknown = {*gone[0], *gone[1]}
+        ratio = matched_ratio(top, bottom, (above, below), "loss").values["value"]
+        gap = matched_difference(top, bottom, (above, below), "loss").values["value"]
+        for seed in (0, 1, 2):
+            expected = (math.nan, math.nan) if seed in unknown else (1.5, (1 + 2 + 2 * seed) / 2)
+            assert (ratio[seed], gap[seed]) == pytest.approx(expected, rel=1e-12, nan_ok=True)
