@@ -149,12 +149,13 @@ def main() -> int:
         with use_db(folder / f"{room}.sqlite") as database:
             places[room] = len(sample(database, room, args.seed))
     results = []
-    for room in args.rooms:
-        count = round(args.count * places[room] / sum(places.values()))
-        found = try_room(room, folder, tests, count, args.seed)
-        counts = Counter(str(result.test_outcome.value) for result in found)
-        print(f"{room}, {commit}, seed {args.seed}: {len(found)} of {places[room]} places: {dict(counts)}", flush=True)
-        results += found
+    with tests.process:  # it ends with its input
+        for room in args.rooms:
+            count = round(args.count * places[room] / sum(places.values()))
+            found = try_room(room, folder, tests, count, args.seed)
+            counts = dict(Counter(str(result.test_outcome.value) for result in found))
+            print(f"{room}, {commit}, seed {args.seed}: {len(found)} of {places[room]} places: {counts}", flush=True)
+            results += found
     survivors = [str(result.diff) for result in results if result.test_outcome == TestOutcome.SURVIVED]
     noticed = len(results) - len(survivors)
     low, high = interval(noticed, len(results))

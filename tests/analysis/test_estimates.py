@@ -60,6 +60,13 @@ def test_difference_with_an_unknown_number() -> None:
     assert (low, high) == (-INF, INF)
 
 
+def test_difference_of_two_that_are_known_to_be_infinite() -> None:
+    for ends in (INF, -INF):
+        value, low, high = row(difference(exact({0: ends}), exact({0: ends})))
+        assert math.isnan(value)
+        assert (low, high) == (-INF, INF)
+
+
 def test_pairs_are_the_common_seeds() -> None:
     found = ratio(exact({0: 1.0, 1: 2.0, 2: 3.0}), exact({2: 1.0, 1: 1.0, 5: 1.0}))
     assert list(found.values.index) == [1, 2]
