@@ -59,3 +59,37 @@ def test_a_study_that_was_not_run_is_an_empty_table() -> None:
     assert shares_of_all(empty, "random").empty
     with pytest.raises(NotRunError, match="theory was not run"):
         shares(empty, "random", "theorem_4_1", "holds_printed")
+
+
+def test_every_case_counts_and_rows_without_one_are_no_rows() -> None:
+    table = pd.DataFrame(
+        [
+            row("random", 0, 4, "one", 1, 1.0),
+            row("random", 0, 8, "one", 3, 0.0),
+            row("random", 0, 4, "none", 0, 0.5),
+            row("checkpoint", 3, 4, "one", 1, 0.0),
+        ],
+        columns=COLUMNS,
+    )
+    random = table["source"] == "random"  # drawn numbers are of no network
+    table = table.assign(network=table["network"].where(~random, ""), learning_rate=table["learning_rate"].mask(random))
+    cells = Cells(pd.DataFrame({"variant": []}), table, SPEC)
+    assert shares(cells, "random", "theorem_4_1", "one").to_dict() == {0: 0.25}
+    assert shares(cells, "checkpoint", "theorem_4_1", "one").to_dict() == {0: 0.0}
+    assert shares_of_all(cells, "random")["quantity"].tolist() == ["one"]
+    assert shares_of_all(cells, "random")[["cases", "failures", "share", "low", "high"]].to_numpy().tolist() == [
+        [4.0, 3.0, 0.25, 0.0, 1.0]
+    ]
+    assert failures(cells, "theorem_4_1", "one").values.loc[0].tolist() == [0.75] * 3
+    for quantity in ("none", "two"):
+        with pytest.raises(NotRunError, match=rf"^no case of theorem_4_1, {quantity} \(random\)$"):
+            shares(cells, "random", "theorem_4_1", quantity)
+
+
+def test_of_a_summary_the_largest_value_of_each_seed_counts() -> None:
+    values = [(0, 1e-13), (0, 3e-13), (1, 2e-13), (1, -1.0)]
+    table = pd.DataFrame([row("random", 0, 4, "relative_error", 5, 1.0) for _ in values], columns=COLUMNS)
+    table = table.assign(seed=[seed for seed, _ in values], value=[value for _, value in values])
+    cells = Cells(pd.DataFrame({"variant": []}), table, SPEC)
+    found = shares(cells, "random", "theorem_4_1", "relative_error", "value")
+    assert found.to_dict() == {0: 3e-13, 1: 2e-13}
