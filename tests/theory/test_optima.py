@@ -67,10 +67,33 @@ def test_any_gradient_is_judged_at_its_stationary_part():
     assert result.holds_corrected
 
 
+def test_of_a_gradient_nearly_in_the_span_the_rest_is_at_right_angles_to_it():
+    """One projection leaves the rounding of the large part, a hundred-millionth of the rest; a second one takes it."""
+    X, w, _ = least_squares(bias=False)
+    g = torch.randn(30, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
+    result = observation_4_3(X, w, g + 1e8 * X.sum(1))
+    assert result.plain_gradient > 1e9
+    # a few roundings of sums of thirty numbers of size 1
+    assert result.plain_gradient_without_bias < 1e-13
+    assert result.plain_gradient_with_bias < 1e-13
+
+
 def test_the_function_is_the_same():
     X, w, g = least_squares(bias=False)
     assert observation_4_3(X, w, g).activation_gap < 1e-14
     assert observation_4_3(X, 1e3 * w, g).activation_gap < 1e-14
+
+
+def test_of_outputs_with_mean_zero_rounding_is_rounding():
+    """Whole numbers whose means are exact: mu is 0 itself, and what is left beside a bias is rounding."""
+    X = torch.tensor([[-3.0, 1.0, 1.0], [1.0, -2.0, 1.0], [4.0, 1.0, 1.0], [-2.0, 0.0, 1.0]], dtype=torch.float64)
+    g = torch.tensor([0.3, -1.1, 0.7, 0.9], dtype=torch.float64)
+    result = observation_4_3(X, torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64), g)
+    assert result.lhs < 1e-14
+    assert (result.holds_printed, result.holds_corrected) == (True, True)
+    without_bias = observation_4_3(X[:, :2], torch.ones(2, dtype=torch.float64), g)
+    assert without_bias.rhs_corrected < 1e-14  # the columns have mean 0, too: a mean taken out of g is at right angles
+    assert (without_bias.holds_printed, without_bias.holds_corrected) == (True, True)
 
 
 @pytest.mark.parametrize("offset", [-1e5, 1e3, 1e5])

@@ -151,3 +151,21 @@ def test_lemma_4_5_beyond_a_right_angle_by_little(share, holds):
     assert found.lhs - found.rhs_printed == pytest.approx(share**2, rel=1e-3, abs=1e-15)  # of numbers of size 1
     assert found.holds_printed is holds
     assert found.holds_corrected
+
+
+@pytest.mark.parametrize("factor", [1.0, *FACTORS])
+def test_corrected_forms_hold_where_nearly_everything_cancels(factor):
+    """v is a millionth of g; or v'Hv is what is taken from it: either leaves the rounding of the terms alone."""
+    for seed in range(10):
+        y, yhat, g = centred(seed)
+        _, _, _, gamma = draw(seed)
+        large = factor * (1e-6 * g + 3.0 + 2.0 * yhat)
+        assert theorem_4_1(y, large, gamma).holds_corrected
+        assert theorem_4_4(y, large, gamma, 1.7).holds_corrected
+        part = factor * (g + 2.0 * yhat)
+        # <g, yhat> / (m gamma) = 2 / gamma
+        hessian = factor * 2.0 / gamma * torch.eye(len(y), dtype=torch.float64)
+        found = theorem_4_2(y, part, hessian, gamma)
+        assert abs(found.lhs) < 1e-13 * abs(found.curvature_v) * (gamma / y.std(unbiased=False).item()) ** 2
+        assert (found.holds_printed, found.holds_corrected) == (True, True)
+        assert theorem_c_1(y, part, hessian, gamma, 1.7).holds_corrected
