@@ -229,3 +229,12 @@ def test_tensors_are_found_in_order_and_a_container_in_itself_ends() -> None:
     alone.append(alone)
     assert len(list(tensors_in(alone))) == 4  # once a level
     assert list(tensors_in({a})) == []
+
+
+@pytest.mark.parametrize("other", [0.5, 2.0, -1.0, math.nan])
+def test_arrays_have_their_content_again_whether_its_bytes_were_raised_or_lowered(other: float) -> None:
+    array = np.array([1.0, 1.0])
+    state = Arrays([array])
+    array[1] = other
+    state.restore(_fail)
+    assert array.tolist() == [1.0, 1.0]

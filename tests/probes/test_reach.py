@@ -233,3 +233,11 @@ def test_variables_of_a_loss_are_put_back_if_they_hold_state_and_are_records_if_
     cell.cell_contents = entries["a"] = "another"
     reach.containers.refill(lambda what, error: pytest.fail(f"{what}: {error}"))
     assert (cell.cell_contents is value, entries["a"] is value) == (name in STATE, name in STATE)
+
+
+def test_an_object_without_attributes_has_none_again() -> None:
+    bare, held = Thing(), Thing(a=1)
+    reach = Reach(with_attribute(nn.ReLU(), [bare, held]), None, (), ())
+    bare.__dict__["late"] = held.__dict__["late"] = 1
+    reach.containers.refill(lambda what, error: pytest.fail(f"{what}: {error}"))
+    assert (vars(bare), vars(held)) == ({}, {"a": 1})
