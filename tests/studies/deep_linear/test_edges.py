@@ -5,6 +5,7 @@ import torch
 from tests.studies.deep_linear.conftest import Instance, build_instance
 from torch import Tensor
 
+from normlab.studies.deep_linear.curvature import hessian
 from normlab.studies.deep_linear.landscape import Walk, relative_directions, walk
 from normlab.studies.deep_linear.network import Network
 from normlab.studies.deep_linear.problem import draw_problem, draw_weights
@@ -88,3 +89,45 @@ def test_neither_needs_a_graph() -> None:
     found = walk(instance.network, instance.problem, params, loss, gradient, gradient, steps)
     shift = covariate_shift(instance.network, instance.problem, params, gradient, 1e-3, (2,))
     assert not any(value.requires_grad for value in (*found.per_step_size().values(), *shift.values()))
+
+
+def test_a_hessian_is_the_same_where_gradients_are_switched_off_and_leaves_the_parameters_alone() -> None:
+    instance = build_instance("l1")
+    vector = torch.ones_like(instance.params)
+    expected = hessian(instance.network, instance.problem, instance.params)(vector)
+    params = instance.params.clone().requires_grad_()
+    with torch.no_grad():
+        product = hessian(instance.network, instance.problem, params)
+        assert torch.equal(product(vector), expected)
+        assert torch.equal(product(vector), expected)  # as often as one likes
+    assert params.grad is None
+    assert torch.equal(params, instance.params)
+
+
+def test_the_edges_of_a_walk_are_those_of_its_first_points() -> None:
+    """Two seeds by hand: of the second nothing moved at the first two points."""
+    inf, nan = float("inf"), float("nan")
+    found = Walk(
+        loss=torch.tensor([5.0, 1.0]),
+        grad_norm=torch.tensor([7.0, 8.0]),
+        losses=torch.tensor([[4.0, 6.0, 99.0], [3.0, 2.0, -99.0]]),
+        distances=torch.tensor([[0.5, 0.25, 99.0], [0.0, inf, -99.0]]),
+        cosines=torch.zeros(2, 3),
+        betas=torch.tensor([[2.0, 9.0, 99.0], [nan, nan, 99.0]]),
+        moved=torch.tensor([[0.25, 0.5, 1.0], [0.0, 0.0, 1.0]]),
+    )
+    summary = {name: [None if v != v else v for v in value.tolist()] for name, value in found.summary(2).items()}
+    assert summary == {
+        "loss": [5.0, 1.0],
+        "grad_norm": [7.0, 8.0],
+        "loss_low": [4.0, 1.0],
+        "loss_high": [6.0, 3.0],
+        "loss_range": [2.0, 2.0],
+        "loss_low_steps": [4.0, 2.0],
+        "loss_high_steps": [6.0, 3.0],
+        "loss_range_steps": [2.0, 1.0],
+        "gradient_distance_low": [0.25, 0.0],
+        "gradient_distance_high": [0.5, inf],
+        "effective_beta": [9.0, None],
+    }
+    assert found.summary(3)["effective_beta"].tolist() == [99.0, 99.0]
