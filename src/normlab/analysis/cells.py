@@ -1,6 +1,7 @@
 """The measurements by cell: all seeds of one network, normalizer and learning rate."""
 
 import dataclasses
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -29,12 +30,19 @@ class Cell:
     ) -> None:
         self.network, self.norm_layer, self.learning_rate, self.variant = network, norm_layer, learning_rate, variant
         self._probes = dict(list(frame.groupby("probe", observed=True)))
+        self._made: dict[Hashable, pd.DataFrame] = {}
         self.seeds = sorted(frame["seed"].unique())
 
     @property
     def name(self) -> str:
         """`<network>-<norm_layer>-<learning rate>` and the variant: a run's name without the seed."""
         return f"{self.network}-{self.norm_layer}-{self.learning_rate}{suffix(self.variant)}"
+
+    def once(self, key: Hashable, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """The table that `make` returns, made once for a key: the parts of a claim ask for the same ones many times."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key].copy(deep=False)  # pandas copies what a caller writes into
 
     def rows(self, probe: str, quantity: str, **conditions: object) -> pd.DataFrame:
         """The rows of one quantity (columns seed, layer, step_size, step, value), further conditions as in `select`.
@@ -44,6 +52,10 @@ class Cell:
         Raises:
             NotRunError: the cell has none.
         """
+        wanted = ((name, tuple(one) if isinstance(one, list | set) else one) for name, one in conditions.items())
+        return self.once((probe, quantity, *wanted), lambda: self._rows(probe, quantity, conditions))
+
+    def _rows(self, probe: str, quantity: str, conditions: dict[str, object]) -> pd.DataFrame:
         found = select(self._probes.get(probe, pd.DataFrame(columns=["quantity"])), quantity=quantity, **_EITHER)
         if len(found):
             found = select(found, **{"variant": EVERY, **conditions})

@@ -6,6 +6,7 @@ showed before it exploded is not what its landscape is like.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -125,7 +126,8 @@ def _layer_means(
     means = []
     for cell in (top, bottom):
         gone = gone_by(cell, last)
-        found = _weighted_means(cell, probe, quantity, chosen, first, last)
+        asked = (probe, quantity, tuple(chosen), first, last)
+        found = cell.once(("weighted means", *asked), partial(_weighted_means, cell, *asked))
         found = found.reindex(found.index.union(gone[gone].index))
         found.loc[gone[gone].index] = worst
         means.append(found)
@@ -136,7 +138,7 @@ def _layer_means(
 
 
 def _weighted_means(
-    cell: Cell, probe: str, quantity: str, layers: Sequence[str], first: int, last: int
+    cell: Cell, probe: str, quantity: str, layers: tuple[str, ...], first: int, last: int
 ) -> pd.DataFrame:
     """Means over the probed steps, each weighted by the steps it stands for: a row a seed, a column a layer."""
     rows = settled(cell, probe, quantity)
