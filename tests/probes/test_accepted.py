@@ -100,6 +100,16 @@ def _buffered(buffer: torch.Tensor) -> nn.Module:
     return model
 
 
+def test_parameters_made_under_inference_mode_are_refused_where_a_gradient_is_asked_for() -> None:
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Linear(1, 1))
+    with pytest.raises(ValueError, match=r"parameter '0\.weight' was made under torch\.inference_mode\(\)"):
+        check_model(Inventory(model), True)
+    assert check_model(Inventory(model), False) == torch.float32
+    part = nn.Sequential(nn.Linear(1, 1), model.requires_grad_(False))  # a frozen part is asked for none
+    assert check_model(Inventory(part), True) == torch.float32
+
+
 def test_models_without_values_or_out_of_python_are_refused_by_name() -> None:
     with torch.device("meta"):
         empty = nn.Linear(1, 1)

@@ -1,10 +1,12 @@
 """A record rendered from its tables: the README that GitHub shows, the figures, the verdicts."""
 
+import io
 import json
 import re
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from tests.architecture.imports import SOURCE
 
@@ -176,6 +178,49 @@ def test_a_changed_rule_is_named(repository: Path) -> None:
     (folder / "frozen.json").write_text(json.dumps(changed))
     assert "(`frozen.json`): changed since: C9;" in frozen_sentence(Record(folder))
     (folder / "frozen.json").write_text(before)
+
+
+def test_files_that_the_manifest_does_not_list_or_has_otherwise_are_named(repository: Path, tmp_path: Path) -> None:
+    shutil.copytree(repository / "reports", tmp_path / "reports")
+    folder = tmp_path / "reports/published/tiny"
+    place = next(place for place in json.loads((folder / "manifest.json").read_text())["finished"] if "dln" in place)
+    table = folder / place / "measurements.parquet"
+    kept = table.read_bytes()
+    message = rf"{place}: not the files that manifest\.json lists for it: .* \(git checkout -- "
+
+    def refused() -> None:
+        with pytest.raises(InputError, match=message) as caught:
+            record.main(["tiny", "--root", str(tmp_path)])
+        assert "\n" not in str(caught.value)
+
+    table.unlink()
+    refused()
+    pd.read_parquet(io.BytesIO(kept)).assign(value="x").to_parquet(table)
+    refused()
+    table.write_bytes(kept)
+    (folder / place / "more.parquet").write_bytes(kept)
+    refused()
+    shutil.rmtree(folder / place)
+    refused()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("manifest.json", "[]", "manifest.json: expected an object, got list"),
+        ("settings.json", '"x"', "settings.json: expected an object, got str"),
+        ("claims.json", "{}", "claims.json: expected a list, got dict"),
+        ("manifest.json", "{", "manifest.json: not JSON"),
+    ],
+)
+def test_a_file_of_another_kind_of_json_is_one_line(
+    repository: Path, tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(repository / "reports/published/tiny", folder)
+    (folder / name).write_text(content)
+    with pytest.raises(InputError, match=re.escape(message)):
+        _ = (Record(folder).manifest, Record(folder).settings, Record(folder).entries)
 
 
 def test_records_without_tables_and_bad_names_are_one_line(repository: Path, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def test_values_arrive_with_their_types() -> None:
     sample = build(Sample, {**GOOD, "inner": {"size": 3}}, "s")
     assert sample == Sample(2, 1.0, "a", (1.0, 2.5), inner=Inner(3))
     assert isinstance(sample.rate, float)
+    assert build(Sample, GOOD | {"count": 2**31 - 1}, "s").count == 2**31 - 1
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,8 @@ def test_values_arrive_with_their_types() -> None:
     [
         ({"count": 2.0}, r"s\.count: expected a whole number, got 2\.0"),
         ({"count": True}, r"s\.count: expected a whole number, got True"),
+        ({"count": 2**31}, r"s\.count: expected a whole number of at most 2,147,483,647, got 2147483648$"),
+        ({"count": -(10**30)}, r"s\.count: expected a whole number of at most 2,147,483,647, got -1000"),
         ({"count": 0}, r"s\.count: must be at least 1, got 0"),
         ({"rate": "1e-3x"}, r"s\.rate: expected a number .*got '1e-3x'"),
         ({"rate": 10**400}, r"s\.rate: expected a number"),

@@ -50,6 +50,13 @@ def test_a_table_of_other_columns_is_refused(tmp_path: Path) -> None:
     write_table(FRAME.drop(columns="layer"), tmp_path / "t.parquet")
     with pytest.raises(InputError, match=r"t\.parquet: expected the columns study, .*layer"):
         load_measurements(tmp_path / "t.parquet")
+    for column, values, said in (
+        ("value", "x", "expected numbers, got "),
+        ("layer", 1.0, "expected text, got float64"),
+    ):
+        FRAME.assign(**{column: values}).to_parquet(tmp_path / "kinds.parquet")
+        with pytest.raises(InputError, match=rf"kinds\.parquet: column {column}: {said}"):
+            load_measurements(tmp_path / "kinds.parquet")
     with pytest.raises(InputError, match="no such file"):
         load_histograms(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("not parquet")

@@ -213,7 +213,11 @@ def _check_settings(channels: int, dims: int, options: Mapping[str, Any]) -> Non
     if dims not in (0, 2):
         raise ValueError(f"dims: expected 2 for inputs (N, C, H, W) or 0 for (N, C), got {dims!r}")
     eps, momentum = options.get("eps", 1e-5), options.get("momentum", 0.1)
-    if not 0 <= eps < float("inf"):
+    if not _is_number(eps) or not 0 <= eps < float("inf"):
         raise ValueError(f"eps: expected a finite number of at least 0, got {eps!r}")
-    if momentum is not None and not 0 <= momentum <= 1:
+    if momentum is not None and not (_is_number(momentum) and 0 <= momentum <= 1):
         raise ValueError(f"momentum: expected a number from 0 to 1, or None, got {momentum!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -40,17 +40,13 @@ class Record:
     @cached_property
     def entries(self) -> list[dict[str, Any]]:
         """The claims as they were scored."""
-        path = self.folder / "claims.json"
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path}: not JSON: {error}") from None
+        return _read(self.folder / "claims.json", list)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What the numbers depend on; empty where it was not kept."""
         path = self.folder / "settings.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return _read(path, dict) if path.is_file() else {}
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -62,10 +58,7 @@ class Record:
         path = self.folder / "manifest.json"
         if not path.is_file():
             return {"record": self.name, "sources": [], "planned": 0, "finished": {}, "missing": []}
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path}: not JSON: {error}") from None
+        return _read(path, dict)
 
     @property
     def whole(self) -> bool:
@@ -138,6 +131,21 @@ class Record:
     def scale(self) -> str:
         """What was measured, in one sentence; empty where that was not kept."""
         return scale(self.settings)
+
+
+def _read(path: Path, kind: type) -> Any:
+    """The content of a JSON file, an object (dict) or a list.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON: {error}") from None
+    if not isinstance(found, kind):
+        raise InputError(f"{path}: expected {'an object' if kind is dict else 'a list'}, got {type(found).__name__}")
+    return found
 
 
 def records(root: Path) -> list[Record]:

@@ -61,7 +61,8 @@ def check_model(inventory: Inventory, trainable: bool) -> torch.dtype:
 
     Raises:
         TypeError: bfloat16 or half, a ScriptModule.
-        ValueError: parameters without values, no trainable parameter although there must be one.
+        ValueError: parameters without values or made under inference mode, no trainable parameter although there must
+            be one.
     """
     for name, module in inventory.modules:
         if isinstance(module, torch.jit.ScriptModule):
@@ -75,6 +76,12 @@ def check_model(inventory: Inventory, trainable: bool) -> torch.dtype:
         if tensor.is_meta:
             raise ValueError(f"{name!r} is on the meta device: it has no values to measure; load the model first")
     dtype = floating_dtype(inventory)
+    for name, parameter in inventory.parameters if trainable else ():
+        if parameter.requires_grad and parameter.is_inference():
+            raise ValueError(
+                f"parameter {name!r} was made under torch.inference_mode(), and autograd has no gradient of such a "
+                "tensor; make the model outside of it"
+            )
     if trainable and not inventory.trainable:
         raise ValueError("the model has no trainable parameter: at least one must have requires_grad=True")
     return dtype

@@ -34,6 +34,21 @@ SHARED = ("data", "train", "probe", "dln", "dln_scan", "theory", "assumptions", 
 """Sections in which later additions agree with the first: the numbers depend on them."""
 
 
+def check_kept(record: Record) -> None:
+    """Whether the record holds what its manifest lists, so that no result is left out without a word.
+
+    Raises:
+        InputError: files of a piece of work are missing, or are not those that were added.
+    """
+    for place, about in record.manifest["finished"].items():
+        folder = record.folder / place
+        if not folder.is_dir() or _digest(folder) != about["sha256"]:
+            raise InputError(
+                f"{folder}: not the files that {MANIFEST} lists for it: some were changed, added or deleted; take them "
+                f"from Git again (git checkout -- {record.folder}), and remove others"
+            )
+
+
 def stored(record: Record, table: str) -> list[Path]:
     """The files `<table>.parquet` of all finished work, in the order of the manifest."""
     paths = [record.folder / place / f"{table}.parquet" for place in record.manifest["finished"]]

@@ -17,7 +17,7 @@ from normlab.analysis.rules import load_claims
 from normlab.analysis.verdicts import judge_all
 from normlab.pages.records import Record
 from normlab.records.files import read_histograms, read_measurements
-from normlab.records.record import DATA, MANIFEST, PARAMS, stored
+from normlab.records.record import DATA, MANIFEST, PARAMS, check_kept, stored
 from normlab.specs.analyze import AnalyzeSpec
 from normlab.specs.grid import planned_runs
 from normlab.specs.strict import load_params, load_section
@@ -29,8 +29,9 @@ def record_tables(record: Record) -> Tables:
     """The three tables of the analysis, of all finished work; work that is missing has no rows.
 
     Raises:
-        InputError: a file is damaged.
+        InputError: a file is damaged, or files are not those that the manifest lists.
     """
+    check_kept(record)
     measurements = combine([read_measurements(path) for path in stored(record, "measurements")])
     histograms = combine([read_histograms(path) for path in stored(record, "histograms")], HISTOGRAM_COLUMNS)
     theory = [read_parquet(path) for path in stored(record, "theory")]

@@ -15,6 +15,7 @@ from normlab.specs.errors import InputError
 from normlab.specs.yaml12 import load_yaml
 
 S = TypeVar("S")
+LARGEST = 2**31 - 1  # seeds and steps stand in tables as whole numbers of 32 bits
 
 
 def load_params(path: str | Path) -> dict[str, Any]:
@@ -102,6 +103,8 @@ def convert(value: object, hint: Any, where: str) -> Any:
         if isinstance(value, float) or (type(value) is int and abs(value) <= sys.float_info.max):
             return float(value)
     elif type(value) is hint:
+        largest = isinstance(value, int) and abs(value) > LARGEST
+        require(not largest, where, f"expected a whole number of at most {LARGEST:,}", value)
         return value
     raise InputError(f"{where}: expected {_describe(hint)}, got {value!r}")
 

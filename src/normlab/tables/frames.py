@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
-from pandas.api.types import union_categoricals
+from pandas.api.types import is_numeric_dtype, union_categoricals
 
 from normlab.specs.strict import InputError
 from normlab.tables.rows import COLUMNS, KEYS
@@ -153,4 +153,8 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFra
         raise InputError(f"{path}: not a readable parquet file: {' '.join(str(error).split())}") from None
     if columns is not None and tuple(frame.columns) != tuple(columns):
         raise InputError(f"{path}: expected the columns {', '.join(columns)}, got {', '.join(frame.columns)}")
+    for column in columns or () if len(frame) else ():
+        if is_numeric_dtype(frame[column]) is (column in _TEXT):
+            expected = "text" if column in _TEXT else "numbers"
+            raise InputError(f"{path}: column {column}: expected {expected}, got {frame[column].dtype}")
     return frame
