@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
-from pandas.api.types import is_numeric_dtype, union_categoricals
+from pandas.api.types import is_numeric_dtype, is_string_dtype, union_categoricals
 
 from normlab.specs.strict import InputError
 from normlab.tables.rows import COLUMNS, KEYS
@@ -154,7 +154,7 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFra
     if columns is not None and tuple(frame.columns) != tuple(columns):
         raise InputError(f"{path}: expected the columns {', '.join(columns)}, got {', '.join(frame.columns)}")
     for column in columns or () if len(frame) else ():
-        if is_numeric_dtype(frame[column]) is (column in _TEXT):
-            expected = "text" if column in _TEXT else "numbers"
+        expected, other = ("text", is_numeric_dtype) if column in _TEXT else ("numbers", is_string_dtype)
+        if other(frame[column]):
             raise InputError(f"{path}: column {column}: expected {expected}, got {frame[column].dtype}")
     return frame
