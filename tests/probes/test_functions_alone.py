@@ -155,6 +155,26 @@ class Refusing(torch.autograd.Function):
         return grad * ctx.slope
 
 
+class Inside(torch.autograd.Function):
+    """Right, in single precision inside, and of the type that it is given."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.float().square().to(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return (2 * grad.float() * x.float()).to(x)
+
+
+@pytest.mark.parametrize("elements", [1, 2, 4])
+def test_a_function_that_computes_in_single_precision_inside_is_not_judged_by_its_roundings(elements: int) -> None:
+    values = torch.linspace(1, 5, 100 * elements, dtype=torch.float64).split(elements)
+    assert not any(takes_for_constant(Inside, [x.clone().requires_grad_()]) for x in values)
+
+
 def test_what_does_not_let_itself_be_run_in_double_precision_is_not_judged() -> None:
     assert not takes_for_constant(Refusing, [torch.ones(2, requires_grad=True)])
     assert not takes_for_constant(Narrow, [torch.tensor([1.9], requires_grad=True)])

@@ -24,6 +24,7 @@ from torch import Tensor
 from normlab.probes.interrupts import closed_undisturbed
 
 _DELTA = 1e-7  # of the input's size: the quotient is off by about 1e-7 by its curvature and 1e-9 by float64's rounding
+_TINY = 1e-9  # at this step too: what computes in float32 inside has a quotient of 0, or of one rounding, 60 times it
 _SMOOTH, _EQUAL = 1e-3, 1e-2  # what of a term left out is smaller than this does not show
 
 
@@ -121,13 +122,16 @@ def _differs(function: Any, args: Sequence[Any]) -> bool:
     terms, inputs = backward_at(0.0)
     slopes = torch.autograd.grad(terms.sum(), inputs, allow_unused=True)
     derived = sum((s * u).sum().item() for s, u in zip(slopes, ways, strict=True) if s is not None)
-    base, again, right, left = (
-        value.sum().item() for value in (terms, *(backward_at(step)[0] for step in (0.0, _DELTA, -_DELTA)))
+    base, again, right, left, near = (
+        value.sum().item() for value in (terms, *(backward_at(step)[0] for step in (0.0, _DELTA, -_DELTA, _TINY)))
     )
     after, before = (right - base) / _DELTA, (base - left) / _DELTA
     size = max(abs(after), abs(before), abs(derived))
     # rounding of a float64 sum, as the quotient enlarges it; and what comes out otherwise at the same x
-    floor = (1e-14 * terms.abs().sum().item() + 10 * abs(again - base)) / _DELTA
+    rounding = 1e-14 * terms.abs().sum().item() + 10 * abs(again - base)
+    if abs((near - base) / _TINY - after) > 0.5 * size + rounding / _TINY:
+        return False
+    floor = rounding / _DELTA
     return abs(after - before) <= _SMOOTH * size + floor and abs(after - derived) > _EQUAL * size + floor
 
 
