@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.studies.deep_linear.conftest import build_instance
 from torch import Tensor
 
-from normlab.studies.deep_linear.curvature import Product, TopEigenvalue, top_eigenvalue
+from normlab.studies.deep_linear.curvature import Product, TopEigenvalue, hessian, top_eigenvalue
 
 
 def diagonal(entries: Tensor) -> Product:
@@ -101,3 +102,22 @@ def test_a_seed_whose_products_overflow_holds_up_nobody(broken: float) -> None:
         assert found.values[0].isfinite()
         assert (found.values[1].isnan(), found.residuals[1].isnan()) == (True, True)
     assert found.values[0].item() == pytest.approx(3.0, rel=1e-12)  # the whole space
+
+
+@pytest.mark.parametrize("budget", [2, 3, 4, 5, 60])
+def test_where_the_space_is_exhausted_the_value_stays(budget: int) -> None:
+    """Of two layers with one feature there are two parameters: two products say all."""
+    instance = build_instance("none", depth=2, features=1, samples=9)
+    start = torch.randn(instance.params.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    product = hessian(instance.network, instance.problem, instance.params)
+    columns = [product(torch.eye(2, dtype=torch.float64)[place].expand_as(start)) for place in range(2)]
+    largest = torch.linalg.eigvalsh(torch.stack(columns, 1))[:, -1]
+    found = top_eigenvalue(product, start, budget)
+    torch.testing.assert_close(found.values, largest, rtol=1e-12, atol=0.0)  # a few roundings
+    assert (found.residuals <= 1e-12 * largest).all()
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0, 2.0])
+def test_a_hessian_of_one_eigenvalue_is_known_after_one_product(value: float) -> None:
+    found = top_eigenvalue(lambda v: value * v, torch.ones(2, 4, dtype=torch.float64), 7)
+    torch.testing.assert_close(found.values, torch.full((2,), value, dtype=torch.float64), rtol=1e-15, atol=0.0)

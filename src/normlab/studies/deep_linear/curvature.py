@@ -16,6 +16,7 @@ from normlab.studies.deep_linear.network import Network
 from normlab.studies.deep_linear.problem import Problem
 
 Product = Callable[[Tensor], Tensor]
+_ROUNDING = 1e-13  # of the products' size: what is left of a vector that lies in the space already
 
 
 def hessian(network: Network, problem: Problem, params: Tensor) -> Product:
@@ -66,18 +67,25 @@ def top_eigenvalue(product: Product, start: Tensor, max_products: int, tolerance
     basis = (start / torch.linalg.vector_norm(start, dim=1, keepdim=True))[:, None]
     diagonal: list[Tensor] = []
     off_diagonal: list[Tensor] = []
+    size = start.new_zeros(len(start))
     found = TopEigenvalue(start.new_full((len(start),), torch.nan), start.new_full((len(start),), torch.nan), 0)
     for count in range(1, max_products + 1):
         image = product(basis[:, -1])
-        diagonal.append(torch.linalg.vecdot(image, basis[:, -1]))
+        quotient = torch.linalg.vecdot(image, basis[:, -1])
+        # of a space that is exhausted the new vector is 0; the first quotient is below the largest eigenvalue
+        diagonal.append(torch.where(basis[:, -1].any(1), quotient, diagonal[0]) if diagonal else quotient)
+        size = torch.maximum(size, torch.linalg.vector_norm(image, dim=1))
         for _ in range(2):  # once leaves an error of the size of the cancellation, twice is enough
             image = image - ((basis @ image[..., None]).mT @ basis)[:, 0]
-        off_diagonal.append(torch.linalg.vector_norm(image, dim=1))
+        rest = torch.linalg.vector_norm(image, dim=1)
+        exhausted = rest <= _ROUNDING * size
+        off_diagonal.append(torch.where(exhausted, 0.0, rest))
         if count % 5 == 0 or count == max_products:
             found = _ritz(torch.stack(diagonal, 1), torch.stack(off_diagonal, 1))
             if not (found.residuals > tolerance * found.values.abs()).any():
                 break
-        basis = torch.cat([basis, (image / off_diagonal[-1][:, None])[:, None]], 1)
+        following = torch.where(exhausted[:, None], 0.0, image / rest[:, None])
+        basis = torch.cat([basis, following[:, None]], 1)
     return found
 
 
