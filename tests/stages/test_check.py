@@ -52,14 +52,14 @@ def test_its_output_says_nothing_about_the_settings(root: Path, capsys: pytest.C
     ("changes", "message"),
     [
         (
-            [("steps: 200\n  test", "steps: 1000000000000\n  test")],
-            r"train\.steps \(vgg11-.*\): 1000000000000 needs at least",
+            [("steps: 200\n  test", "steps: 2000000000\n  test")],
+            r"train\.steps \(vgg11-.*\): 2000000000 needs at least",
         ),
         (
             [("train_per_class: 500", "train_per_class: 1000000000")],
             r"data\.train_per_class: 1000000000 needs at least",
         ),
-        ([("samples: 1000", "samples: 1000000000000")], r"dln\.samples: 1000000000000 needs at least"),
+        ([("samples: 1000", "samples: 2000000000")], r"dln\.samples: 2000000000 needs at least"),
         (
             [("samples: [4, 16, 128]", "samples: [4, 10000000]")],
             r"theory\.samples: 10000000 needs at least .* of memory",

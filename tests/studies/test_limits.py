@@ -94,7 +94,7 @@ def test_what_is_lacking_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_of_other_images_than_generated_ones_a_number_a_class_is_a_cap_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     params = load_params(QUICK)
-    params["data"].update(source="cifar10", train_per_class=10**12, test_per_class=10**12)
+    params["data"].update(source="cifar10", train_per_class=2 * 10**9, test_per_class=2 * 10**9)
     monkeypatch.setattr(os, "sysconf", lambda name: 10**6)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=10**18))
     check_limits(build(StudySpec, params, ""), Path())
