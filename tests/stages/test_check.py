@@ -65,7 +65,7 @@ def test_its_output_says_nothing_about_the_settings(root: Path, capsys: pytest.C
             r"theory\.samples: 10000000 needs at least .* of memory",
         ),
         (
-            [("steps: 200\n  test", "steps: 20000000\n  test"), ("checkpoint_every: 100\n", "checkpoint_every: 1\n")],
+            [("steps: 200\n  test", "steps: 2000000\n  test"), ("checkpoint_every: 100\n", "checkpoint_every: 1\n")],
             r"train\.checkpoint_every: the checkpoints of 14 runs need .* of disk",
         ),
         (
