@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from normlab.probes.second_derivatives import recorded_calls, takes_for_constant
+from tests.probes.test_second_derivatives import Single as Within
 
 Slope = Callable[[Tensor], Tensor]
 
@@ -155,24 +156,10 @@ class Refusing(torch.autograd.Function):
         return grad * ctx.slope
 
 
-class Inside(torch.autograd.Function):
-    """Right, in single precision inside, and of the type that it is given."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return x.float().square().to(x)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return (2 * grad.float() * x.float()).to(x)
-
-
 @pytest.mark.parametrize("elements", [1, 2, 4])
 def test_a_function_that_computes_in_single_precision_inside_is_not_judged_by_its_roundings(elements: int) -> None:
     values = torch.linspace(1, 5, 100 * elements, dtype=torch.float64).split(elements)
-    assert not any(takes_for_constant(Inside, [x.clone().requires_grad_()]) for x in values)
+    assert not any(takes_for_constant(Within, [x.clone().requires_grad_()]) for x in values)
 
 
 def test_what_does_not_let_itself_be_run_in_double_precision_is_not_judged() -> None:
