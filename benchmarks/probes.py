@@ -21,9 +21,10 @@ since a second one spins while it waits for a core that another program has. No 
                     are bytes, copied, put back, the batch's compared, and random streams, 3.3 the looks at 303 modules
                     with 7,900 attributes, 1.7 those at 702 tensors, and the rest frees what was made), and the
                     ResNet-101 on small images, where it is the copies of its 170 MB: one to remember, one to put back.
-                    The limit is on a forward pass of a walk, "a call of six, a pass". It does not hold for every call
-                    of one evaluation: where few or small images pass through a large model, the first row, the copies
-                    alone, which no state keeping can do without, is above it, and so are the narrow layers' objects
+                    The limit is on all of these. A pass of a walk ("a call of six") keeps it on every model, a call of
+                    one evaluation does not: where few or small images pass through a large model, the first row, the
+                    copies alone, which no state keeping can do without, is above it, and so are the objects of many
+                    small layers
     memory          growth of the resident set over 1,000 probes of a small network, after a warm-up
 """
 
