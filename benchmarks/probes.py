@@ -20,7 +20,8 @@ since a second one spins while it waits for a core that another program has. No 
                     on 128 images of 32 × 32, as the project trains on; chosen from that, and written down before it
                     was measured there. The other models are beyond that setting, held against the same limit: a
                     ResNet-101 and a DenseNet-121 on images of 224 × 224, in two batch sizes, and on small ones, where
-                    it is the copies of 170 MB for a short pass (the first row, which no state keeping can do without);
+                    it is the copies of 170 MB for a short pass (the first row; three quarters of them are the system's
+                    time for new pages where the allocator has none left: 80 ms, beside 20 into memory that is there);
                     and 100 narrow convolutions on small images, with next to nothing to compute, where it is Python's
                     time a layer (of 7.7 ms, 2.3 are bytes, copied, put back, the batch's compared, and random streams,
                     3.3 the looks at 303 modules with 7,900 attributes, 1.7 those at 702 tensors, and the rest frees
