@@ -4,6 +4,7 @@ import math
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -94,6 +95,18 @@ def test_probes_of_ones_own_leave_no_trace_either() -> None:
 def test_bad_arguments_are_named(arguments: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Monitor(nn.Linear(1, 1), classification, **({"every": 1, "probes": {"one": landscape}} | arguments))
+
+
+def test_a_step_is_a_number_or_holds_one() -> None:
+    monitor = Monitor(nn.Linear(1, 1), classification, every=2, probes={"one": constant({"x": 1.0})})
+    batch = (torch.zeros(1),)
+    for step in (4, np.int64(4), torch.tensor(4), np.array(4), 4.0, np.float32(4)):
+        assert monitor(step, batch) == {"one/x": 1.0}  # type: ignore[arg-type]
+    for step in (3, np.int64(3), torch.tensor(3)):
+        assert monitor(step, batch) == {}  # type: ignore[arg-type]
+    for wrong, kind in (("4", "str"), (batch, "tuple"), (torch.zeros(3), "Tensor"), (None, "NoneType")):
+        with pytest.raises(TypeError, match=rf"^step must be a number, as in monitor\(step, batch\), got {kind}$"):
+            monitor(wrong, batch)  # type: ignore[arg-type]
 
 
 def test_a_result_that_is_no_number_is_named() -> None:

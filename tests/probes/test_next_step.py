@@ -82,6 +82,17 @@ def test_a_parameter_that_the_optimizer_does_not_know_keeps_its_value() -> None:
         assert not any(one.requires_grad for one in found)
 
 
+def test_an_optimizer_of_another_model_is_refused() -> None:
+    with pair() as (objective, weights):
+        gradient = objective.raw_gradient(objective.loss_with_graph())
+        for held in (2, 1):
+            others = [nn.Parameter(weight.detach().clone()) for weight in weights[:held]]
+            with pytest.raises(ValueError, match=rf"none of the {held} parameters of this Adam is a trainable"):
+                optimizer_step(objective, gradient, torch.optim.Adam(others))
+            one_of_both = torch.optim.SGD([*others, weights[1]], lr=0.25)
+            assert numbers(optimizer_step(objective, gradient, one_of_both)) == [1.0, -1.0]
+
+
 def test_hooks_of_the_optimizer_are_not_called() -> None:
     with pair() as (objective, parameters):
         optimizer, called = torch.optim.SGD(parameters, lr=0.5), []

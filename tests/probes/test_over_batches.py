@@ -85,6 +85,31 @@ def test_bad_arguments_are_named() -> None:
         landscape(model, loss, batches=3, step_sizes=[0.1])
 
 
+DRAWING: dict[str, dict[str, Any]] = {
+    "activation_moments": {},
+    "landscape": {"step_sizes": [0.1], "direction": "random"},
+    "landscape_plane": {"xs": [0.0, 0.1], "ys": [0.0, 0.1]},
+    "spectral_density": {},
+    "top_eigenvalues": {},
+    "trace": {},
+}
+
+
+def test_a_generator_that_is_none_is_refused_before_anything_is_evaluated() -> None:
+    model, _, batch = BY_NAME["mlp"].make()
+
+    def loss(*_: Any) -> Tensor:
+        raise AssertionError("evaluated")
+
+    drawing = [name for name in probes.__all__ if "generator" in str(inspect.signature(getattr(probes, name)))]
+    assert set(DRAWING) == {name for name in drawing if name != "batch_sharpness"}
+    for name, arguments in DRAWING.items():
+        start = [model] if name == "activation_moments" else [model, loss]
+        for wrong in (3, "cpu", torch.tensor(1)):
+            with pytest.raises(TypeError, match=r"^generator must be a torch\.Generator or None, got .*(3|'cpu'|1)"):
+                getattr(probes, name)(*start, batch, generator=wrong, **arguments)
+
+
 def test_every_probe_of_one_batch_has_the_argument() -> None:
     names = [name for name in probes.__all__ if name.islower() and name != "batch_sharpness"]
     for name in names:

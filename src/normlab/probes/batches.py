@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
+import torch
 from torch import Tensor
 
 from normlab.probes.memory import RandomState
@@ -71,6 +72,7 @@ def takes_batches(probe: Callable[P, R]) -> Probe[P, R]:
 
     @wraps(probe)
     def call(*args: Any, batches: Iterable[Any] | None = None, **kwargs: Any) -> Any:
+        _check_generator(kwargs.get("generator"))
         if batches is None:
             return probe(*args, **kwargs)
         if "batch" in kwargs:
@@ -97,6 +99,12 @@ def takes_batches(probe: Callable[P, R]) -> Probe[P, R]:
     batches = inspect.Parameter("batches", inspect.Parameter.KEYWORD_ONLY, default=None)
     call.__signature__ = signature.replace(parameters=[*signature.parameters.values(), batches])  # type: ignore[attr-defined]
     return cast(Probe[P, R], call)
+
+
+def _check_generator(generator: Any) -> None:
+    """The keyword `generator` of the probes that draw, looked at before anything is evaluated."""
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator must be a torch.Generator or None, got {generator!r:.80}")
 
 
 def _some(found: Sequence[Any]) -> Any:

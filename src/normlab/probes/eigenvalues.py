@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -118,7 +119,7 @@ def top_eigenvalues(
         raise ValueError(f"which must be 'largest' or 'smallest', got {which!r}")
     check_hessian(hessian, batch)
     sign = 1 if which == "largest" else -1
-    if not (tol >= 0 and math.isfinite(tol)):
+    if isinstance(tol, bool) or not isinstance(tol, Real) or not 0 <= tol < math.inf:
         raise ValueError(f"tol must be a finite number of at least 0, got {tol!r}")
     with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
         block = chosen_parameters(objective, parameters)

@@ -1,9 +1,11 @@
 """Probes on a schedule inside one's own training loop."""
 
 import math
+import operator
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from numbers import Real
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor, nn
@@ -94,7 +96,12 @@ class Monitor:
         return sum(self.due(step) for step in range(steps))
 
     def __call__(self, step: int, batch: Batch) -> dict[str, float]:
-        """Every probe that is due, on this batch; {} at other steps."""
+        """Every probe that is due, on this batch; {} at other steps.
+
+        Raises:
+            TypeError: a step that is no number.
+        """
+        step = _checked_step(step)
         due = [name for name, every in self.every.items() if _is_due(every, step)]
         numbers: dict[str, float] = {}
         if self._updates is not None:
@@ -175,6 +182,14 @@ class Updates:
 def _sizes(now: list[Tensor], last: list[Tensor]) -> dict[str, float]:
     moved, size = l2_distance(now, last), l2_norm(last)
     return {"l2_norm": moved, "relative": moved / size if size else math.nan}
+
+
+def _checked_step(step: Any) -> Any:
+    """A number; one in a tensor or an array is taken out, for schedules to count with."""
+    try:
+        return step if isinstance(step, Real) else operator.index(step)
+    except TypeError:
+        raise TypeError(f"step must be a number, as in monitor(step, batch), got {type(step).__name__}") from None
 
 
 def _is_due(every: Every, step: int) -> bool:

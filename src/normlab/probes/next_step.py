@@ -39,14 +39,21 @@ def optimizer_step(objective: Objective, raw_gradient: Sequence[Tensor | None], 
 
     Raises:
         TypeError: not a torch optimizer.
-        ValueError: the optimizer needs a closure (LBFGS, SAM), or cannot step outside of its training loop.
+        ValueError: the optimizer is another model's, needs a closure (LBFGS, SAM), or cannot step outside of its
+            training loop.
     """
     optimizer = _bare(optimizer)
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {type(optimizer).__name__}")
     gradients = dict(zip(map(id, objective.parameters), raw_gradient, strict=True))
     copies: dict[int, Tensor] = {}
-    for parameter in [p for group in optimizer.param_groups for p in group["params"]]:
+    held = [p for group in optimizer.param_groups for p in group["params"]]
+    if gradients.keys().isdisjoint(map(id, held)):
+        raise ValueError(
+            f"none of the {len(held)} parameters of this {type(optimizer).__name__} is a trainable parameter of the "
+            "model; give the optimizer that trains it (one made before the model was copied trains the original)"
+        )
+    for parameter in held:
         twin = parameter.detach().clone().requires_grad_(parameter.requires_grad)
         grad = gradients.get(id(parameter))
         twin.grad = None if grad is None else grad.detach().clone()
