@@ -6,7 +6,6 @@ from collections import UserDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from normlab.probes import landscape
-from tests.reference.functions import D, assert_function_of_the_weights, loss_fn, vectors
+from tests.reference.functions import D, assert_function_of_the_weights, loss_fn, mapped, vectors
 
 
 class Labelled(NamedTuple):
@@ -84,11 +83,7 @@ def test_an_iterator_in_the_batch_is_refused() -> None:
 
 
 def test_a_read_only_batch_is_not_written_to(tmp_path: Any) -> None:
-    np.save(tmp_path / "x.npy", X.numpy())
-    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    with pytest.warns(UserWarning, match="not writable"):
-        x = torch.from_numpy(mapped)  # writing to it would end the process
-    assert_function_of_the_weights(nn.Linear(4, 3, **D), loss_fn, (x, Y), twin=False)
+    assert_function_of_the_weights(nn.Linear(4, 3, **D), loss_fn, (mapped(X, tmp_path), Y), twin=False)
 
 
 def test_a_data_frame() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from normlab.probes import spectral_density
 from normlab.probes.lanczos import quadrature
@@ -88,3 +89,20 @@ def test_the_summary_of_a_density_is_exact_where_the_hessian_is_diagonal() -> No
     # a vector of random signs weighs each of them by a quarter
     found = spectral_density(model, loss, torch.diag(eigenvalues), vectors=3, steps=4).scalars()
     assert found == pytest.approx({"mean": 6.5 / 4, "low": -1.5, "high": 5.0, "negative_share": 0.25}, rel=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_zero_eigenvalues_are_not_negative_by_their_rounding(dtype: torch.dtype) -> None:
+    """H = 2/5 XᵀX of 5 vectors in 50 dimensions: 45 eigenvalues are 0, and come out on either side of it."""
+    torch.manual_seed(0)
+    model, x = nn.Linear(50, 1, bias=False).to(dtype), torch.randn(5, 50, dtype=dtype)
+    found = spectral_density(model, lambda m, x: m(x).square().mean(), x)
+    low = min(nodes.min().item() for nodes in found.nodes)
+    assert -found.zero < low < 1e-2
+    assert found.zero == pytest.approx(100 * torch.finfo(dtype).eps * found.scalars()["high"])
+    assert found.scalars()["negative_share"] == 0.0
+    turned = spectral_density(model, lambda m, x: -m(x).square().mean(), x)
+    share = sum(
+        weights[nodes < -1e-2].sum().item() for nodes, weights in zip(turned.nodes, turned.weights, strict=True)
+    )
+    assert turned.scalars()["negative_share"] == pytest.approx(share / 4)

@@ -50,7 +50,7 @@ NAMES = ["a", "b", "c", "unused", "d"]
         ("a", ["a"]),
         (["d", "a"], ["a", "d"]),  # in the model's order
         (("[bc]",), ["b", "c"]),
-        (["u*", "nothing"], ["unused"]),
+        (["u*", "unused"], ["unused"]),
     ],
 )
 def test_parameters_are_chosen_by_name(patterns: Any, chosen: list[str]) -> None:
@@ -65,6 +65,9 @@ def test_patterns_that_choose_nothing_or_are_no_names_are_refused() -> None:
         for none in ("frozen", ["A"], []):
             with pytest.raises(ValueError, match=r"no trainable parameter matches .*: names are a, b, c, unused, d$"):
                 chosen_parameters(objective, none)
+        for patterns in (["u*", "nothing"], ["nothing", "u*"]):  # a misspelled name beside a right one
+            with pytest.raises(ValueError, match=r"^no trainable parameter matches 'nothing': names are a, b"):
+                chosen_parameters(objective, patterns)
         for wrong in (1, ["a", 1], {"a"}, [None]):
             with pytest.raises(TypeError, match="parameters must be a pattern of names or a sequence of them, got"):
                 chosen_parameters(objective, wrong)  # type: ignore[arg-type]

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from normlab.probes import memory
+from normlab.probes import landscape, memory
 from normlab.probes.memory import Memory
+from tests.reference.functions import mapped
 
 TYPES = (
     *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
@@ -101,3 +103,42 @@ def test_tensors_that_are_no_plain_memory_have_their_values_again() -> None:
     sparse.mul_(3)
     state.restore(lambda what, error: pytest.fail(f"{what}: {error}"))
     assert sparse.to_dense().tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
+class OverTable(nn.Module):
+    """A head over the rows of a table that lies in a file and is never written to."""
+
+    def __init__(self, table: Tensor, how: str) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 3)
+        if how == "buffer":
+            self.register_buffer("table", table)
+        elif how == "frozen":
+            self.table = nn.Parameter(table, requires_grad=False)
+        elif how == "given to another":
+            self.table = nn.Parameter(torch.zeros(9, 4), requires_grad=False)
+            self.table.data = table
+        else:
+            self.table = nn.Embedding.from_pretrained(table).weight
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.head(self.table[rows])
+
+
+@pytest.mark.parametrize("how", ["buffer", "frozen", "given to another", "embedding"])
+def test_a_table_in_read_only_memory_is_not_written_to(how: str, tmp_path: Any) -> None:
+    table = mapped(torch.arange(36).reshape(9, 4) / 36, tmp_path)
+    model, rows = OverTable(table, how), torch.arange(6)
+    walk = landscape(model, lambda m, b: m(b).square().mean(), rows, [0.1, 0.1])
+    assert walk.losses[0] == walk.losses[1]
+    assert model.table.data_ptr() == table.data_ptr()
+
+
+def test_memory_that_torch_did_not_allocate_is_put_back_where_it_has_changed() -> None:
+    arrays = [np.ones((3, 4)), np.ones((4, 3)).T, np.ones((3, 8))[:, ::2], np.ones((3, 4), dtype=np.int32)]
+    tensors = [*map(torch.from_numpy, arrays), torch.ones(3, 4)]
+    remembered = Memory(tensors)
+    for tensor in tensors:
+        tensor[0, 1:] = 7
+    remembered.restore(lambda what, error: pytest.fail(f"{what}: {error}"))
+    assert all(bool((tensor == 1).all()) for tensor in tensors)

@@ -93,6 +93,46 @@ def test_an_optimizer_of_another_model_is_refused() -> None:
             assert numbers(optimizer_step(objective, gradient, one_of_both)) == [1.0, -1.0]
 
 
+class Momentum(torch.optim.Optimizer):
+    """Momentum kept by the parameters' ids, and a rule that is a method of its own."""
+
+    def __init__(self, parameters: Any, lr: float) -> None:
+        super().__init__(parameters, {"lr": lr})
+        self.kept: dict[int, Tensor] = {}
+        self.rule = self._rule
+
+    def _rule(self, p: Tensor) -> Tensor:
+        assert p.grad is not None
+        return self.kept.setdefault(id(p), torch.zeros_like(p)).mul_(0.5).add_(p.grad)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.sub_(group["lr"] * self.rule(p))
+
+
+def test_what_an_optimizer_keeps_by_id_and_its_own_methods_come_along() -> None:
+    model = nn.ParameterList([nn.Parameter(torch.tensor([value], **D)) for value in (1.0, -2.0)])
+    optimizer = Momentum(model, 0.25)
+
+    def loss(weights: Any, _: Any) -> Tensor:
+        return sum(p.square().sum() for p in weights)
+
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss(model, None).backward()
+        optimizer.step()
+    kept = {key: value.clone() for key, value in optimizer.kept.items()}
+    with objective_at(model, loss, None) as objective:
+        new = optimizer_step(objective, objective.raw_gradient(objective.loss_with_graph()), optimizer)
+    assert optimizer.kept == kept
+    optimizer.zero_grad()
+    loss(model, None).backward()
+    optimizer.step()
+    assert numbers(new) == numbers(list(model))
+
+
 def test_hooks_of_the_optimizer_are_not_called() -> None:
     with pair() as (objective, parameters):
         optimizer, called = torch.optim.SGD(parameters, lr=0.5), []

@@ -79,14 +79,53 @@ def test_bad_arguments_are_named() -> None:
     model, loss, batch = BY_NAME["mlp"].make()
     with pytest.raises(ValueError, match="batches is empty"):
         landscape(model, loss, batches=[], step_sizes=[0.1])
+    both: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+        ((), {"batch": batch, "step_sizes": [0.1]}),
+        ((batch,), {"step_sizes": [0.1]}),
+        ((batch, [0.1]), {}),
+        (([0.1],), {}),  # meant as step_sizes
+    ]
+    for args, kwargs in both:
+        with pytest.raises(ValueError, match=r"got both: with batches=, what comes after batch in landscape\(…\) is"):
+            landscape(model, loss, *args, batches=[batch], **kwargs)
     with pytest.raises(ValueError, match="got both"):
-        landscape(model, loss, batch=batch, batches=[batch], step_sizes=[0.1])
-    with pytest.raises(TypeError, match="iterable of batches, got int"):
-        landscape(model, loss, batches=3, step_sizes=[0.1])
+        activation_moments(model, batch, batches=[batch])
+    for wrong, kind in ((3, "int"), ("ab", "str"), ({"a": batch}, "dict")):
+        with pytest.raises(TypeError, match=f"iterable of batches, got {kind}"):
+            landscape(model, loss, batches=wrong, step_sizes=[0.1])
+    with pytest.raises(ValueError, match="must be one batch, got a DataLoader; pass it as batches="):
+        landscape(model, loss, DataLoader(TensorDataset(*batch)), [0.1])
+
+
+def test_each_batch_is_probed_with_the_same_draws_of_a_given_generator() -> None:
+    model, loss, batch = BY_NAME["batch_mlp"].make()
+    for name, arguments in DRAWING.items():
+        start = [model] if name == "activation_moments" else [model, loss]
+        probe = getattr(probes, name)
+        ours, theirs = (torch.Generator().manual_seed(5) for _ in range(2))
+        found = probe(*start, batches=[batch, batch, batch], generator=ours, **arguments)
+        alone = probe(*start, batch, generator=theirs, **arguments)
+        pairs = [(found[key], alone[key]) for key in alone] if isinstance(alone, dict) else [(found, alone)]
+        for over, one in pairs:
+            assert over.mean == pytest.approx(one.scalars(), rel=1e-6), name  # a mean of three equal numbers rounds
+            assert list(over.spread.values()) == pytest.approx([0.0] * len(over.spread), abs=1e-6), name
+        assert torch.equal(ours.get_state(), theirs.get_state()), name
+
+
+def test_a_batch_whose_gradient_is_not_finite_keeps_the_names_of_all() -> None:
+    model, loss, (x, y) = BY_NAME["mlp"].make()
+    broken = (x * math.nan, y)
+    for batches in ([(x, y), broken], [broken, (x, y)]):
+        found = landscape(model, loss, batches=batches, step_sizes=[0.1], gradients=False)
+        assert math.isnan(found.mean["grad_norm"])
+    given = [torch.ones_like(p) for p in model.parameters()]
+    for kind in (given, "filter"):  # no gradient is taken
+        walk = landscape(model, loss, (x, y), [0.1], gradients=False, direction=kind)
+        assert "grad_norm" not in walk.scalars()
 
 
 DRAWING: dict[str, dict[str, Any]] = {
-    "activation_moments": {},
+    "activation_moments": {"layers": ["0"], "units": 2},
     "landscape": {"step_sizes": [0.1], "direction": "random"},
     "landscape_plane": {"xs": [0.0, 0.1], "ys": [0.0, 0.1]},
     "spectral_density": {},

@@ -1,8 +1,10 @@
 """The demand on every walk over a model with state: it is a function of the weights, and leaves no trace."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -72,3 +74,14 @@ def assert_walk_is_true(model: nn.Module, loss: Any = loss_fn, batch: Any = None
     assert found.gradient_distances.tolist() == pytest.approx([distance] * 3, rel=1e-9, abs=1e-14)
     assert found.grad_norm == pytest.approx(old.norm().item(), rel=1e-12)
     assert not found.notes
+
+
+def mapped(content: Tensor, folder: Path) -> Tensor:
+    """The same numbers in a file that is mapped read-only: writing to them would end the process."""
+    np.save(folder / "content.npy", content.numpy())
+    torch.set_warn_always(True)  # else torch says so once a process, and the second test that asks for it fails
+    try:
+        with pytest.warns(UserWarning, match="not writable"):
+            return torch.from_numpy(np.load(folder / "content.npy", mmap_mode="r"))
+    finally:
+        torch.set_warn_always(False)

@@ -66,20 +66,25 @@ def takes_batches(probe: Callable[P, R]) -> Probe[P, R]:
     """Give a probe the keyword `batches`, an iterable of batches in the place of `batch`.
 
     The result is an `OverBatches`, a dict of them for probes that return a dict, a list of mean tensors for those that
-    return a list. A probe that is called with `hessian="mean"` is given all batches, `Together`. Torch's global random
-    state is as before, also after a `DataLoader` has drawn from it.
+    return a list. A probe that is called with `hessian="mean"` is given all batches, `Together`. Every batch is probed
+    with the same draws: a `generator` of the caller's begins anew at each, and is in the end where one batch leaves it.
+    Torch's global random state is as before, also after a `DataLoader` has drawn from it.
     """
 
     @wraps(probe)
     def call(*args: Any, batches: Iterable[Any] | None = None, **kwargs: Any) -> Any:
-        _check_generator(kwargs.get("generator"))
+        _check_generator(generator := kwargs.get("generator"))
         if batches is None:
             return probe(*args, **kwargs)
-        if "batch" in kwargs:
-            raise ValueError("give either batch (one) or batches (several), got both")
-        if not isinstance(batches, Iterable):
+        if "batch" in kwargs or len(args) > place:
+            raise ValueError(
+                "give either batch (one) or batches (several), got both: with batches=, what comes after batch in "
+                f"{probe.__name__}(…) is given by name"
+            )
+        if not isinstance(batches, Iterable) or isinstance(batches, str | Mapping):
             raise TypeError(f"batches must be an iterable of batches, got {type(batches).__name__}")
         state = RandomState()
+        drawn = generator and generator.get_state()
         results = []
         try:
             if kwargs.get("hessian") == "mean":
@@ -89,6 +94,8 @@ def takes_batches(probe: Callable[P, R]) -> Probe[P, R]:
             for batch in batches:
                 loader = RandomState()  # the loader's own draws go on; every batch is probed with the same ones
                 state.restore()
+                if generator is not None:
+                    generator.set_state(drawn)
                 results.append(probe(*args, batch=batch, **kwargs))
                 loader.restore()
         finally:
@@ -96,6 +103,7 @@ def takes_batches(probe: Callable[P, R]) -> Probe[P, R]:
         return combine(_some(results))
 
     signature = inspect.signature(probe)
+    place = list(signature.parameters).index("batch")
     batches = inspect.Parameter("batches", inspect.Parameter.KEYWORD_ONLY, default=None)
     call.__signature__ = signature.replace(parameters=[*signature.parameters.values(), batches])  # type: ignore[attr-defined]
     return cast(Probe[P, R], call)

@@ -28,6 +28,8 @@ class SpectralDensity:
         products: number of Hessian-vector products used.
         mode: "train" or "eval".
         notes: reasons of undefined values and remarks.
+        zero: a node nearer to 0 than this is 0 but for rounding: 100 ε of the model's floating type times the largest
+            |θ|. The zero eigenvalues of a positive semidefinite Hessian come out on either side (seen: within 1 ε).
     """
 
     grid: Tensor
@@ -38,17 +40,18 @@ class SpectralDensity:
     products: int
     mode: str
     notes: tuple[str, ...] = ()
+    zero: float = 0.0
 
     def at(self, values: Tensor) -> Tensor:
         """The density at any eigenvalues (G,), so that those of several batches can be compared and averaged."""
         return _smoothed(values, self.nodes, self.weights, self.width)
 
     def scalars(self) -> dict[str, float]:
-        """The summary that `Monitor` logs: mean eigenvalue, smallest and largest node, share of negative ones."""
+        """The summary that `Monitor` logs: mean eigenvalue, smallest and largest node, share of those below −`zero`."""
         pairs = list(zip(self.nodes, self.weights, strict=True))
         mean = sum((w * n).sum().item() for n, w in pairs) / len(pairs)
-        negative = sum(w[n < 0].sum().item() for n, w in pairs) / len(pairs)
         ends = min(n.min().item() for n in self.nodes), max(n.max().item() for n in self.nodes)
+        negative = sum(w[n < -self.zero].sum().item() for n, w in pairs) / len(pairs)
         return {"mean": mean, "low": ends[0], "high": ends[1], "negative_share": negative}
 
     def plot(self, ax: Any = None) -> Any:
@@ -126,13 +129,21 @@ def spectral_density(
                 # of random signs, not Gaussian: then the mean eigenvalue has no error from the diagonal
                 found = [quadrature(operator.times_flat, draw().sign(), steps) for _ in range(vectors)]
             objective.recheck()
-        notes = list(objective.notes)
+        notes, eps = list(objective.notes), torch.finfo(objective.dtype).eps
     nodes, weights = tuple(n for n, _ in found), tuple(w for _, w in found)
     if not all(bool(n.isfinite().all()) for n in nodes):
         notes.append("a Hessian-vector product is not finite: the density is undefined")
     grid, width = _grid(nodes, points, width)
     return SpectralDensity(
-        grid, _smoothed(grid, nodes, weights, width), nodes, weights, width, sum(map(len, nodes)), mode, tuple(notes)
+        grid=grid,
+        density=_smoothed(grid, nodes, weights, width),
+        nodes=nodes,
+        weights=weights,
+        width=width,
+        products=sum(map(len, nodes)),
+        mode=mode,
+        notes=tuple(notes),
+        zero=100 * eps * max(n.abs().max().item() for n in nodes),
     )
 
 

@@ -14,6 +14,7 @@ from normlab.probes.objective import Objective
 from normlab.probes.vectors import check_vector, l2_norm
 
 NAMED = ("gradient", "random", "filter")
+WITHOUT_GRADIENT = ("given", "filter")  # a walk along these needs none, unless it compares gradients
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def start_walk(
     objective: Objective, kind: str, given: Any, optimizer: Any, gradients: bool, generator: torch.Generator | None
 ) -> Start:
     """Evaluate the base point, with a gradient only where direction or caller need it, and choose the direction."""
-    if not gradients and kind in ("given", "filter"):
+    if not gradients and kind in WITHOUT_GRADIENT:
         direction = chosen_direction(objective, kind, given, generator)
         return Start(objective.loss(), None, math.nan, direction, l2_norm(direction))
     if kind == "given":

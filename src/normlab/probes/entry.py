@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from normlab.probes.accepted import batch_coupled_names, check_model, check_state, checked_modules, unwrapped
 from normlab.probes.bare import bare
@@ -42,8 +43,8 @@ def objective_at(
     Raises:
         TypeError: not a module, not callable, bfloat16 or half, ScriptModules, a data-parallel wrapper over several
             devices.
-        ValueError: an unknown mode, an iterator as or in the batch, no trainable parameter, parameters not yet
-            initialized, without values (meta) or over one memory.
+        ValueError: an unknown mode, a loader or iterator as the batch or an iterator in it, no trainable parameter,
+            parameters not yet initialized, without values (meta) or over one memory.
     """
     if mode not in ("train", "eval"):
         raise ValueError(f"mode must be 'train' or 'eval', got {mode!r}")
@@ -51,6 +52,8 @@ def objective_at(
         raise TypeError(f"loss_fn must be callable as loss_fn(model, batch), got {type(loss_fn).__name__}")
     if isinstance(batch, Iterator):
         raise ValueError(f"batch must be one batch, got an iterator ({type(batch).__name__}); pass next(iterator)")
+    if isinstance(batch, DataLoader):
+        raise ValueError(f"batch must be one batch, got a {type(batch).__name__}; pass it as batches=")
     model = unwrapped(model)
     also = checked_modules(also)
     inventory = Inventory(model)

@@ -3,18 +3,17 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from normlab.probes.accepted import batch_coupled_names
+from normlab.probes.accepted import batch_coupled_names, matching
 from normlab.probes.batches import Together
 from normlab.probes.gradients import own_functions
 from normlab.probes.objective import Batch, Objective
 from normlab.probes.precision import twice_differentiable
-from normlab.probes.second_derivatives import recorded_calls, refuse_constants
+from normlab.probes.second_derivatives import judged, recorded_calls
 from normlab.probes.vectors import flatten, l2_norm, real_size, unflatten
 
 
@@ -34,10 +33,13 @@ class Hessian:
         loss, calls = self._with_calls(objective.loss_with_graph())
         with torch.enable_grad():
             raw = objective.raw_gradient(loss, self.parameters, create_graph=True)
-        refuse_constants(calls)
+        objective.notes.extend(judged(calls))
         # a gradient without a graph is constant: the loss is linear there, its row of the Hessian is zero
         self.varying = [(i, g) for i, g in enumerate(raw) if g is not None and g.requires_grad]
         self.gradient = objective.dense([None if g is None else g.detach() for g in raw], self.parameters)
+        linear = set(range(len(raw))).difference(i for i, _ in self.varying)
+        if not all(bool(self.gradient[i].isfinite().all()) for i in linear):
+            objective.notes.append("the gradient is not finite: what is said of the Hessian does not hold")
 
     def _with_calls(self, loss: Tensor) -> tuple[Tensor, dict[Any, tuple[Any, ...]]]:
         """The loss, evaluated once more if there are Python functions to be looked at; one call of each of these."""
@@ -143,15 +145,16 @@ def chosen_parameters(objective: Objective, patterns: str | Sequence[str] | None
 
     Raises:
         TypeError: neither a string nor a sequence of them.
-        ValueError: no name matches; the message lists the names.
+        ValueError: a pattern that no name matches (the message lists the names), or no pattern.
     """
     if patterns is None:
         return list(objective.parameters)
     wanted = [patterns] if isinstance(patterns, str) else patterns
     if not isinstance(wanted, Sequence) or not all(isinstance(pattern, str) for pattern in wanted):
         raise TypeError(f"parameters must be a pattern of names or a sequence of them, got {patterns!r:.80}")
-    named = {name: p for name, p in objective.model.named_parameters() if p.requires_grad}
-    chosen: list[Tensor] = [p for name, p in named.items() if any(fnmatchcase(name, pattern) for pattern in wanted)]
+    named: dict[str, Tensor] = {name: p for name, p in objective.model.named_parameters() if p.requires_grad}
+    chosen = matching(wanted, list(named))
     if not chosen:
-        raise ValueError(f"no trainable parameter matches {patterns!r}: names are {', '.join(named)}")
-    return chosen
+        unknown = next((pattern for pattern in wanted if matching([pattern], list(named)) is None), patterns)
+        raise ValueError(f"no trainable parameter matches {unknown!r}: names are {', '.join(named)}")
+    return [p for name, p in named.items() if name in chosen]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.probes.batches import takes_batches
-from normlab.probes.directions import Start, checked_coordinates, direction_kind, start_walk
+from normlab.probes.directions import WITHOUT_GRADIENT, Start, checked_coordinates, direction_kind, start_walk
 from normlab.probes.entry import objective_at
 from normlab.probes.objective import Batch, LossFn, Objective
 from normlab.probes.vectors import compare
@@ -102,7 +102,7 @@ class LandscapeProbe:
     def scalars(self) -> dict[str, float]:
         """The summary that `Monitor` logs: what was measured, without the arrays."""
         summary = {name: getattr(self, name) for name in ("loss", "loss_low", "loss_high", "loss_range")}
-        if self.betas is not None or not math.isnan(self.grad_norm):
+        if self.betas is not None or self.direction not in WITHOUT_GRADIENT:
             summary["grad_norm"] = self.grad_norm
         if self.betas is not None:
             for name in ("gradient_distance_low", "gradient_distance_high", "effective_beta"):

@@ -9,7 +9,8 @@ other values somewhere (a walk over the weights) writes them afterwards.
 import random
 from collections.abc import Callable, Iterable
 from functools import partial
-from operator import attrgetter, is_
+from itertools import compress
+from operator import attrgetter, is_, not_
 from typing import Any
 
 import numpy as np
@@ -72,11 +73,11 @@ class Memory:
 
     Args:
         tensors: the tensors, each once.
-        compare: write only what has changed, which is slower and right for memory that may be read-only.
+        compare: write only what has changed, which is slower and right for memory that may be read-only. Memory that
+            torch did not allocate (an array's, a mapped file's) is always treated so.
     """
 
     def __init__(self, tensors: Iterable[Tensor], compare: bool = False) -> None:
-        self._compare = compare
         dense, others = dense_and_others(list(tensors))
         self._odd = [(t, t.detach().clone()) for t in others if is_writable(t)]
         self._places = Places(dense)
@@ -84,6 +85,10 @@ class Memory:
         plain = all(map(Tensor.is_contiguous, data))
         self.aliases = data if plain else [d if d.is_contiguous() else writable(d) for d in data]
         self.values: list[Tensor] = _clones(self.aliases)
+        pieces = list(zip(dense, self.aliases, self.values, strict=True))
+        written = [not compare and _is_torchs(alias) for alias in self.aliases]
+        self._written = list(compress(pieces, written))
+        self._compared = list(compress(pieces, map(not_, written)))
         leaves = dense if all(map(_IS_LEAF, dense)) else [t for t in dense if t.is_leaf]
         self._leaves, self._flags = leaves, list(map(_GRADIENT_FLAG, leaves))
         self._gradients = list(map(_GRADIENT, leaves))
@@ -114,21 +119,17 @@ class Memory:
         """The remembered bytes; written only where others are if the memory may be read-only (a mapped file)."""
         with torch.no_grad():
             try:
-                if self._compare:
-                    self._restore_changed()
-                elif self.aliases:
-                    torch._foreach_copy_(self.aliases, self.values)
+                if self._written:
+                    _, aliases, values = zip(*self._written, strict=True)
+                    torch._foreach_copy_(aliases, values)
             except Exception:  # one cannot be written: the others can
-                for tensor, alias, value in zip(self._places.tensors, self.aliases, self.values, strict=True):
+                for tensor, alias, value in self._written:
                     _attempt(failed, tensor, partial(alias.copy_, value))
+            for tensor, alias, value in self._compared:
+                _attempt(failed, tensor, partial(_copy_changed, alias, value))
             for tensor, value in self._odd:
                 if not _equal(tensor, value):
                     _attempt(failed, tensor, partial(tensor.copy_, value))
-
-    def _restore_changed(self) -> None:
-        for alias, value in zip(self.aliases, self.values, strict=True):
-            if alias.device.type != "cpu" or not _same_bytes(alias, value):
-                alias.copy_(value)
 
 
 class Arrays:
@@ -152,6 +153,16 @@ def _clones(tensors: list[Tensor]) -> list[Tensor]:
     if tensors and hasattr(torch, "_foreach_clone"):  # torch 2.6, which is supported, has none
         return list(torch._foreach_clone(tensors))
     return list(map(Tensor.clone, tensors))
+
+
+def _is_torchs(alias: Tensor) -> bool:
+    """Whether torch has allocated this memory, so that it can be written to; an array's may be read-only."""
+    return bool(alias.untyped_storage().resizable())
+
+
+def _copy_changed(alias: Tensor, value: Tensor) -> None:
+    if alias.device.type != "cpu" or not _same_bytes(alias, value):
+        alias.copy_(value)
 
 
 def _same_bytes(a: Tensor, b: Tensor) -> bool:

@@ -86,12 +86,18 @@ def _bare(optimizer: Any) -> Any:
 
 
 def _copy(optimizer: torch.optim.Optimizer, copies: dict[int, Tensor]) -> torch.optim.Optimizer:
-    """A deep copy in which every parameter is its given copy; everything else that the step can change is copied."""
+    """A deep copy in which every parameter is its given copy; everything else that the step can change is copied.
+
+    What is kept by the `id` of a parameter is kept by that of its copy.
+    """
     twin = object.__new__(type(optimizer))
-    memo: dict[int, Any] = dict(copies)
+    memo: dict[int, Any] = {**copies, id(optimizer): twin}
     for name, value in vars(optimizer).items():
         if name == "step":
             continue
         # hooks are the caller's own code: they are not run
         twin.__dict__[name] = OrderedDict() if name in _STEP_HOOKS else copy.deepcopy(value, memo)
+    for value in twin.__dict__.values():
+        for key in [key for key in value if key in copies] if isinstance(value, dict) else ():
+            value[id(copies[key])] = value.pop(key)
     return twin

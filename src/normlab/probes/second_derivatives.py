@@ -10,11 +10,16 @@ differences:
     ⟨r, B(x + δu) − B(x)⟩ / δ  ≈  ⟨∇_x⟨r, B(x)⟩, u⟩        for random g, r, u
 
 Alone, because there both are nearly exact; over the whole of a model with kinks (ReLU), differences are off by a factor
-of their own. What does not let itself be run so (no float64, not deterministic, a kink next to x) is not judged. Where
-backward is not the derivative of forward at all (straight-through estimators, reversed gradients), B is what counts.
+of their own. What does not let itself be run so (no float64, not deterministic, a kink next to x) is not judged.
+
+Where backward is not the derivative of forward at all (straight-through estimators, reversed gradients), B is what
+counts, and there is no loss whose gradient it gives: autograd's products pass B once more, and are not the derivative
+of the gradients that a walk sees. The same call shows it, and it is said:
+
+    ⟨g, f(x + δu) − f(x)⟩ / δ  ≉  ⟨B(x), u⟩
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,12 +33,16 @@ _TINY = 1e-9  # at this step too: what computes in float32 inside has a quotient
 _SMOOTH, _EQUAL = 1e-3, 1e-2  # what of a term left out is smaller than this does not show
 
 
-def refuse_constants(calls: dict[Any, tuple[Any, ...]]) -> None:
+def judged(calls: dict[Any, tuple[Any, ...]]) -> list[str]:
     """Look at functions, each with the arguments of one of its calls, as `recorded_calls` keeps them.
+
+    Returns:
+        A remark on each whose backward pass is not the derivative of its forward pass.
 
     Raises:
         RuntimeError: a function's derivative leaves out what depends on its input.
     """
+    remarks = []
     for function, args in calls.items():
         if takes_for_constant(function, args):
             raise RuntimeError(
@@ -41,6 +50,12 @@ def refuse_constants(calls: dict[Any, tuple[Any, ...]]) -> None:
                 "gradient and a wrong second derivative; let it keep its input (ctx.save_for_backward) and compute "
                 "with that"
             )
+        if is_no_derivative(function, args):
+            remarks.append(
+                f"the backward pass of {function.__name__} is not the derivative of its forward pass: there is no loss "
+                "whose Hessian this is; the products are autograd's, not the change of the gradient along a walk"
+            )
+    return remarks
 
 
 @contextmanager
@@ -76,54 +91,86 @@ def _put_back(function: Any, forward: Any) -> None:
 
 def takes_for_constant(function: Any, args: Sequence[Any]) -> bool:
     """Whether autograd's derivative of the function's backward pass is certainly not that of its values."""
+    return _alone(function, args, _Alone.backward_differs)
+
+
+def is_no_derivative(function: Any, args: Sequence[Any]) -> bool:
+    """Whether the function's backward pass is certainly not the derivative of its forward pass."""
+    return _alone(function, args, _Alone.forward_differs)
+
+
+def _alone(function: Any, args: Sequence[Any], differs: Callable[["_Alone"], bool]) -> bool:
     state = torch.get_rng_state()
     try:
         with torch.enable_grad():
-            return _differs(function, args)
+            return differs(_Alone(function, args))
     except Exception:  # whatever it is: it does not let itself be run alone
         return False
     finally:
         torch.set_rng_state(state)
 
 
-def _differs(function: Any, args: Sequence[Any]) -> bool:
-    moved = [index for index, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
-    if not all(args[index].is_floating_point() for index in moved):
-        return False
-    draws = torch.Generator(device="cpu").manual_seed(0)
+class _Alone:
+    """One call of a function, run again in float64 at x + step·u."""
 
-    def random_like(tensor: Tensor) -> Tensor:
-        return torch.randn(tensor.shape, generator=draws, dtype=torch.float64, device="cpu").to(tensor.device)
+    def __init__(self, function: Any, args: Sequence[Any]) -> None:
+        self._function, self._args = function, args
+        self._moved = [index for index, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
+        if not all(args[index].is_floating_point() for index in self._moved):
+            raise TypeError("complex inputs")
+        self._draws = torch.Generator(device="cpu").manual_seed(0)
+        self._start = [args[index].detach().double() for index in self._moved]
+        self.ways = [self._random_like(x) * (x.square().mean().sqrt() if x.any() else 1.0) for x in self._start]
+        self._seed = torch.get_rng_state()  # the same draws (a mask of its own) at every x
+        self._given: list[Tensor] = []
+        self._weights: list[Tensor] = []
 
-    start = [args[index].detach().double() for index in moved]
-    ways = [random_like(x) * (x.square().mean().sqrt() if x.any() else 1.0) for x in start]
-    seed = torch.get_rng_state()  # the same draws (a mask of its own) at every x
-    given: list[Tensor] = []
-    weights: list[Tensor] = []
+    def backward_differs(self) -> bool:
+        """Whether the derivative of ⟨r, B⟩ along u is not its quotient of differences."""
+        terms, inputs, _ = self._at(0.0)
+        slopes = torch.autograd.grad(terms.sum(), inputs, allow_unused=True)
+        return _is_other(lambda step: self._at(step)[0], terms, self._along(slopes))
 
-    def backward_at(step: float) -> tuple[Tensor, list[Tensor]]:
-        torch.set_rng_state(seed)
-        inputs = [(x + step * u).requires_grad_() for x, u in zip(start, ways, strict=True)]
-        all_args = [_doubled(a) for a in args]
-        for index, x in zip(moved, inputs, strict=True):
+    def forward_differs(self) -> bool:
+        """Whether ⟨B, u⟩ is not the quotient of differences of ⟨g, f⟩."""
+        _, inputs, values = self._at(0.0)
+        slopes = torch.autograd.grad(values.sum(), inputs, allow_unused=True)
+        return _is_other(lambda step: self._at(step)[2], values, self._along(slopes))
+
+    def _at(self, step: float) -> tuple[Tensor, list[Tensor], Tensor]:
+        """The terms of ⟨r, B⟩, the inputs x + step·u, and the terms of ⟨g, f⟩."""
+        torch.set_rng_state(self._seed)
+        inputs = [(x + step * u).requires_grad_() for x, u in zip(self._start, self.ways, strict=True)]
+        all_args = [_doubled(a) for a in self._args]
+        for index, x in zip(self._moved, inputs, strict=True):
             all_args[index] = x.view_as(x)  # may be written to: no leaf
-        found = function.apply(*all_args)
+        found = self._function.apply(*all_args)
         outputs = [y for y in (found if isinstance(found, tuple) else (found,)) if isinstance(y, Tensor)]
         outputs = [y for y in outputs if y.requires_grad]
-        given.extend(map(random_like, outputs[len(given) :]))
-        factors = [g.clone().requires_grad_() for g in given]  # without a graph, no derivative is asked for
+        self._given.extend(map(self._random_like, outputs[len(self._given) :]))
+        factors = [g.clone().requires_grad_() for g in self._given]  # without a graph, no derivative is asked for
         gradients = torch.autograd.grad(outputs, inputs, factors, create_graph=True, allow_unused=True)
         kept = [b for b in gradients if b is not None]
-        weights.extend(map(random_like, kept[len(weights) :]))
+        self._weights.extend(map(self._random_like, kept[len(self._weights) :]))
         if any(t.dtype != torch.float64 for t in (*outputs, *kept)):
             raise TypeError("computed in another precision")
-        return torch.cat([(r * b).flatten() for r, b in zip(weights, kept, strict=True)]), inputs
+        return _terms(self._weights, kept), inputs, _terms(self._given, outputs)
 
-    terms, inputs = backward_at(0.0)
-    slopes = torch.autograd.grad(terms.sum(), inputs, allow_unused=True)
-    derived = sum((s * u).sum().item() for s, u in zip(slopes, ways, strict=True) if s is not None)
+    def _along(self, slopes: Sequence[Tensor | None]) -> float:
+        return sum((s * u).sum().item() for s, u in zip(slopes, self.ways, strict=True) if s is not None)
+
+    def _random_like(self, tensor: Tensor) -> Tensor:
+        return torch.randn(tensor.shape, generator=self._draws, dtype=torch.float64, device="cpu").to(tensor.device)
+
+
+def _terms(factors: Sequence[Tensor], tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([(r * t).flatten() for r, t in zip(factors, tensors, strict=True)])
+
+
+def _is_other(terms_at: Callable[[float], Tensor], terms: Tensor, derived: float) -> bool:
+    """Whether a sum of terms, smooth around here, has certainly another derivative than this."""
     base, again, right, left, near = (
-        value.sum().item() for value in (terms, *(backward_at(step)[0] for step in (0.0, _DELTA, -_DELTA, _TINY)))
+        value.sum().item() for value in (terms, *(terms_at(step) for step in (0.0, _DELTA, -_DELTA, _TINY)))
     )
     after, before = (right - base) / _DELTA, (base - left) / _DELTA
     size = max(abs(after), abs(before), abs(derived))
