@@ -224,6 +224,47 @@ def test_a_backward_pass_that_is_no_derivative_is_measured_and_said(function: An
     assert len(notes) == 1
 
 
+class Hooked(nn.Module):
+    """A layer that hangs a hook on what passes through it."""
+
+    def __init__(self, hook: Any) -> None:
+        super().__init__()
+        self.hook = hook
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.view_as(x)
+        if x.requires_grad:
+            x.register_hook(self.hook)
+        return x
+
+
+def _reverse(gradient: Tensor) -> Tensor:
+    return -gradient
+
+
+SEEN: list[Tensor] = []
+HARMLESS = {"looks": SEEN.append, "gives the same": lambda gradient: gradient}
+
+
+@pytest.mark.parametrize("probe", [name for name in PROBES if name != "product"])
+def test_a_hook_that_replaces_a_gradient_is_said(probe: str) -> None:
+    register_hook = Tensor.register_hook
+    model, batch = _model(Hooked(_reverse)), _batch()
+    with no_trace(model, batch):
+        found: Any = PROBES[probe](model, _loss, batch)
+    assert len([note for note in found.notes if "hook (_reverse) replaces its gradient" in note]) == 1
+    assert Tensor.register_hook is register_hook
+    function: Any = PROBES[probe](_model(nn.Sequential(Called(Swish), Hooked(_reverse))), _loss, batch)
+    assert any("hook (_reverse) replaces its gradient" in note for note in function.notes)  # evaluated once more
+
+
+@pytest.mark.parametrize("hook", HARMLESS)
+def test_a_hook_that_replaces_nothing_raises_no_alarm(hook: str) -> None:
+    found = directional_curvature(_model(Hooked(HARMLESS[hook])), _loss, _batch())
+    assert not found.notes
+    assert found.stretch == directional_curvature(_model(nn.Identity()), _loss, _batch()).stretch
+
+
 def test_the_value_beside_a_right_function_is_that_of_its_formula() -> None:
     batch = _batch()
     found = top_eigenvalues(_model(Called(Swish)).double(), _loss, (batch[0].double(), batch[1]), tol=1e-8)

@@ -13,7 +13,7 @@ from normlab.probes.batches import Together
 from normlab.probes.gradients import own_functions
 from normlab.probes.objective import Batch, Objective
 from normlab.probes.precision import twice_differentiable
-from normlab.probes.second_derivatives import judged, recorded_calls
+from normlab.probes.second_derivatives import judged, recorded_calls, watched_hooks
 from normlab.probes.vectors import flatten, l2_norm, real_size, unflatten
 
 
@@ -30,25 +30,28 @@ class Hessian:
         self.objective = objective
         self.parameters = list(objective.parameters if parameters is None else parameters)
         self.size = sum(map(real_size, self.parameters))
-        loss, calls = self._with_calls(objective.loss_with_graph())
+        replacing: list[str] = []
+        loss, calls = self._with_calls(objective.loss_with_graph(watched_hooks(replacing)), replacing)
         with torch.enable_grad():
             raw = objective.raw_gradient(loss, self.parameters, create_graph=True)
-        objective.notes.extend(judged(calls))
+        for remark in (*judged(calls), *replacing):
+            objective.note(remark)
         # a gradient without a graph is constant: the loss is linear there, its row of the Hessian is zero
         self.varying = [(i, g) for i, g in enumerate(raw) if g is not None and g.requires_grad]
         self.gradient = objective.dense([None if g is None else g.detach() for g in raw], self.parameters)
         linear = set(range(len(raw))).difference(i for i, _ in self.varying)
         if not all(bool(self.gradient[i].isfinite().all()) for i in linear):
-            objective.notes.append("the gradient is not finite: what is said of the Hessian does not hold")
+            objective.note("the gradient is not finite: what is said of the Hessian does not hold")
 
-    def _with_calls(self, loss: Tensor) -> tuple[Tensor, dict[Any, tuple[Any, ...]]]:
+    def _with_calls(self, loss: Tensor, replacing: list[str]) -> tuple[Tensor, dict[Any, tuple[Any, ...]]]:
         """The loss, evaluated once more if there are Python functions to be looked at; one call of each of these."""
         known = self.objective.judged_functions
         functions = [f for f in dict.fromkeys(node._forward_cls for node in own_functions(loss)) if f not in known]
         calls: dict[Any, tuple[Any, ...]] = {}
         if functions:
             known.update(functions)
-            loss = self.objective.loss_with_graph(recorded_calls(functions, calls))
+            with watched_hooks(replacing):
+                loss = self.objective.loss_with_graph(recorded_calls(functions, calls))
         return loss, calls
 
     def times(self, vector: Sequence[Tensor]) -> list[Tensor]:

@@ -65,6 +65,11 @@ class Objective:
         """How many batches there are: one, but for probes of the mean over several."""
         return len(self._batches)
 
+    def note(self, remark: str) -> None:
+        """Keep a remark, once."""
+        if remark not in self.notes:
+            self.notes.append(remark)
+
     def turn_to(self, index: int) -> None:
         """The next evaluations are on this batch."""
         self._turn = index

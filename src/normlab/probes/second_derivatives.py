@@ -17,10 +17,13 @@ counts, and there is no loss whose gradient it gives: autograd's products pass B
 of the gradients that a walk sees. The same call shows it, and it is said:
 
     ⟨g, f(x + δu) − f(x)⟩ / δ  ≉  ⟨B(x), u⟩
+
+The same holds of a tensor's hook that puts another gradient in place of its own (`Tensor.register_hook`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import torch
@@ -56,6 +59,31 @@ def judged(calls: dict[Any, tuple[Any, ...]]) -> list[str]:
                 "whose Hessian this is; the products are autograd's, not the change of the gradient along a walk"
             )
     return remarks
+
+
+@contextmanager
+def watched_hooks(replacing: list[str]) -> Iterator[None]:
+    """A forward pass; `replacing` gets a remark for a tensor's hook from it that gives another gradient later on."""
+    original = Tensor.register_hook
+
+    def register_hook(tensor: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Any:
+        @wraps(hook)
+        def watched(gradient: Tensor) -> Tensor | None:
+            found = hook(gradient)
+            if found is not None and found is not gradient:
+                replacing.append(
+                    f"a tensor's hook ({getattr(hook, '__qualname__', type(hook).__name__)}) replaces its gradient: "
+                    "there is no loss whose Hessian this is, if that is not the derivative of what was computed; the "
+                    "products are autograd's, not the change of the gradient along a walk"
+                )
+            return found
+
+        return original(tensor, watched)
+
+    with closed_undisturbed() as stack:
+        stack.callback(setattr, Tensor, "register_hook", original)
+        Tensor.register_hook = register_hook  # type: ignore[method-assign,assignment]
+        yield
 
 
 @contextmanager
