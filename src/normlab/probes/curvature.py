@@ -103,6 +103,7 @@ def directional_curvature(
 
     `stretch` is what the paper's effective β-smoothness (Section 3.1, Figure 4c) tends to for small steps, free of the
     grid of step sizes; full-batch gradient descent with learning rate η drives it to 2/η (edge of stability).
+    Where backward passes are not derivatives (reversed gradients) that limit is another number, and `notes` say so.
     A loss that is linear in the parameters gives zeros; a zero gradient gives NaN and says so in `notes`.
 
     Cost: one forward pass, one backward pass with a graph, one backward pass through both.
