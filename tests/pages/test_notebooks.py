@@ -14,6 +14,10 @@ import pandas as pd
 import pytest
 from tests.architecture.imports import SOURCE
 
+from normlab.pages.front import first_pictures
+from normlab.pages.results import Results
+from normlab.records.drawings import DRAWINGS, TOLD
+
 NOTEBOOKS = {path.stem: path for path in sorted((SOURCE.parent / "notebooks").glob("*.ipynb"))}
 # interactive figures on each page
 LIVE = {
@@ -124,6 +128,9 @@ def test_the_ablation_says_so_where_it_was_not_run(paths: dict[str, str]) -> Non
     assert "<figure " not in text
     assert text.count('<p class="absent"') == 2
     assert "Not run here" in text
+    results = Results.load(**paths)
+    assert DRAWINGS["projection"](results) is None
+    assert TOLD["projection"](results) == ""
 
 
 def test_the_ablation_answers_from_its_runs(paths: dict[str, str], tmp_path: Path) -> None:
@@ -139,3 +146,15 @@ def test_the_ablation_answers_from_its_runs(paths: dict[str, str], tmp_path: Pat
     assert "without both not run" in text
     assert re.search(r"At 0\.5 leaving out (μ|σ)&#x27;s part costs more than the other, by \+\d", text)
     assert "Trains at all (more than 20 % in every seed): none (plain) at 0.1, 0.5; BatchNorm at" in text
+    results = Results.load(**{**paths, "tables": str(tables)})  # a record's page and first page say the same
+    told = TOLD["projection"](results)
+    assert [line.partition(":")[0] for line in told.splitlines()[:2]] == ["- Learning rate 0.1", "- Learning rate 0.5"]
+    figure = DRAWINGS["projection"](results)
+    assert figure is not None
+    assert [ax.get_title() for ax in figure.axes] == ["learning rate 0.1", "learning rate 0.5", "at the end"]
+    ablation = results.measurements("vgg", probe=["history", "curvature"])
+    ablation.to_parquet(tables / "measurements.parquet", index=False)  # without a landscape it comes before Figure 5(b)
+    shown = first_pictures(Results.load(**{**paths, "tables": str(tables)}))
+    assert len(shown) == 2
+    assert "Train accuracy by learning rate" in shown[1]
+    assert "Learning rate 0.5: BatchNorm ends at" in shown[1]

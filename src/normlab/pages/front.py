@@ -14,6 +14,7 @@ from normlab.figures.training import figure_1
 from normlab.pages.lottery import lottery_cells, lottery_picture, lottery_sentences
 from normlab.pages.paper_figures import definitions
 from normlab.pages.pictures import Picture
+from normlab.pages.projection import answer, projection_cells, projection_picture
 from normlab.pages.record_page import PICTURES
 from normlab.pages.records import Record, scale
 from normlab.pages.results import Results
@@ -72,11 +73,16 @@ def claims_front(record: Record) -> str:
 
 
 def first_pictures(results: Results) -> list[str]:
-    """Figures 4 and 1, what many seeds say of the paper's one with its sentences, and Figure 5(b): the first two of
-    which there is something to draw."""
+    """Figures 4 and 1, the projection ablation and what many seeds say of the paper's one with their sentences, and
+    Figure 5(b): the first two of which there is something to draw."""
     lottery = lottery_picture(results)
     said = lottery_sentences(lottery_cells(results)).markup if lottery.drawn else ""
-    every = [(landscape(results), ""), (accuracy(results), ""), (lottery, said), (deep_linear(results), "")]
+    projection = projection_picture(results)
+    answered = answer(projection_cells(results)).markup if projection.drawn else ""
+    every = [
+        *((landscape(results), ""), (accuracy(results), "")),
+        *((projection, answered), (lottery, said), (deep_linear(results), "")),
+    ]
     return [f"{picture._repr_html_()}{text}" for picture, text in every if picture.drawn][:2]
 
 
@@ -141,6 +147,7 @@ def extent(results: Results) -> str:
         "train": params.get("train"),
         "dln": params.get("dln"),
         "dln_lottery": params.get("dln_lottery"),
+        "analyze": params.get("analyze"),
     }
     present = {name: section for name, section in sections.items() if section is not None}
     return scale({**present, "data": results.manifest}) or data_sentence(results)

@@ -1,13 +1,51 @@
-"""What the projection ablation says, in sentences made from its numbers."""
+"""What the projection ablation says: its first picture, and sentences made from its numbers."""
 
+from collections.abc import Callable
+
+import pandas as pd
+
+from normlab.analysis.catalog import by_run
 from normlab.analysis.cells import Cell, Cells
 from normlab.analysis.estimates import NotRunError, PerSeed, difference
-from normlab.analysis.projection import ALIVE, PARTS
+from normlab.analysis.projection import ALIVE, KINDS, PARTS, quantities
 from normlab.analysis.quantities import final_train_accuracy
+from normlab.figures.bands import BAND
+from normlab.figures.projection import accuracy_by_rate
 from normlab.figures.style import label, number, order
-from normlab.pages.pictures import Html, bullets
+from normlab.pages.pictures import Html, Picture, bullets
+from normlab.pages.results import Results
+from normlab.pages.sentences import finite_caption, smoothing
 
 NOT_RUN = "Not run here: none of the normalizers that leave out a part of BatchNorm's backward pass."
+
+
+PROBES = ("history", "test", "landscape", "curvature", "weights", "gradient_shares", "followed")
+
+
+def projection_cells(results: Results) -> Cells:
+    """What the networks of the ablation left, and all others of the study."""
+    return results.cells(results.study, probe=list(PROBES))
+
+
+def projection_picture(results: Results, thin: Callable[[pd.DataFrame], pd.DataFrame] | None = None) -> Picture:
+    """Train accuracy over training and at its end, by learning rate.
+
+    Args:
+        results: of the study.
+        thin: averages the curves and leaves out points, where the file would be too large.
+    """
+    cells, window = projection_cells(results), results.spec.window
+    shown = rates(cells)
+    runs = results.measurements(results.study, probe="history")
+    runs = runs[runs["norm_layer"].isin(KINDS) & runs["learning_rate"].isin(shown)]
+    every = [cell for kind in KINDS for cell in cells.rates(kind) if cell.learning_rate in shown]
+    ends = by_run(every, quantities(window)["final_train_accuracy"].measure)
+    return Picture(
+        accuracy_by_rate(thin(runs) if thin else runs, ends, shown, 1 if thin else window),
+        f"{BAND} {smoothing(window)} Right: medians over seeds. {finite_caption(runs, ['train_accuracy'])}",
+        "Train accuracy by learning rate",
+        [accuracy_by_rate, final_train_accuracy],
+    )
 
 
 def rates(cells: Cells) -> list[float]:

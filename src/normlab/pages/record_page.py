@@ -38,6 +38,11 @@ PICTURES = {  # file: heading, what it shows
         "Final loss and peak of the effective β of the deep linear network: share of seeds at or below each value; "
         "dashed: the paper's one run. A curve that ends below 1 has seeds that diverged.",
     ),
+    "figures/projection.svg": (
+        "Projection",
+        "Train accuracy where a part of BatchNorm's backward pass is left out, by learning rate. Medians over seeds, "
+        "bands from the least to the greatest seed; right: at the end.",
+    ),
 }
 KEPT = {
     "claims.json": "the claims, with every part, interval and reason",

@@ -176,9 +176,9 @@ def scale(settings: Mapping[str, Any]) -> str:
     """
     if not {"data", "grid", "train", "dln"} <= set(settings):
         return ""
-    parts = [f"deep linear: {settings['dln']['steps']:,} updates, {of_seeds(len(settings['dln']['seeds']))}"]
-    if settings["grid"]:
-        parts.insert(0, _networks(settings))
+    parts = [_networks(settings)] if settings["grid"] else []
+    if "dln" in settings.get("analyze", {}).get("studies", ["dln"]):
+        parts.append(f"deep linear: {settings['dln']['steps']:,} updates, {of_seeds(len(settings['dln']['seeds']))}")
     if settings.get("dln_lottery"):
         parts.append(f"one-seed lottery: {', '.join(map(_drawn, settings['dln_lottery']))}")
     return "; ".join(parts) + "."
@@ -186,12 +186,21 @@ def scale(settings: Mapping[str, Any]) -> str:
 
 def _networks(settings: Mapping[str, Any]) -> str:
     """The images, and the first block of the grid."""
-    data, grid, train = settings["data"], settings["grid"][0], settings["train"]
+    data, grid, train = settings["data"], _blocks(settings)[0], settings["train"]
     return (
         f"{data['title']}, {data['counts']['train']:,} training images; {', '.join(grid['network'])} at "
         f"{_width(train['width'])}, batch {train['batch_size']}, {train['steps']:,} updates, learning rate "
         f"{_rates(grid)}, {of_seeds(len(grid['seed']))}{_sweep(settings)}"
     )
+
+
+def _blocks(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The blocks of the grid; those that differ in their seeds alone are one."""
+    found: dict[str, dict[str, Any]] = {}
+    for block in settings["grid"]:
+        kept = found.setdefault(repr(sorted({**block, "seed": None}.items())), {**block, "seed": []})
+        kept["seed"] = sorted({*kept["seed"], *block["seed"]})
+    return list(found.values())
 
 
 def _drawn(block: Mapping[str, Any]) -> str:
@@ -210,7 +219,7 @@ def _rates(grid: Mapping[str, Any]) -> str:
 
 def _sweep(settings: Mapping[str, Any]) -> str:
     """The further blocks of the same network, each by what differs from the first; nothing where there are none."""
-    first, *others = settings["grid"]
+    first, *others = _blocks(settings)
     return "".join(f" ({_block(block, first)})" for block in others if block["network"] == first["network"])
 
 

@@ -16,6 +16,7 @@ from normlab.figures.shift import figure_3
 from normlab.figures.style import LP, lacking
 from normlab.figures.training import figure_1, figure_5a
 from normlab.pages.lottery import lottery_cells, lottery_picture, lottery_sentences
+from normlab.pages.projection import answer, projection_cells, projection_picture, rates
 from normlab.pages.results import Results
 
 POINTS = 400  # of a curve of the training history: more are not seen, and would make a file of megabytes
@@ -68,6 +69,16 @@ def _told_by_the_lottery(results: Results) -> str:
     return lottery_sentences(lottery_cells(results)).plain
 
 
+def _projection(results: Results) -> Figure | None:
+    picture = projection_picture(results, partial(thinned, window=results.spec.window))
+    return picture.figure if picture.drawn else None
+
+
+def _told_by_the_projection(results: Results) -> str:
+    cells = projection_cells(results)
+    return answer(cells).plain if rates(cells) else ""
+
+
 DRAWINGS: dict[str, Callable[[Results], Figure | None]] = {
     "training": _training,
     "landscape": _landscape,
@@ -77,11 +88,15 @@ DRAWINGS: dict[str, Callable[[Results], Figure | None]] = {
     "deep-linear": _deep_linear,
     "deep-linear-landscape": _deep_linear_landscape,
     "lottery": _lottery,
+    "projection": _projection,
 }
 """The files of `figures/`, without suffix, and what draws each: None where there are no rows for it.
 
 `normlab.pages.record_page.PICTURES` has their headings."""
-TOLD: dict[str, Callable[[Results], str]] = {"lottery": _told_by_the_lottery}
+TOLD: dict[str, Callable[[Results], str]] = {
+    "lottery": _told_by_the_lottery,
+    "projection": _told_by_the_projection,
+}
 """Of those with sentences: what makes their list in Markdown, which is empty where there are no rows for it."""
 
 
