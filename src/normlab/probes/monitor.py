@@ -2,15 +2,15 @@
 
 import math
 import operator
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from numbers import Real
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor, nn
 
 from normlab.probes.accepted import matching, unwrapped
+from normlab.probes.budget import Budget
 from normlab.probes.objective import Batch, LossFn
 from normlab.probes.preservation import preserved
 from normlab.probes.vectors import l2_distance, l2_norm
@@ -48,8 +48,9 @@ class Monitor:
             them by the probe's name, so that dear probes run less often.
         probes: name → `probe(model, loss_fn, batch)`, which returns a probe result, a number, or dicts of them.
         budget: the largest share of the training's time that probes may take, such as 0.05. A probe that is due waits
-            until what it took last time fits; its first run is how that is known. Which steps are probed then depends
-            on the clock (the training itself does not).
+            until what it took last time fits; its first run is how that is known. All have an equal part, saved for a
+            probe until it suffices for a run; what is more is for the others. Which steps are probed then depends on
+            the clock (the training itself does not).
         updates: log the size of the training's last step too: `update/l2_norm` = ‖Δw‖₂ between the last two calls and
             `update/relative` = ‖Δw‖₂/‖w‖₂, at due steps, for all trainable parameters; with a pattern of names
             ("features.*") or several also for each parameter that matches, `update/features.0.weight/relative`.
@@ -113,40 +114,6 @@ class Monitor:
                 result = self.probes[name](self.model, self.loss_fn, batch)
             _flatten(name, result, numbers)
         return numbers
-
-
-class Budget:
-    """A share of the time that passes outside of the probes.
-
-    Args:
-        share: spent time may be at most this share of the other.
-        clock: seconds since some moment.
-    """
-
-    def __init__(self, share: float, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._share, self._clock = share, clock
-        self._begun: float | None = None
-        self._spent = 0.0
-        self._last: dict[str, float] = {}
-
-    def affordable(self, names: Sequence[str]) -> Iterator[str]:
-        """Those whose last cost fits into what is left, the cheapest first; one that never ran, if nothing is owed."""
-        if self._begun is None:
-            self._begun = self._clock()
-        for name in sorted(names, key=lambda name: self._last.get(name, 0.0)):
-            allowed = self._share * (self._clock() - self._begun - self._spent)
-            if self._spent + self._last.get(name, 0.0) <= allowed:
-                yield name
-
-    @contextmanager
-    def spending(self, name: str) -> Iterator[None]:
-        """A block whose time is spent on this probe."""
-        start = self._clock()
-        try:
-            yield
-        finally:
-            self._last[name] = self._clock() - start
-            self._spent += self._last[name]
 
 
 class Updates:
