@@ -79,6 +79,22 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"every": {"q": 1}}, ValueError, "every must have the names of the probes, p; got q"),
     ({"every": {}}, ValueError, "every must have the names of the probes, p; got "),
     ({"every": {"p": -1}}, ValueError, "every must be at least 1, got -1"),
+    ({"every": {"p": 1, 3: 2}}, ValueError, "every must have the names of the probes, p; got p, 3"),
+    ({"every": np.int64(0)}, ValueError, "every must be at least 1, got 0"),
+    ({"every": np.bool_(True)}, TypeError, f"a predicate of the step, got {np.True_!r}"),
+    ({"every": "a\nb" * 50}, TypeError, "a predicate of the step, got '" + "a\\nb" * 19 + "a\\n"),
+    ({"every": torch.zeros(2, 2)}, TypeError, "a predicate of the step, got tensor([[0., 0.], [0., 0.]])"),
+    ({"model": loss}, TypeError, "model must be a torch.nn.Module, got function"),
+    ({"model": None}, TypeError, "model must be a torch.nn.Module, got NoneType"),
+    ({"loss_fn": None}, TypeError, "loss_fn must be callable as loss_fn(model, batch), got None"),
+    *(
+        (
+            {"updates": updates},
+            TypeError,
+            f"updates must be True, False, a pattern of names or a list of them, got {updates!r}",
+        )
+        for updates in ([3], ["weight", 3], 3, None, b"weight")
+    ),
     ({"every": 2.0}, TypeError, "every must be a number of steps or a predicate of the step, got 2.0"),
     ({"probes": {}}, ValueError, "probes is empty: give at least one, such as {'landscape': partial(landscape, …)}"),
     ({"probes": [1]}, TypeError, "probes must be a dict of name to callable, got list"),
@@ -95,7 +111,20 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
 @pytest.mark.parametrize(("given", "error", "message"), REFUSED)
 def test_arguments_are_refused_with_what_was_given(given: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"{re.escape(message)}$"):
-        Monitor(nn.Linear(1, 1), loss, **{"probes": {"p": constant(1)}, **given})
+        Monitor(**{"model": nn.Linear(1, 1), "loss_fn": loss, "probes": {"p": constant(1)}, **given})
+
+
+def test_numbers_of_steps_are_whole_numbers_of_any_type() -> None:
+    monitor = Monitor(nn.Linear(1, 1), loss, every=np.int64(5), probes={"p": constant(1)})  # type: ignore[arg-type]
+    assert [step for step in range(11) if monitor.due(step)] == [0, 5, 10]
+    assert monitor.due(torch.tensor(10)) is True  # type: ignore[arg-type]
+    assert monitor.times(np.int64(11)) == 3  # type: ignore[arg-type]
+    each = Monitor(nn.Linear(1, 1), loss, every={"p": np.uint8(2)}, probes={"p": constant(1)})  # type: ignore[dict-item]
+    assert each.times(5) == 3
+    with pytest.raises(TypeError, match=r"^steps must be a whole number of steps, got 'x'$"):
+        monitor.times("x")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^step must be a number, as in monitor\(step, batch\), got str$"):
+        monitor.due("x")  # type: ignore[arg-type]
 
 
 def test_a_schedule_is_asked_for_each_step_and_anything_true_is_due() -> None:
@@ -146,6 +175,73 @@ def test_a_step_from_zero_has_no_relative_size_and_a_parameter_that_is_gone_has_
     assert math.isnan(found["update/relative"])
     gone = _stepped(True, lambda model: setattr(model, "weight", None))
     assert gone["update/l2_norm"] == 0.0
+
+
+def _changing(*changes: Callable[[nn.Sequential], object], updates: Any = True) -> list[dict[str, float]]:
+    """The sizes logged after each change of a network whose first layer is frozen."""
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 1, bias=False)).double()
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[3.0, 0.0], [0.0, 4.0]]))
+        model[1].weight.copy_(torch.tensor([[0.0, 12.0]]))
+    model[0].requires_grad_(False)
+    monitor = Monitor(model, loss, probes={"p": constant({})}, updates=updates)
+    batch = torch.ones(1, 2, dtype=torch.float64)
+    assert monitor(0, batch) == {}
+    found = []
+    for step, change in enumerate(changes, 1):
+        with torch.no_grad():
+            change(model)
+        found.append(monitor(step, batch))
+    return found
+
+
+def _step(model: nn.Sequential) -> None:
+    model[0].weight.add_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+    for layer in model[1:]:
+        layer.weight.add_(1.0)
+
+
+def test_sizes_are_of_what_is_trainable_at_one_of_the_two_calls() -> None:
+    def unfrozen(model: nn.Sequential) -> None:
+        model[0].requires_grad_(True)
+        _step(model)
+
+    def frozen(model: nn.Sequential) -> None:
+        _step(model)
+        model[0].requires_grad_(False)
+
+    found = _changing(_step, unfrozen, _step, frozen, _step, updates=["[01].*", "1.weight"])
+    head, both = math.sqrt(2), 2.0
+    assert [numbers["update/l2_norm"] for numbers in found] == pytest.approx([head, both, both, both, head])
+    assert found[0]["update/relative"] == pytest.approx(head / 12)
+    assert found[1]["update/relative"] == pytest.approx(2 / math.sqrt(4**2 + 5**2 + 1 + 13**2))
+    assert ["update/0.weight/l2_norm" in numbers for numbers in found] == [False, True, True, True, False]
+    assert found[1]["update/0.weight/l2_norm"] == pytest.approx(head)
+    assert all(numbers["update/1.weight/l2_norm"] == pytest.approx(head) for numbers in found)
+
+
+def test_parameters_that_come_go_or_change_their_shapes_make_no_step_then() -> None:
+    def unfrozen(model: nn.Sequential) -> None:
+        model[0].requires_grad_(True)
+
+    def larger(model: nn.Sequential) -> None:
+        _step(model)
+        model[1] = nn.Linear(2, 7, bias=False).double()
+
+    def longer(model: nn.Sequential) -> None:
+        _step(model)
+        model.append(nn.Linear(7, 1, bias=False).double())
+
+    def gone(model: nn.Sequential) -> None:
+        _step(model)
+        del model[1:]
+
+    found = _changing(unfrozen, larger, _step, longer, _step, gone, _step, updates="1.*")
+    first, seven, one = math.sqrt(2), math.sqrt(14), math.sqrt(7)
+    expected = [0.0, first, math.hypot(first, seven), math.hypot(first, seven), math.hypot(first, seven, one)]
+    assert [numbers["update/l2_norm"] for numbers in found] == pytest.approx([*expected, first, first])
+    of_the_head = [numbers.get("update/1.weight/l2_norm") for numbers in found]
+    assert of_the_head == pytest.approx([0.0, None, seven, seven, seven, None, None])
 
 
 def test_a_budget_counts_from_its_first_step_what_probes_take_even_if_they_fail() -> None:

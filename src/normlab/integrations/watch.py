@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
-from normlab.probes.monitor import Every, Monitor
+from normlab.probes.monitor import Every, Monitor, check_kinds
 from normlab.probes.objective import Batch, LossFn
 
 Log: TypeAlias = Callable[[int, Mapping[str, float]], object]
@@ -26,6 +26,10 @@ class Watch:
 
     Attributes:
         rows: what was found: a dict with "step" and the numbers, for each step with probes.
+
+    Raises:
+        TypeError, ValueError: as `Monitor`; what depends on the model or on probes that a function returns, when the
+            training begins.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class Watch:
         updates: bool | str | Sequence[str] = False,
         log: Sequence[Log] = (),
     ) -> None:
+        check_kinds(loss_fn, updates)
         self.rows: list[dict[str, float]] = []
         self._loss_fn, self._probes, self._log = loss_fn, probes, list(log)
         self._options: dict[str, Any] = {"every": every, "budget": budget, "updates": updates}

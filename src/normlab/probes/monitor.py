@@ -2,9 +2,9 @@
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import nullcontext
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor, nn
@@ -39,7 +39,7 @@ class Monitor:
     histograms are not logged.
 
     Cost: the passes that each probe states in its docstring, `times(steps)` times over a training of `steps` steps; or
-    what `budget` allows. `updates` costs a copy of the weights a step.
+    what `budget` allows. `updates` costs a copy of the weights a step, the frozen ones too: they may be trained next.
 
     Args:
         model: the model that is trained.
@@ -52,8 +52,9 @@ class Monitor:
             probe until it suffices for a run; what is more is for the others. Which steps are probed then depends on
             the clock (the training itself does not).
         updates: log the size of the training's last step too: `update/l2_norm` = ‖Δw‖₂ between the last two calls and
-            `update/relative` = ‖Δw‖₂/‖w‖₂, at due steps, for all trainable parameters; with a pattern of names
-            ("features.*") or several also for each parameter that matches, `update/features.0.weight/relative`.
+            `update/relative` = ‖Δw‖₂/‖w‖₂, at due steps, for all parameters that are trainable at one of the two calls
+            and there at both with the same shape; with a pattern of names ("features.*") or several also for each of
+            them that matches, `update/features.0.weight/relative`.
 
     Example:
         >>> import torch
@@ -65,8 +66,10 @@ class Monitor:
         (['curvature/grad_norm', 'curvature/rayleigh', 'curvature/stretch'], {})
 
     Raises:
-        TypeError: a probe that is not callable, or a result that cannot be flattened.
-        ValueError: `every` below 1 or for an unknown probe, no probes, a budget that is not positive.
+        TypeError: no module or loss function, a probe that is not callable, a schedule or `updates` of another kind, or
+            a result that cannot be flattened.
+        ValueError: `every` below 1 or for an unknown probe, no probes, a budget that is not positive, a pattern that no
+            trainable parameter matches.
     """
 
     def __init__(
@@ -79,21 +82,38 @@ class Monitor:
         budget: float | None = None,
         updates: bool | str | Sequence[str] = False,
     ) -> None:
+        inner = unwrapped(model)
+        check_kinds(loss_fn, updates)
         self.probes = _checked_probes(probes)
         self.every = _checked_schedules(every, self.probes)
         if budget is not None and not (isinstance(budget, int | float) and 0 < budget < math.inf):
-            raise ValueError(f"budget must be a positive share of the training's time, such as 0.05, got {budget!r}")
+            raise ValueError(
+                f"budget must be a positive share of the training's time, such as 0.05, got {_told(budget)}"
+            )
         self.model = model
         self.loss_fn = loss_fn
         self._budget = None if budget is None else Budget(budget)
-        self._updates = None if updates is False else Updates(unwrapped(model), () if updates is True else updates)
+        self._updates = None if updates is False else Updates(inner, () if updates is True else updates)
 
     def due(self, step: int) -> bool:
-        """Whether a probe is scheduled at this step."""
+        """Whether a probe is scheduled at this step.
+
+        Raises:
+            TypeError: a step that is no number.
+        """
+        step = _checked_step(step)
         return any(_is_due(every, step) for every in self.every.values())
 
     def times(self, steps: int) -> int:
-        """At how many steps of a training of `steps` steps a probe is scheduled."""
+        """At how many steps of a training of `steps` steps a probe is scheduled.
+
+        Raises:
+            TypeError: not a whole number.
+        """
+        try:
+            steps = operator.index(steps)
+        except TypeError:
+            raise TypeError(f"steps must be a whole number of steps, got {_told(steps)}") from None
         return sum(self.due(step) for step in range(steps))
 
     def __call__(self, step: int, batch: Batch) -> dict[str, float]:
@@ -125,28 +145,35 @@ class Updates:
 
     def __init__(self, model: nn.Module, patterns: str | Sequence[str]) -> None:
         self._model = model
-        self._names = [name for name, p in model.named_parameters() if p.requires_grad]
-        wanted = [patterns] if isinstance(patterns, str) else list(patterns)
-        single = matching(wanted, self._names)
-        if single is None:
-            raise ValueError(f"no trainable parameter matches {patterns!r}: names are {', '.join(self._names)}")
-        self._single = single
-        self._last: dict[str, Tensor] | None = None
+        self._patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+        names = [name for name, p in model.named_parameters() if p.requires_grad]
+        if matching(self._patterns, names) is None:
+            raise ValueError(f"no trainable parameter matches {patterns!r}: names are {', '.join(names)}")
+        self._last: dict[str, tuple[Tensor, bool]] | None = None  # the values, and whether they were trainable
 
     def since_last_call(self) -> dict[str, float]:
-        """Sizes of the step; {} at the first call."""
-        named = dict(self._model.named_parameters())
-        now = {name: named[name].detach().clone() for name in self._names if name in named}
+        """Sizes of the step; {} at the first call.
+
+        A training may freeze, unfreeze, add, drop and replace parameters between any two calls.
+        """
+        now = {name: (p.detach().clone(), p.requires_grad) for name, p in self._model.named_parameters()}
         last, self._last = self._last, now
         if last is None:
             return {}
-        found = _sizes([now[name] for name in now], [last[name] for name in now])
-        for name in self._single:
-            found |= {f"{name}/{key}": value for key, value in _sizes([now[name]], [last[name]]).items()}
+        pairs = {
+            name: (value, last[name][0])
+            for name, (value, trainable) in now.items()
+            if name in last and (trainable or last[name][1]) and value.shape == last[name][0].shape
+        }
+        found = _sizes(list(pairs.values()))
+        for pattern in self._patterns:
+            for name in matching([pattern], list(pairs)) or ():
+                found |= {f"{name}/{key}": value for key, value in _sizes([pairs[name]]).items()}
         return found
 
 
-def _sizes(now: list[Tensor], last: list[Tensor]) -> dict[str, float]:
+def _sizes(pairs: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    now, last = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     moved, size = l2_distance(now, last), l2_norm(last)
     return {"l2_norm": moved, "relative": moved / size if size else math.nan}
 
@@ -157,6 +184,19 @@ def _checked_step(step: Any) -> Any:
         return step if isinstance(step, Real) else operator.index(step)
     except TypeError:
         raise TypeError(f"step must be a number, as in monitor(step, batch), got {type(step).__name__}") from None
+
+
+def check_kinds(loss_fn: Any, updates: Any) -> None:
+    """Refuse what can be refused before there is a model.
+
+    Raises:
+        TypeError: a loss function that is not callable; `updates` that are no truth value, no pattern and no several.
+    """
+    if not callable(loss_fn):
+        raise TypeError(f"loss_fn must be callable as loss_fn(model, batch), got {_told(loss_fn)}")
+    several = isinstance(updates, Sequence | Set) and all(isinstance(pattern, str) for pattern in updates)
+    if not isinstance(updates, bool) and not several:
+        raise TypeError(f"updates must be True, False, a pattern of names or a list of them, got {_told(updates)}")
 
 
 def _is_due(every: Every, step: int) -> bool:
@@ -170,7 +210,7 @@ def _checked_probes(probes: Any) -> dict[str, Callable[[nn.Module, LossFn, Batch
         raise ValueError("probes is empty: give at least one, such as {'landscape': partial(landscape, …)}")
     for name, probe in probes.items():
         if not callable(probe):
-            raise TypeError(f"probe {name!r} must be callable as probe(model, loss_fn, batch), got {probe!r}")
+            raise TypeError(f"probe {name!r} must be callable as probe(model, loss_fn, batch), got {_told(probe)}")
     return dict(probes)
 
 
@@ -178,13 +218,19 @@ def _checked_schedules(every: Any, probes: Mapping[str, Any]) -> dict[str, Every
     """A schedule for each probe."""
     schedules = every if isinstance(every, Mapping) else dict.fromkeys(probes, every)
     if schedules.keys() != probes.keys():
-        raise ValueError(f"every must have the names of the probes, {', '.join(probes)}; got {', '.join(schedules)}")
+        wanted, got = (", ".join(map(str, names)) for names in (probes, schedules))
+        raise ValueError(f"every must have the names of the probes, {wanted}; got {got}")
     for one in schedules.values():
-        if isinstance(one, bool) or not (isinstance(one, int) or callable(one)):
-            raise TypeError(f"every must be a number of steps or a predicate of the step, got {one!r}")
-        if isinstance(one, int) and one < 1:
+        if isinstance(one, bool) or not (isinstance(one, Integral) or callable(one)):
+            raise TypeError(f"every must be a number of steps or a predicate of the step, got {_told(one)}")
+        if isinstance(one, Integral) and one < 1:
             raise ValueError(f"every must be at least 1, got {one}")
-    return dict(schedules)
+    return {name: int(one) if isinstance(one, Integral) else one for name, one in schedules.items()}
+
+
+def _told(value: Any) -> str:
+    """What was given, in a line."""
+    return " ".join(repr(value).split())[:80]
 
 
 def _flatten(name: str, result: Any, into: dict[str, float]) -> None:
