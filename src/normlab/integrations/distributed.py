@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -23,14 +24,15 @@ def gathered(batch: Any, group: dist.ProcessGroup | None = None) -> Any:
 
     Args:
         batch: a tensor, or tensors in dicts, lists, tuples; joined along their first dimension, in the order of ranks.
-            Everything else must be the same on all processes.
+            Everything else, such as arrays, must be the same on all processes.
         group: the processes; all by default.
 
     Returns:
         The whole batch, on the device of this process's batch; `batch` itself where nothing is distributed.
 
     Raises:
-        ValueError: the batches differ in their structure.
+        ValueError: on rank 0, if the batches differ in their structure, in a dimension of a tensor after its first, or
+            in something that is no tensor; or if a tensor has no first dimension. The message names the entry.
     """
     if not (dist.is_available() and dist.is_initialized()):
         return batch
@@ -39,7 +41,7 @@ def gathered(batch: Any, group: dist.ProcessGroup | None = None) -> Any:
     dist.gather_object(
         _on(batch, "cpu"), parts, dst=0 if group is None else dist.get_global_rank(group, 0), group=group
     )
-    return None if parts is None else _joined(parts, batch)
+    return None if parts is None else _joined(parts, batch, "batch")
 
 
 def _on(value: Any, device: Any) -> Any:
@@ -52,19 +54,53 @@ def _on(value: Any, device: Any) -> Any:
     return value
 
 
-def _joined(parts: Sequence[Any], like: Any) -> Any:
-    """Parts of one batch as a whole, with the containers and devices of `like`."""
+def _joined(parts: Sequence[Any], like: Any, entry: str) -> Any:
+    """Parts of one batch as a whole, with the containers and devices of `like`, which is rank 0's."""
+    mine = _structure(like)
+    for rank, part in enumerate(parts):
+        other = _structure(part)
+        if other != mine or not (mine or _same(part, like)):
+            here, there = mine or _told(like), other or _told(part)
+            raise ValueError(f"{entry} is {here} on rank 0 and {there} on rank {rank}: they cannot be joined")
     if isinstance(like, Tensor):
+        if not like.ndim:
+            raise ValueError(f"{entry} is a tensor without dimensions: it cannot be joined along the first")
         return torch.cat(list(parts)).to(like.device)
     if isinstance(like, Mapping):
-        return type(like)({key: _joined([part[key] for part in parts], member) for key, member in like.items()})  # type: ignore[call-arg]
+        whole = {
+            key: _joined([part[key] for part in parts], member, f"{entry}[{key!r}]") for key, member in like.items()
+        }
+        return type(like)(whole)  # type: ignore[call-arg]
     if isinstance(like, list | tuple):
-        if len({len(part) for part in parts}) > 1:
-            raise ValueError(
-                f"the processes' batches have {[len(part) for part in parts]} entries: they cannot be joined"
-            )
-        members = [_joined(column, member) for column, member in zip(zip(*parts, strict=True), like, strict=True)]
+        members = [
+            _joined([part[place] for part in parts], member, f"{entry}[{place}]") for place, member in enumerate(like)
+        ]
         return type(like)(*members) if hasattr(like, "_fields") else type(like)(members)
-    if any(part != like for part in parts):
-        raise ValueError(f"the processes' batches hold {like!r:.80} and something else: they cannot be joined")
     return like
+
+
+def _structure(value: Any) -> str:
+    """What parts must have in common to be joined, in words; "" for what is not joined but must be the same."""
+    if isinstance(value, Tensor):
+        return (
+            f"a tensor of shape ({', '.join(['…', *map(str, value.shape[1:])])})"
+            if value.ndim
+            else "a tensor without dimensions"
+        )
+    if isinstance(value, Mapping):
+        return f"a dict of {', '.join(sorted(map(repr, value)))}"
+    return f"a list of {len(value)}" if isinstance(value, list | tuple) else ""
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are equal, arrays and tables element by element; NaN is the same as NaN."""
+    if getattr(one, "shape", None) != getattr(other, "shape", None):  # shapes that broadcast compare too
+        return False
+    try:
+        return bool(np.all((one == other) | ((one != one) & (other != other))))
+    except (TypeError, ValueError, RuntimeError):  # objects that cannot tell, such as those that hold tensors
+        return False
+
+
+def _told(value: Any) -> str:
+    return " ".join(repr(value).split())[:80]
