@@ -6,12 +6,16 @@
         log(step, monitor(step, batch))
 
 All of them write nothing for an empty dict, keep NaN and infinity as their backend can, and can be closed and used in a
-`with` block. The packages are imported when a logger is made.
+`with` block. A step that is no number, or numbers in no dict, are refused with a TypeError before anything is
+written. The packages are imported when a logger is made.
 """
 
 import csv
+import operator
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +27,41 @@ class CsvLogger(AbstractContextManager["CsvLogger"]):
         path: the file; an existing one is continued, after its header was checked.
 
     Raises:
-        ValueError: the file exists and is no table of these three columns.
+        ValueError: the file exists and is no table of these three columns, or its last row has no end, as after a kill
+            or on a full disk: its value may be cut then. The file stays as it is.
     """
 
     COLUMNS = ("step", "name", "value")
 
     def __init__(self, path: str | Path) -> None:
-        self._file = Path(path).open("a+", newline="", encoding="utf-8")  # noqa: SIM115 (the logger closes it)
-        self._file.seek(0)
-        header = self._file.readline().rstrip("\r\n")
+        path = Path(path)
+        begun = path.exists() and path.stat().st_size > 0
+        if begun:
+            self._check(path)
+        self._file = path.open("a", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file, lineterminator="\n")
-        if not header:
+        if not begun:
             self._writer.writerow(self.COLUMNS)
-        elif header != ",".join(self.COLUMNS):
-            self._file.close()
-            raise ValueError(f"{path}: expected a file with the columns {', '.join(self.COLUMNS)}, got {header[:80]!r}")
 
     def __call__(self, step: int, numbers: Mapping[str, float]) -> None:
         """Append the numbers of one step."""
-        self._writer.writerows((step, name, repr(float(value))) for name, value in numbers.items())
+        step = _checked(step, numbers)
+        self._writer.writerows([(step, name, repr(float(value))) for name, value in numbers.items()])
         self._file.flush()
+
+    def _check(self, path: Path) -> None:
+        """Refuse a file that rows cannot be appended to."""
+        with path.open("rb") as file:
+            header = file.readline(1000).rstrip(b"\r\n").decode(errors="replace")
+            file.seek(-min(1000, path.stat().st_size), os.SEEK_END)
+            last = file.read().splitlines(keepends=True)[-1].decode(errors="replace")
+        if header != ",".join(self.COLUMNS):
+            raise ValueError(f"{path}: expected a file with the columns {', '.join(self.COLUMNS)}, got {header[:80]!r}")
+        if not last.endswith("\n"):
+            raise ValueError(
+                f"{path}: the last row, {last[:80]!r}, has no line end, so its value may be cut: end the line if it is "
+                "whole, or remove it, and go on"
+            )
 
     def __exit__(self, *exception: object) -> None:
         self.close()
@@ -71,6 +90,7 @@ class TensorBoardLogger(AbstractContextManager["TensorBoardLogger"]):
 
     def __call__(self, step: int, numbers: Mapping[str, float]) -> None:
         """Write the numbers of one step."""
+        step = _checked(step, numbers)
         for name, value in numbers.items():
             self._writer.add_scalar(name, value, step)
 
@@ -103,6 +123,8 @@ class MlflowLogger(AbstractContextManager["MlflowLogger"]):
 
     def __call__(self, step: int, numbers: Mapping[str, float]) -> None:
         """Log the numbers of one step."""
+        step = _checked(step, numbers)
+
         import time
 
         from mlflow.entities import Metric
@@ -142,6 +164,7 @@ class WandbLogger(AbstractContextManager["WandbLogger"]):
 
     def __call__(self, step: int, numbers: Mapping[str, float]) -> None:
         """Log the numbers of one step, with the step as a number of its own: others may log in the same run."""
+        step = _checked(step, numbers)
         if numbers:
             self._run.log({**numbers, "probe_step": step})
 
@@ -152,6 +175,21 @@ class WandbLogger(AbstractContextManager["WandbLogger"]):
         """Finish the run if it was started here."""
         if self._own:
             self._run.finish()
+
+
+def _checked(step: Any, numbers: Any) -> Any:
+    """The step, taken out of a tensor or an array.
+
+    Raises:
+        TypeError: a step that is no number, or numbers in no dict.
+    """
+    try:
+        if isinstance(numbers, Mapping):
+            return step if isinstance(step, Real) else operator.index(step)
+    except TypeError:
+        pass
+    step, numbers = (" ".join(repr(one).split())[:80] for one in (step, numbers))
+    raise TypeError(f"expected log(step, numbers), a number and a dict of numbers, got {step} and {numbers}")
 
 
 def _allowed(name: str) -> str:
