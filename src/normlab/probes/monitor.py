@@ -52,9 +52,9 @@ class Monitor:
             probe until it suffices for a run; what is more is for the others. Which steps are probed then depends on
             the clock (the training itself does not).
         updates: log the size of the training's last step too: `update/l2_norm` = ‖Δw‖₂ between the last two calls and
-            `update/relative` = ‖Δw‖₂/‖w‖₂, at due steps, for all parameters that are trainable at one of the two calls
-            and there at both with the same shape; with a pattern of names ("features.*") or several also for each of
-            them that matches, `update/features.0.weight/relative`.
+            `update/relative` = ‖Δw‖₂/‖w‖₂, at due steps, for all parameters that were trainable at the first of the two
+            and are there with the same shape at the second (frozen ones are not copied); with a pattern of names
+            ("features.*") or several also for each that matches, `update/features.0.weight/relative`.
 
     Example:
         >>> import torch
@@ -149,21 +149,22 @@ class Updates:
         names = [name for name, p in model.named_parameters() if p.requires_grad]
         if matching(self._patterns, names) is None:
             raise ValueError(f"no trainable parameter matches {patterns!r}: names are {', '.join(names)}")
-        self._last: dict[str, tuple[Tensor, bool]] | None = None  # the values, and whether they were trainable
+        self._last: dict[str, Tensor] | None = None  # of those that were trainable: frozen ones may be many, and stay
 
     def since_last_call(self) -> dict[str, float]:
         """Sizes of the step; {} at the first call.
 
-        A training may freeze, unfreeze, add, drop and replace parameters between any two calls.
+        Of the parameters that were trainable at the last call and are there with the same shape: a training may freeze,
+        unfreeze, add, drop and replace any between two calls.
         """
-        now = {name: (p.detach().clone(), p.requires_grad) for name, p in self._model.named_parameters()}
-        last, self._last = self._last, now
+        there = dict(self._model.named_parameters())
+        last, self._last = self._last, {name: p.detach().clone() for name, p in there.items() if p.requires_grad}
         if last is None:
             return {}
         pairs = {
-            name: (value, last[name][0])
-            for name, (value, trainable) in now.items()
-            if name in last and (trainable or last[name][1]) and value.shape == last[name][0].shape
+            name: (there[name].detach(), value)
+            for name, value in last.items()
+            if name in there and there[name].shape == value.shape
         }
         found = _sizes(list(pairs.values()))
         for pattern in self._patterns:
