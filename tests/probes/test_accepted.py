@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from normlab.probes.accepted import check_model, check_state, checked_modules, matching, unwrapped
+from normlab.probes.accepted import check_model, check_state, checked_modules, checked_names, matching, unwrapped
 from normlab.probes.inventory import Inventory
 from normlab.probes.preservation import ModelState
 
@@ -47,6 +47,16 @@ def test_modules_outside_of_the_model() -> None:
     with pytest.raises(TypeError) as caught:
         checked_modules("x" * 1000)
     assert str(caught.value).endswith("got '" + 79 * "x")  # not all of a long one
+    with pytest.raises(TypeError, match=r"got \[Sequential\( \(0\): ReLU\(\) \), 1\]$"):  # in one line
+        checked_modules([nn.Sequential(nn.ReLU()), 1])
+
+
+def test_names_of_layers() -> None:
+    for names in ([], ["a", "b.*"], ("a",)):
+        assert checked_names(names) is names
+    for wrong in ("a", [0], ["a", None], [nn.ReLU()], {"a"}, {"a": 1}, iter(["a"]), None, 3):
+        with pytest.raises(TypeError, match=r"^layers must be a sequence of module names, got .*$"):
+            checked_names(wrong)
 
 
 class FullyShardedDataParallel(nn.Module):

@@ -106,3 +106,29 @@ def test_zero_eigenvalues_are_not_negative_by_their_rounding(dtype: torch.dtype)
         weights[nodes < -1e-2].sum().item() for nodes, weights in zip(turned.nodes, turned.weights, strict=True)
     )
     assert turned.scalars()["negative_share"] == pytest.approx(share / 4)
+
+
+def test_the_density_at_given_eigenvalues_is_that_of_the_grid() -> None:
+    found = spectral_density(*quadratic(torch.tensor([1.0, 2.0], dtype=torch.float64)), vectors=2)
+    assert torch.equal(found.at(found.grid), found.density)
+    for values in ([1.0, 2.0], (1, 2), torch.tensor([1, 2]), torch.tensor([1.0, 2.0]).numpy()):
+        assert found.at(values).tolist() == found.at(torch.tensor([1.0, 2.0], dtype=torch.float64)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        (1.0, TypeError, "values must be a sequence of real numbers, got 1.0"),
+        ("12", TypeError, "values must be a sequence of real numbers, got '12'"),
+        (["1"], ValueError, "values must be finite real numbers, got '1'"),
+        ([1j], ValueError, "values must be finite real numbers, got 1j"),
+        ([], ValueError, "values is empty"),
+        (torch.tensor(1.0), ValueError, r"values must be of one dimension \(G,\), got shape \(\)"),
+        (torch.eye(2), ValueError, r"values must be of one dimension \(G,\), got shape \(2, 2\)"),
+        (torch.eye(2).numpy(), ValueError, r"values must be finite real numbers, got \[1.0, 0.0\]"),
+    ],
+)
+def test_what_is_no_list_of_eigenvalues_is_refused(values: Any, error: type[Exception], message: str) -> None:
+    found = spectral_density(*quadratic(torch.tensor([1.0], dtype=torch.float64)), vectors=1)
+    with pytest.raises(error, match=f"^{message}"):
+        found.at(values)

@@ -209,10 +209,36 @@ def test_a_float32_model_gives_float32_results() -> None:
         ({"step_sizes": [0.1], "direction": [torch.zeros(1)]}, ValueError, "1 tensors, expected 4"),
         ({"step_sizes": [0.1], "direction": [torch.zeros(2)] * 4}, ValueError, r"direction\[0\] has shape \(2,\)"),
         ({"step_sizes": [0.1], "direction": [1.0]}, TypeError, "list of tensors"),
+        ({"step_sizes": [0.1, 10**400]}, ValueError, r"step_sizes must be finite real numbers, got 10{79}$"),
+        ({"step_sizes": [-(10**5000)]}, ValueError, "step_sizes must be finite real numbers, got <int>$"),
+        ({"step_sizes": [torch.eye(2)]}, ValueError, r"numbers, got tensor\(\[\[1., 0.\], \[0., 1.\]\]\)$"),
+        ({"step_sizes": {0.1: torch.eye(2)}}, TypeError, r"numbers, got \{0.1: tensor\(.*\)\}$"),
+        ({"step_sizes": [0.1], "direction": torch.eye(2)}, TypeError, r"list of tensors .*, got tensor\(.*\)$"),
         ({"step_sizes": [0.1], "mode": "test"}, ValueError, "'train' or 'eval', got 'test'"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict, error: type[Exception], message: str) -> None:
     model, _, batch = BY_NAME["mlp"].make()
-    with no_trace(model, batch), pytest.raises(error, match=message):
+    with no_trace(model, batch), pytest.raises(error, match=message) as caught:
         landscape(model, classification, batch, **arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize("kind", ["meta", "sparse", "complex"])
+def test_a_direction_of_another_kind_is_refused_before_anything_is_evaluated(kind: str, gradients: bool) -> None:
+    model, _, batch = BY_NAME["mlp"].make()
+    calls: list[None] = []
+    make = {"meta": lambda p: p.to("meta"), "sparse": torch.Tensor.to_sparse, "complex": lambda p: 1j * p}[kind]
+    direction = [make(p.detach()) for p in model.parameters()]
+    with no_trace(model, batch), pytest.raises(ValueError, match=rf"^direction\[0\] must .* got .*{kind}"):
+        landscape(model, lambda m, b: calls.append(None), batch, [0.1], direction=direction, gradients=gradients)
+    assert not calls
+
+
+def test_the_advice_on_an_optimizer_without_a_step_names_an_argument_that_a_walk_has() -> None:
+    model, loss_fn, batch = BY_NAME["mlp"].make()
+    with pytest.raises(
+        ValueError, match=r"^LBFGS needs a closure .* use learning_rate= .* or direction= \(landscape\)"
+    ):
+        landscape(model, loss_fn, batch, [1.0], optimizer=torch.optim.LBFGS(model.parameters()))

@@ -110,7 +110,21 @@ def test_constant_and_non_finite_outputs() -> None:
     [
         ({"layers": ["outer"]}, ValueError, "unknown layer 'outer': modules are inner"),
         ({"layers": "inner"}, TypeError, "sequence of module names"),
+        ({"layers": [0]}, TypeError, r"layers must be a sequence of module names, got \[0\]"),
+        ({"layers": [nn.Sequential(nn.ReLU())]}, TypeError, "layers must be a sequence of module names, got"),
+        ({"layers": ["inner", None]}, TypeError, "layers must be a sequence of module names, got"),
         ({"layers": ["inner"], "units": 0}, ValueError, "positive integer, got 0"),
+        ({"layers": ["inner"], "units": torch.ones(2, 2)}, ValueError, "units must be a positive integer, got tensor"),
+        ({"layers": ["inner"], "axis": "x"}, TypeError, "axis must be an integer, or None .*, got 'x'"),
+        ({"layers": ["inner"], "axis": 1.0}, TypeError, r"axis must be an integer, or None .*, got 1\.0"),
+        ({"layers": ["inner"], "axis": True}, TypeError, "axis must be an integer, or None .*, got True"),
+        ({"layers": ["inner"], "axis": (0, 1)}, TypeError, r"axis must be an integer, or None .*, got \(0, 1\)"),
+        (
+            {"layers": ["inner"], "forward": 3},
+            TypeError,
+            r"forward must be callable as forward\(model, batch\).* got 3",
+        ),
+        ({"layers": ["inner"], "forward": 0}, TypeError, "forward must be callable"),
         ({"layers": ["inner"], "forward": lambda m, b: None}, ValueError, "not called"),
         ({"layers": ["inner"], "forward": lambda m, b: m(b[0])}, ValueError, r"shape \(3,\)"),
         ({"layers": ["inner"], "forward": lambda m, b: m(b > 0)}, TypeError, "torch.bool"),
@@ -118,8 +132,17 @@ def test_constant_and_non_finite_outputs() -> None:
 )
 def test_bad_arguments_are_named(arguments: dict, error: type[Exception], message: str) -> None:
     model, x = Shapes(), torch.ones(2, 3)
-    with no_trace(model, (x,)), pytest.raises(error, match=message):
+    with no_trace(model, (x,)), pytest.raises(error, match=message) as caught:
         activation_moments(model, x, **arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [{"layers": [0]}, {"layers": ["inner"], "axis": 1.5}])
+def test_what_is_no_name_and_no_axis_is_refused_before_the_model_runs(wrong: dict) -> None:
+    calls: list[None] = []
+    with pytest.raises(TypeError):
+        activation_moments(Shapes(), torch.ones(2, 3), forward=lambda m, b: calls.append(None), **wrong)
+    assert not calls
 
 
 class CalledTwice(nn.Module):

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -94,13 +95,23 @@ def test_random_planes_and_the_number_of_evaluations() -> None:
         ({"directions": "gradient"}, ValueError, "directions must be one of filter, random, trajectory"),
         ({"directions": 3}, TypeError, "pair of lists"),
         ({"directions": "trajectory"}, ValueError, "at least two points"),
+        ({"directions": (torch.eye(2),)}, TypeError, r"pair of lists, got \(tensor\(.*\),\)$"),
+        ({"directions": (3, [torch.eye(2)])}, TypeError, r"^directions\[0\] must be a list of tensors .*, got 3$"),
+        ({"trajectory": 3}, TypeError, r"^trajectory must be a list of weights .* or a state dict\), got 3$"),
+        ({"trajectory": torch.zeros(2, 5)}, TypeError, r"^trajectory must be a list of weights .*, got tensor\(.*\)$"),
+        ({"trajectory": np.zeros((2, 5))}, TypeError, r"^trajectory must be a list of weights .*, got array\(.*\)$"),
+        ({"trajectory": (w for w in [{}])}, TypeError, "^trajectory must be a list of weights .*, got <generator"),
+        ({"trajectory": nn.Linear(2, 1).state_dict()}, TypeError, "^trajectory must be a list of weights .*, got Ord"),
+        ({"trajectory": "best.pt", "directions": "trajectory"}, TypeError, "^trajectory must be .*, got 'best.pt'$"),
+        ({"trajectory": [3]}, TypeError, r"^trajectory\[0\] must be a list of tensors .*, got 3$"),
         ({"trajectory": [{}]}, ValueError, r"trajectory\[0\] has no weights for '0.weight'"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict, error: type[Exception], message: str) -> None:
     model, loss, batch = BY_NAME["mlp"].make()
-    with no_trace(model, batch), pytest.raises(error, match=message):
+    with no_trace(model, batch), pytest.raises(error, match=message) as caught:
         landscape_plane(model, loss, batch, **{"xs": [0.0], "ys": [0.0], **arguments})
+    assert "\n" not in str(caught.value)
 
 
 def test_parallel_directions_are_refused_and_divergence_is_kept() -> None:

@@ -177,12 +177,16 @@ def test_a_diverging_step_is_kept() -> None:
         ({"learning_rate": math.nan}, ValueError, "finite real number, got nan"),
         ({"learning_rate": 0.1, "layers": ["1"]}, ValueError, "unknown layer '1': .* are 0, 2"),
         ({"learning_rate": 0.1, "layers": "02"}, TypeError, "sequence of module names"),
+        ({"learning_rate": 0.1, "layers": [0]}, TypeError, r"layers must be a sequence of module names, got \[0\]"),
+        ({"learning_rate": 0.1, "layers": [None]}, TypeError, r"sequence of module names, got \[None\]"),
+        ({"learning_rate": 0.1, "layers": [torch.nn.Sequential(torch.nn.ReLU())]}, TypeError, r"got \[Sequential\( \("),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict, error: type[Exception], message: str) -> None:
     model, loss_fn, batch = BY_NAME["mlp"].make()
-    with no_trace(model, batch), pytest.raises(error, match=message):
+    with no_trace(model, batch), pytest.raises(error, match=message) as caught:
         covariate_shift(model, loss_fn, batch, **arguments)
+    assert "\n" not in str(caught.value)
 
 
 def test_an_optimizer_that_needs_a_closure_is_refused() -> None:

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.instancenorm import _InstanceNorm
+from torchvision.models.convnext import LayerNorm2d
 
 from normlab.nn import normalizer
 from normlab.probes import activation_moments
-from normlab.probes.moments import unit_axis
+from normlab.probes.units import unit_axis
 
 LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {  # with its output's shape, and the axis
     "convolution of sequences": (lambda: nn.Conv1d(2, 5, 1), (3, 5, 7), 1),
@@ -40,20 +42,159 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {  # w
 @pytest.mark.parametrize("name", LAYERS)
 def test_the_axis_of_the_units_is_that_of_the_layer(name: str) -> None:
     make, shape, axis = LAYERS[name]
-    found = unit_axis(make(), len(shape))
+    found = unit_axis(make(), shape)
     assert found is not None
     assert range(len(shape))[found] == range(len(shape))[axis]
 
 
 @pytest.mark.parametrize("dimensions", [0, 1, 5, 6])
 def test_another_modules_axis_is_not_known_in_other_dimensions(dimensions: int) -> None:
-    assert unit_axis(nn.ReLU(), dimensions) is None
-    assert unit_axis(nn.Linear(1, 1), dimensions) == -1
+    shape = (1,) * dimensions
+    assert unit_axis(nn.ReLU(), shape) is None
+    assert unit_axis(nn.Linear(1, 1), shape) == -1
     marked = nn.ReLU()
     marked.batch_coupled = 1  # only True says so
-    assert unit_axis(marked, dimensions) is None
+    assert unit_axis(marked, shape) is None
     marked.batch_coupled = True
-    assert unit_axis(marked, dimensions) == 1
+    assert unit_axis(marked, shape) == 1
+
+
+class FeaturesFirst(nn.LayerNorm):
+    """Over axis 1, as torchvision's `LayerNorm2d`, in any number of dimensions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+class RootMeanSquareFirst(nn.RMSNorm):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+class PlanesFirst(nn.LayerNorm):
+    """Over axes 1 and 2, its two together."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim((1, 2), (-2, -1))).movedim((-2, -1), (1, 2))
+
+
+class StillLast(nn.LayerNorm):
+    """A forward pass of its own that moves nothing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.contiguous())
+
+
+class BatchNormLast(nn.BatchNorm1d):
+    """Of sequences (N, L, C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(-1, 1)).movedim(1, -1)
+
+
+class GroupNormLast(nn.GroupNorm):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(-1, 1)).movedim(1, -1)
+
+
+class LinearFirst(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+class Gated(nn.Conv2d):
+    """Puts out half of its channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.glu(super().forward(x), 1)
+
+
+class OwnInstanceNorm(_InstanceNorm):
+    """Derived from torch's base, which says nothing of one sample."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._apply_instance_norm(x)
+
+
+PLACES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {  # with the input's shape, and the axis
+    "torchvision's on images": (lambda: LayerNorm2d(5), (3, 5, 7, 8), 1),
+    "features first, in sequences": (lambda: FeaturesFirst(5), (3, 5, 7), 1),
+    "features first, in volumes": (lambda: FeaturesFirst(5), (3, 5, 2, 2, 3), 1),
+    "features first, as vectors": (lambda: FeaturesFirst(5), (3, 5), 1),
+    "root mean square first": (lambda: RootMeanSquareFirst(5), (3, 5, 7, 8), 1),
+    "two axes first": (lambda: PlanesFirst((4, 5)), (3, 4, 5, 7), 2),
+    "two axes last": (lambda: nn.LayerNorm((4, 5)), (3, 7, 4, 5), 3),
+    "features last, of its own forward": (lambda: StillLast(5), (3, 7, 8, 5), 3),
+    "features last, as long as axis 1": (lambda: nn.LayerNorm(5), (3, 5, 7, 5), 3),
+    "batch norm of channels last": (lambda: BatchNormLast(5), (3, 7, 5), 2),
+    "group norm of channels last": (lambda: GroupNormLast(1, 5), (3, 7, 8, 5), 3),
+    "linear of channels first": (lambda: LinearFirst(2, 5), (3, 2, 7, 8), 1),
+    "batch norm in doubt": (lambda: BatchNormLast(5), (3, 5, 5), 1),  # the axis of the type
+    "half of a convolution": (lambda: Gated(2, 6, 1), (3, 2, 7, 8), 1),
+    "one sequence, instance norm": (lambda: nn.InstanceNorm1d(5), (5, 7), 0),
+    "one image, instance norm": (lambda: nn.InstanceNorm2d(5, affine=True), (5, 7, 8), 0),
+    "one volume, instance norm": (lambda: nn.InstanceNorm3d(5), (5, 2, 3, 4), 0),
+    "instance norm of other sizes than it was made for": (lambda: nn.InstanceNorm2d(8), (3, 5, 7, 8), 1),
+    "instance norm of a class of its own": (lambda: OwnInstanceNorm(5), (3, 5, 7), 1),
+    "one sequence, convolution": (lambda: nn.Conv1d(2, 5, 3), (2, 7), 0),
+    "one image, convolution": (lambda: nn.ConvTranspose2d(2, 5, 3), (2, 7, 8), 0),
+    "one volume, convolution": (lambda: nn.Conv3d(2, 5, 2), (2, 3, 4, 5), 0),
+}
+
+
+@pytest.mark.filterwarnings("ignore:input's size at dim=1 does not match num_features")
+@pytest.mark.parametrize("name", PLACES)
+def test_units_are_found_where_a_layer_puts_them(name: str) -> None:
+    make, shape, axis = PLACES[name]
+    torch.manual_seed(0)
+    layer, x = make().double(), torch.randn(shape, dtype=torch.float64)
+    for p in layer.parameters():
+        p.data = torch.randn_like(p)  # so that no two units have the same moments
+    found = activation_moments(nn.Sequential(layer), x, ["0"])["0"]
+    out = layer(x).detach()
+    assert found.units.tolist() == list(range(out.shape[axis]))
+    for unit in range(out.shape[axis]):
+        values = out.select(axis, unit).flatten().tolist()
+        mean = sum(values) / len(values)
+        assert found.mean[unit].item() == pytest.approx(mean, abs=1e-12)
+        variance = sum((value - mean) ** 2 for value in values) / len(values)
+        assert found.variance[unit].item() == pytest.approx(variance, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: LayerNorm2d(5), (3, 5, 7, 5)),  # features as long as a row
+        (lambda: FeaturesFirst(5), (3, 5, 5)),
+        (lambda: StillLast(5), (3, 5, 5)),  # they are last here, which its type does not say
+    ],
+)
+def test_a_layer_norm_that_may_have_moved_its_features_to_either_of_two_axes_is_refused(
+    make: Callable[[], nn.Module], shape: tuple[int, ...]
+) -> None:
+    model, x = nn.Sequential(make()), torch.randn(shape)
+    reason = (
+        r"axis of the units is not known; \w+ has a forward of its own and may have moved them: say where with axis=$"
+    )
+    with pytest.raises(ValueError, match=rf"^layer '0' puts out shape .*{reason}"):
+        activation_moments(model, x, ["0"])
+    found = activation_moments(model, x, ["0"], axis=1)["0"]
+    assert found.mean.tolist() == pytest.approx(model(x).movedim(1, 0).flatten(1).mean(1).tolist(), abs=1e-6)
+
+
+class Dropped(nn.LayerNorm):
+    """Puts out fewer features than it normalizes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)[..., 1:]
+
+
+def test_a_layer_norm_whose_features_are_on_neither_axis_is_refused_unless_there_is_one_alone() -> None:
+    with pytest.raises(ValueError, match="axis of the units is not known"):
+        activation_moments(nn.Sequential(Dropped(5)), torch.randn(3, 7, 5), ["0"])
+    assert len(activation_moments(nn.Sequential(Dropped(5)), torch.randn(3, 5), ["0"])["0"].units) == 4
+    with pytest.raises(ValueError, match=r"shape \(4,\)"):
+        activation_moments(nn.Sequential(Dropped(5)), torch.randn(5), ["0"])
 
 
 class Through(nn.Module):
@@ -71,7 +212,7 @@ def moments(x: Any, **options: Any) -> Any:
     return activation_moments(Through(), x, ["inner"], forward=lambda m, b: m(b), **options)["inner"]
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2, -1, -2, -3])
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -2, -3, np.int64(1)])
 def test_an_axis_that_was_asked_for_counts(axis: int) -> None:
     x = torch.randn(2, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     found, values = moments(x, axis=axis), np.moveaxis(x.numpy(), axis, 0).reshape(x.shape[axis], -1)

@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+from torch import Tensor, nn
 
-from normlab.probes.vectors import check_vector, compare, dot, l2_distance, l2_norm
+from normlab.probes.vectors import check_vector, compare, dot, l2_distance, l2_norm, shown
 
 
 def test_closed_forms_over_several_tensors() -> None:
@@ -57,3 +58,50 @@ def test_a_vector_of_the_caller_is_checked_and_cast() -> None:
         check_vector([torch.tensor([1.0, math.inf])], parameters, "vector")
     with pytest.raises(TypeError, match="list of tensors"):
         check_vector(torch.ones(1, 2), parameters, "vector")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (torch.ones(2).to("meta"), "must hold values, got a tensor on the meta device"),
+        (torch.ones(2).to_sparse(), "must be a dense tensor, got one that is torch.sparse_coo"),
+        (torch.ones(2).to_mkldnn(), "must be a dense tensor, got one that is torch._mkldnn"),
+        (
+            torch.nested.nested_tensor([torch.ones(2)], layout=torch.jagged),
+            "must be a dense tensor, got one that is nested",
+        ),
+        (
+            torch.ones(2, dtype=torch.complex64),
+            r"must be real, as its parameter is \(torch.float32\), got torch.complex64",
+        ),
+        (torch.full((2,), 1e300, dtype=torch.float64), r"must be finite, it holds inf or NaN \(as torch.float32\)"),
+    ],
+)
+def test_a_vector_that_a_parameter_cannot_hold_is_refused_in_one_line(wrong: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=rf"^vector\[1\] .*{message}$"):
+        check_vector([torch.ones(2), wrong], [torch.zeros(2)] * 2, "vector")
+
+
+def test_a_real_vector_is_taken_for_complex_parameters() -> None:
+    found = check_vector([torch.ones(2)], [torch.zeros(2, dtype=torch.complex128)], "vector")[0]
+    assert found.tolist() == [1 + 0j] * 2
+
+
+class Unspeakable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a  b", "'a  b'"),
+        ("x" * 100, "'" + 79 * "x"),
+        (torch.eye(2), "tensor([[1., 0.], [0., 1.]])"),
+        (nn.Sequential(nn.ReLU()), "Sequential( (0): ReLU() )"),
+        ([10**5000], "<list>"),  # Python refuses to write it out
+        (Unspeakable(), "<Unspeakable>"),
+    ],
+)
+def test_any_value_is_shown_in_one_line_of_at_most_80_characters(value: object, text: str) -> None:
+    assert shown(value) == text

@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 from normlab.probes.inventory import Inventory
 from normlab.probes.precision import floating_dtype
 from normlab.probes.preservation import ModelState
+from normlab.probes.vectors import shown
 
 # by name, because importing torch's compiler or its distributed package costs seconds
 _WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
@@ -95,8 +96,19 @@ def checked_modules(also: Any) -> Sequence[nn.Module]:
     """
     also = [also] if isinstance(also, nn.Module) else also
     if not isinstance(also, list | tuple | nn.ModuleList) or not all(isinstance(m, nn.Module) for m in also):
-        raise TypeError(f"also must be a list of torch.nn.Modules outside of the model, got {also!r:.80}")
+        raise TypeError(f"also must be a list of torch.nn.Modules outside of the model, got {shown(also)}")
     return list(also)
+
+
+def checked_names(layers: Any) -> Sequence[str]:
+    """The argument `layers`: names of modules, or patterns of them.
+
+    Raises:
+        TypeError: not a sequence of strings.
+    """
+    if isinstance(layers, str) or not isinstance(layers, Sequence) or not all(isinstance(n, str) for n in layers):
+        raise TypeError(f"layers must be a sequence of module names, got {shown(layers)}")
+    return layers
 
 
 def check_state(state: ModelState) -> None:

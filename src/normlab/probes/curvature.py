@@ -83,7 +83,8 @@ def hessian_vector_product(
 
     Raises:
         TypeError: a bfloat16 or half model, a vector that is no list of tensors.
-        ValueError: a vector of other shapes, and what `landscape` refuses.
+        ValueError: a vector of other shapes, sparse, complex for real parameters, without values or with values that
+            are not finite, and what `landscape` refuses.
         RuntimeError: torch has no second derivative of some layer (the message of torch says which), or a custom
             `torch.autograd.Function` has a wrong one: its backward pass takes for constant what depends on its input.
     """

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.probes.batches import takes_batches
+from normlab.probes.directions import checked_coordinates
 from normlab.probes.entry import objective_at
 from normlab.probes.hessian import check_hessian, chosen_parameters, hessian_of
 from normlab.probes.lanczos import quadrature
@@ -42,8 +43,17 @@ class SpectralDensity:
     notes: tuple[str, ...] = ()
     zero: float = 0.0
 
-    def at(self, values: Tensor) -> Tensor:
-        """The density at any eigenvalues (G,), so that those of several batches can be compared and averaged."""
+    def at(self, values: Tensor | Sequence[float]) -> Tensor:
+        """The density at any eigenvalues (G,), so that those of several batches can be compared and averaged.
+
+        Raises:
+            TypeError: not a sequence of numbers.
+            ValueError: values that are no finite real numbers, or a tensor of more than one dimension.
+        """
+        if not (isinstance(values, Tensor) and values.is_floating_point()):
+            values = torch.tensor(checked_coordinates(values, "values"), dtype=torch.float64, device="cpu")
+        if values.ndim != 1:
+            raise ValueError(f"values must be of one dimension (G,), got shape {tuple(values.shape)}")
         return _smoothed(values, self.nodes, self.weights, self.width)
 
     def scalars(self) -> dict[str, float]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from normlab.probes.next_step import NO_STEP, optimizer_step, stands_still
 from normlab.probes.objective import Objective
-from normlab.probes.vectors import check_vector, l2_norm
+from normlab.probes.vectors import check_vector, l2_norm, shown
 
 NAMED = ("gradient", "random", "filter")
 WITHOUT_GRADIENT = ("given", "filter")  # a walk along these needs none, unless it compares gradients
@@ -48,7 +48,7 @@ def direction_kind(direction: Any, optimizer: Any) -> str:
     if named not in (*NAMED, "given"):
         raise ValueError(
             "direction must be 'gradient', 'random', 'filter' or a list of tensors shaped like the parameters, "
-            f"got {direction!r}"
+            f"got {shown(direction)}"
         )
     if optimizer is None:
         return named
@@ -136,10 +136,17 @@ def checked_coordinates(values: Any, what: str) -> list[float]:
     """
     values = values.tolist() if hasattr(values, "tolist") else values
     if not isinstance(values, Sequence) or isinstance(values, str):
-        raise TypeError(f"{what} must be a sequence of real numbers, got {values!r}")
+        raise TypeError(f"{what} must be a sequence of real numbers, got {shown(values)}")
     if not values:
         raise ValueError(f"{what} is empty: give at least one")
     for value in values:
-        if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
-            raise ValueError(f"{what} must be finite real numbers, got {value!r}")
+        if not isinstance(value, Real) or isinstance(value, bool) or not _is_finite(value):
+            raise ValueError(f"{what} must be finite real numbers, got {shown(value)}")
     return [float(value) for value in values]
+
+
+def _is_finite(value: Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False

@@ -4,24 +4,22 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd
 
-from normlab.probes.accepted import matching
+from normlab.probes.accepted import checked_names, matching
 from normlab.probes.batches import takes_batches
 from normlab.probes.entry import objective_at
 from normlab.probes.objective import Batch
 from normlab.probes.precision import ACCEPTED_DTYPES
 from normlab.probes.preservation import tensors_in
+from normlab.probes.units import unit_axis
+from normlab.probes.vectors import shown
 
 BINS = 64
-# _NormBase, _ConvNd: the bases have no public name, and other people's layers derive from them directly
-_CHANNELS_FIRST = (_NormBase, nn.GroupNorm)
-_FEATURES_LAST = (nn.Linear, nn.Bilinear, nn.LayerNorm, nn.RMSNorm, nn.Embedding, nn.RNNBase, nn.MultiheadAttention)
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,12 @@ def activation_moments(
     are its Figure 8, the histograms its Figures 1(c), 2 and 6.
 
     The units lie along one axis of the output: for convolutions and for batch, instance and group normalization that of
-    the channels (N, C, …), for linear, embedding and recurrent layers and layer normalization the last (N, …, C), also
-    of images kept as (N, H, W, C). Other modules put out what they like: axis 1 is taken for two or four dimensions and
-    the last for three; `axis` says otherwise.
+    the channels (N, C, …), or (C, …) of one sample where the layer takes one, for linear, embedding and recurrent
+    layers and layer normalization the last (N, …, C), also of images kept as (N, H, W, C). A class that is derived from
+    one of these, with a forward of its own, may have moved them (torchvision's `LayerNorm2d`): then the one of axis 1
+    and the last counts that is as long as the layer has units; if both are or neither is, the axis of the type, but a
+    layer normalization is refused. Other modules put out what they like: axis 1 is taken for two or four dimensions and
+    the last for three. `axis` says otherwise.
 
     Cost: one forward pass without a graph (with one if the model differentiates inside).
 
@@ -113,20 +114,25 @@ def activation_moments(
         tensor([0, 1, 2])
 
     Raises:
-        TypeError: a bfloat16 or half model, outputs that are not float32 or float64.
+        TypeError: a bfloat16 or half model, outputs that are not float32 or float64, `layers` that are no names, an
+            `axis` that is no integer, a `forward` that cannot be called.
         ValueError: an unknown layer (the message lists the valid ones), one that the forward pass does not call, an
-            output of one dimension (or of five and more from a module whose axis is not known), `units` below 1.
+            output of one dimension (or of five and more from a module whose axis is not known), a layer normalization
+            that may have moved its features to either of two axes, `units` below 1.
     """
     if isinstance(units, bool) or not isinstance(units, int) or units < 1:
-        raise ValueError(f"units must be a positive integer, got {units!r}")
-    if isinstance(layers, str) or not isinstance(layers, Sequence):
-        raise TypeError(f"layers must be a sequence of module names, got {layers!r}")
-    run = forward or _default_forward
+        raise ValueError(f"units must be a positive integer, got {shown(units)}")
+    if axis is not None and (isinstance(axis, bool) or not isinstance(axis, Integral)):
+        raise TypeError(f"axis must be an integer, or None for that of the layer's type, got {shown(axis)}")
+    if forward is not None and not callable(forward):
+        raise TypeError(f"forward must be callable as forward(model, batch), or None, got {shown(forward)}")
+    layers = checked_names(layers)
+    run = _default_forward if forward is None else forward
     with objective_at(model, run, batch, mode=mode, trainable=False, also=also) as objective:
         modules = dict(objective.model.named_modules(remove_duplicate=False))
         for name in layers:
             if not matching([name], list(modules)):
-                raise ValueError(f"unknown layer {name!r}: modules are {', '.join(filter(None, modules))}")
+                raise ValueError(f"unknown layer {shown(name)}: modules are {', '.join(filter(None, modules))}")
         names = matching(layers, list(modules)) or []
         draw = generator or objective.state.random.generator()
         taps = {modules[name]: _Tap(name, units, draw, axis) for name in names}
@@ -160,13 +166,15 @@ class _Tap:
         self.values.append(picked.reshape(len(self.units), -1).cpu())
 
     def _axis_of(self, module: nn.Module, output: Tensor) -> int:
-        axis = unit_axis(module, output.ndim) if self.axis is None else self.axis
+        axis = unit_axis(module, output.shape) if self.axis is None else self.axis
         if output.ndim < 2 or axis is None or not -output.ndim <= axis < output.ndim:
-            raise ValueError(
-                f"layer {self.name!r} puts out shape {tuple(output.shape)}, in which "
-                + (f"there is no axis {axis}" if self.axis is not None else "the axis of the units is not known")
-                + "; accepted are (N, C), (N, L, C), (N, C, H, W), others with axis="
-            )
+            reason = f"there is no axis {axis}" if self.axis is not None else "the axis of the units is not known"
+            advice = "accepted are (N, C), (N, L, C), (N, C, H, W), others with axis="
+            if axis is None and 2 <= output.ndim <= 4:
+                advice = (
+                    f"{type(module).__name__} has a forward of its own and may have moved them: say where with axis="
+                )
+            raise ValueError(f"layer {self.name!r} puts out shape {tuple(output.shape)}, in which {reason}; {advice}")
         return axis
 
     def _choose(self, channels: int) -> Tensor:
@@ -190,17 +198,6 @@ class _Tap:
             mode=mode,
             notes=notes,
         )
-
-
-def unit_axis(module: nn.Module, dimensions: int) -> int | None:
-    """Along which axis of its output a module's units (channels, features) lie; None if that cannot be told."""
-    if isinstance(module, _ConvNd):
-        return -1 - len(module.kernel_size)  # also without a batch axis
-    if isinstance(module, _CHANNELS_FIRST) or getattr(module, "batch_coupled", False) is True:
-        return 1
-    if isinstance(module, _FEATURES_LAST):
-        return -1
-    return {2: 1, 3: -1, 4: 1}.get(dimensions)
 
 
 @contextmanager

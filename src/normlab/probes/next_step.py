@@ -16,6 +16,7 @@ NO_STEP = (
     "the optimizer's step changes no weight (it accumulates gradients, a scaler skips it, or its learning rate is 0): "
     "the next step is unknown"
 )
+_INSTEAD = "use learning_rate= (covariate_shift) or direction= (landscape) in its place"
 _STEP_HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 
 
@@ -66,7 +67,7 @@ def optimizer_step(objective: Objective, raw_gradient: Sequence[Tensor | None], 
         reason = "needs a closure for its step, which a probe cannot give"
         if "closure" not in str(error):
             reason = f"cannot step on a copy outside of its training loop ({type(error).__name__}: {error})"
-        raise ValueError(f"{type(optimizer).__name__} {reason}; use learning_rate=") from error
+        raise ValueError(f"{type(optimizer).__name__} {reason}; {_INSTEAD}") from error
     pairs = zip(objective.parameters, objective.weights, strict=True)
     return [copies[id(p)].detach() if id(p) in copies else w for p, w in pairs]
 

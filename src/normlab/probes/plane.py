@@ -12,7 +12,7 @@ from normlab.probes.batches import takes_batches
 from normlab.probes.directions import checked_coordinates, chosen_direction
 from normlab.probes.entry import objective_at
 from normlab.probes.objective import Batch, LossFn, Objective
-from normlab.probes.vectors import check_vector, dot, flatten, l2_norm, unflatten
+from normlab.probes.vectors import check_vector, dot, flatten, l2_norm, shown, unflatten
 
 _NAMED = ("filter", "random", "trajectory")
 
@@ -111,6 +111,7 @@ def landscape_plane(
         TypeError, ValueError: as `landscape`; directions that are parallel.
     """
     columns, rows = checked_coordinates(xs, "xs"), checked_coordinates(ys, "ys")
+    _check_trajectory(trajectory)
     kind = _kind(directions, trajectory)
     with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
         path = [_weights(objective, point, index) for index, point in enumerate(trajectory or ())]
@@ -141,15 +142,25 @@ def landscape_plane(
     )
 
 
+def _check_trajectory(trajectory: Any) -> None:
+    if trajectory is not None and (isinstance(trajectory, str) or not isinstance(trajectory, Sequence)):
+        raise TypeError(
+            "trajectory must be a list of weights (each a list of tensors shaped like the trainable parameters, or a "
+            f"state dict), got {shown(trajectory)}"
+        )
+
+
 def _kind(directions: Any, trajectory: Any) -> str:
     if isinstance(directions, str):
         if directions not in _NAMED:
-            raise ValueError(f"directions must be one of {', '.join(_NAMED)} or a pair of lists, got {directions!r}")
+            raise ValueError(
+                f"directions must be one of {', '.join(_NAMED)} or a pair of lists, got {shown(directions)}"
+            )
         if directions == "trajectory" and (trajectory is None or len(trajectory) < 2):
             raise ValueError("directions='trajectory' needs a trajectory of at least two points")
         return directions
     if not isinstance(directions, list | tuple) or len(directions) != 2:
-        raise TypeError(f"directions must be one of {', '.join(_NAMED)} or a pair of lists, got {directions!r:.80}")
+        raise TypeError(f"directions must be one of {', '.join(_NAMED)} or a pair of lists, got {shown(directions)}")
     return "given"
 
 

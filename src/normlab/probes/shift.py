@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.parametrize import ParametrizationList
 
-from normlab.probes.accepted import batch_coupled_names, matching
+from normlab.probes.accepted import batch_coupled_names, checked_names, matching
 from normlab.probes.batches import takes_batches
 from normlab.probes.entry import objective_at
 from normlab.probes.forward_order import ForwardOrder, own_parameters
 from normlab.probes.next_step import NO_STEP, optimizer_step, plain_step, stands_still
 from normlab.probes.objective import Batch, LossFn, Objective
-from normlab.probes.vectors import compare
+from normlab.probes.vectors import compare, shown
 
 # torch's batch and instance normalizers have no public base, and other people's derive from this one directly
 _NORMALIZERS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
@@ -103,7 +103,7 @@ def covariate_shift(
         (['0', '2'], 1.0)
 
     Raises:
-        TypeError: a bfloat16 or half model, something that is no optimizer.
+        TypeError: a bfloat16 or half model, `layers` that are no names, something that is no optimizer.
         ValueError: neither or both of `learning_rate` and `optimizer`, an unknown layer (the message lists the valid
             ones), an optimizer that needs a closure, and what `landscape` refuses.
     """
@@ -112,6 +112,7 @@ def covariate_shift(
             "give exactly one of learning_rate (plain SGD) and optimizer (its real next step), got "
             + ("neither" if optimizer is None else "both")
         )
+    layers = None if layers is None else checked_names(layers)
     with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
         chosen = _choose(objective.model, layers)
         order = ForwardOrder(objective.model)
@@ -176,7 +177,7 @@ def _measure(
     return ShiftProbe(change.distance, relative, change.cosine, mode, tuple(notes))
 
 
-def _choose(model: nn.Module, layers: Any) -> dict[str, nn.Module]:
+def _choose(model: nn.Module, layers: Sequence[str] | None) -> dict[str, nn.Module]:
     """The modules to measure by name, in order."""
     everything = dict(model.named_modules(remove_duplicate=False))
     valid = {
@@ -194,13 +195,11 @@ def _choose(model: nn.Module, layers: Any) -> dict[str, nn.Module]:
             and name not in coupled
             and any(p.ndim >= 2 for p in own_parameters(module))
         }
-    if isinstance(layers, str) or not isinstance(layers, Sequence):
-        raise TypeError(f"layers must be a sequence of module names, got {layers!r}")
     names = matching(layers, list(valid))
     if names is None:
         unknown = next(name for name in layers if not matching([name], list(valid)))
         raise ValueError(
-            f"unknown layer {unknown!r}: layers with trainable parameters of their own are {', '.join(valid)}"
+            f"unknown layer {shown(unknown)}: layers with trainable parameters of their own are {', '.join(valid)}"
         )
     return {name: valid[name] for name in names}
 

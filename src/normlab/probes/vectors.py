@@ -87,23 +87,43 @@ def real_size(tensor: Tensor) -> int:
     return tensor.numel() * (2 if tensor.is_complex() else 1)
 
 
+def shown(value: object) -> str:
+    """A value as a message shows it: its repr as one line of at most 80 characters."""
+    try:
+        text = repr(value)
+    except Exception:  # the value is a wrong one, and may be wrong in this too: an integer of 5000 digits has no repr
+        text = f"<{type(value).__name__}>"
+    return " ".join(map(str.strip, text.splitlines()))[:80]
+
+
 def check_vector(vector: object, parameters: Sequence[Tensor], what: str) -> list[Tensor]:
     """A caller's list of tensors, one a trainable parameter, cast to the parameters' types and devices.
 
     Raises:
         TypeError: not a list or tuple of tensors.
-        ValueError: another number of tensors, another shape, or a value that is not finite; the message says which.
+        ValueError: another number of tensors, another shape, one that is not dense, without values (meta), complex for
+            a real parameter, or with a value that is not finite in the parameter's type; the message says which.
     """
     if not isinstance(vector, list | tuple) or not all(isinstance(v, Tensor) for v in vector):
-        raise TypeError(f"{what} must be a list of tensors shaped like the trainable parameters, got {vector!r:.80}")
+        raise TypeError(f"{what} must be a list of tensors shaped like the trainable parameters, got {shown(vector)}")
     if len(vector) != len(parameters):
         raise ValueError(f"{what} has {len(vector)} tensors, expected {len(parameters)} (one a trainable parameter)")
-    for index, (v, p) in enumerate(zip(vector, parameters, strict=True)):
-        if v.shape != p.shape:
-            raise ValueError(f"{what}[{index}] has shape {tuple(v.shape)}, expected {tuple(p.shape)}")
-        if not torch.isfinite(v).all():
-            raise ValueError(f"{what}[{index}] must be finite, it holds inf or NaN")
-    return [v.detach().to(device=p.device, dtype=p.dtype) for v, p in zip(vector, parameters, strict=True)]
+    return [_like(v, p, f"{what}[{index}]") for index, (v, p) in enumerate(zip(vector, parameters, strict=True))]
+
+
+def _like(v: Tensor, parameter: Tensor, what: str) -> Tensor:
+    if v.is_nested or v.layout != torch.strided:
+        raise ValueError(f"{what} must be a dense tensor, got one that is {'nested' if v.is_nested else v.layout}")
+    if v.shape != parameter.shape:
+        raise ValueError(f"{what} has shape {tuple(v.shape)}, expected {tuple(parameter.shape)}")
+    if v.is_meta:
+        raise ValueError(f"{what} must hold values, got a tensor on the meta device")
+    if v.is_complex() and not parameter.is_complex():
+        raise ValueError(f"{what} must be real, as its parameter is ({parameter.dtype}), got {v.dtype}")
+    cast = v.detach().to(device=parameter.device, dtype=parameter.dtype)
+    if not torch.isfinite(cast).all():
+        raise ValueError(f"{what} must be finite, it holds inf or NaN (as {parameter.dtype})")
+    return cast
 
 
 def _reduce(a: Sequence[Tensor], b: Sequence[Tensor], terms: Pieces, squares: tuple[int, ...]) -> list[float]:
