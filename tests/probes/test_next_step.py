@@ -40,7 +40,7 @@ def test_a_plain_step_goes_against_the_gradient() -> None:
         assert numbers(objective.weights) == [1.0, -2.0]
 
 
-@pytest.mark.parametrize("rate", [math.nan, math.inf, -math.inf, True, False, "0.1", 1j, None, [0.1]])
+@pytest.mark.parametrize("rate", [math.nan, math.inf, -math.inf, True, False, "0.1", 1j, None, [0.1], 10**400])
 def test_a_rate_that_is_no_finite_number_is_refused(rate: Any) -> None:
     with pair() as (objective, _), pytest.raises(ValueError, match="finite real number, got"):
         plain_step(objective, [torch.ones(1, **D)] * 2, rate)

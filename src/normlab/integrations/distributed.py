@@ -8,6 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from normlab.probes.vectors import shown
+
 
 def gathered(batch: Any, group: dist.ProcessGroup | None = None) -> Any:
     """The batches of all processes as one, on rank 0; None on the others.
@@ -60,7 +62,7 @@ def _joined(parts: Sequence[Any], like: Any, entry: str) -> Any:
     for rank, part in enumerate(parts):
         other = _structure(part)
         if other != mine or not (mine or _same(part, like)):
-            here, there = mine or _told(like), other or _told(part)
+            here, there = mine or shown(like), other or shown(part)
             raise ValueError(f"{entry} is {here} on rank 0 and {there} on rank {rank}: they cannot be joined")
     if isinstance(like, Tensor):
         if not like.ndim:
@@ -100,7 +102,3 @@ def _same(one: Any, other: Any) -> bool:
         return bool(np.all((one == other) | ((one != one) & (other != other))))
     except (TypeError, ValueError, RuntimeError):  # objects that cannot tell, such as those that hold tensors
         return False
-
-
-def _told(value: Any) -> str:
-    return " ".join(repr(value).split())[:80]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from normlab.probes.memory import RandomState
+from normlab.probes.vectors import shown
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -112,7 +113,7 @@ def takes_batches(probe: Callable[P, R]) -> Probe[P, R]:
 def _check_generator(generator: Any) -> None:
     """The keyword `generator` of the probes that draw, looked at before anything is evaluated."""
     if generator is not None and not isinstance(generator, torch.Generator):
-        raise TypeError(f"generator must be a torch.Generator or None, got {generator!r:.80}")
+        raise TypeError(f"generator must be a torch.Generator or None, got {shown(generator)}")
 
 
 def _some(found: Sequence[Any]) -> Any:

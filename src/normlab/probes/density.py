@@ -14,6 +14,7 @@ from normlab.probes.entry import objective_at
 from normlab.probes.hessian import check_hessian, chosen_parameters, hessian_of
 from normlab.probes.lanczos import quadrature
 from normlab.probes.objective import Batch, LossFn
+from normlab.probes.vectors import shown
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,9 @@ def spectral_density(
     """
     for name, number, least in (("vectors", vectors, 1), ("steps", steps, 1), ("points", points, 2)):
         if isinstance(number, bool) or not isinstance(number, int) or number < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, got {number!r}")
+            raise ValueError(f"{name} must be an integer of at least {least}, got {shown(number)}")
     if width is not None and not (isinstance(width, int | float) and 0 < width < math.inf):
-        raise ValueError(f"width must be a positive number, got {width!r}")
+        raise ValueError(f"width must be a positive number, got {shown(width)}")
     check_hessian(hessian, batch)
     with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
         with hessian_of(objective, chosen_parameters(objective, parameters)) as operator:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from normlab.probes.next_step import NO_STEP, optimizer_step, stands_still
 from normlab.probes.objective import Objective
-from normlab.probes.vectors import check_vector, l2_norm, shown
+from normlab.probes.vectors import check_vector, is_finite_real, l2_norm, shown
 
 NAMED = ("gradient", "random", "filter")
 WITHOUT_GRADIENT = ("given", "filter")  # a walk along these needs none, unless it compares gradients
@@ -140,13 +139,6 @@ def checked_coordinates(values: Any, what: str) -> list[float]:
     if not values:
         raise ValueError(f"{what} is empty: give at least one")
     for value in values:
-        if not isinstance(value, Real) or isinstance(value, bool) or not _is_finite(value):
+        if not is_finite_real(value):
             raise ValueError(f"{what} must be finite real numbers, got {shown(value)}")
     return [float(value) for value in values]
-
-
-def _is_finite(value: Real) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer that no float holds
-        return False

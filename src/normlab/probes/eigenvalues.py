@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from normlab.probes.entry import objective_at
 from normlab.probes.hessian import check_hessian, chosen_parameters, hessian_of
 from normlab.probes.lanczos import largest_eigenvalues
 from normlab.probes.objective import Batch, LossFn
-from normlab.probes.vectors import flatten, real_size
+from normlab.probes.vectors import flatten, is_finite_real, real_size, shown
 
 
 @dataclass(frozen=True)
@@ -114,13 +113,13 @@ def top_eigenvalues(
     """
     for name, value in (("k", k), ("max_products", max_products)):
         if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"{name} must be an integer, got {value!r}")
+            raise TypeError(f"{name} must be an integer, got {shown(value)}")
     if which not in ("largest", "smallest"):
         raise ValueError(f"which must be 'largest' or 'smallest', got {which!r}")
     check_hessian(hessian, batch)
     sign = 1 if which == "largest" else -1
-    if isinstance(tol, bool) or not isinstance(tol, Real) or not 0 <= tol < math.inf:
-        raise ValueError(f"tol must be a finite number of at least 0, got {tol!r}")
+    if not is_finite_real(tol) or tol < 0:
+        raise ValueError(f"tol must be a finite number of at least 0, got {shown(tol)}")
     with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
         block = chosen_parameters(objective, parameters)
         n = sum(map(real_size, block))

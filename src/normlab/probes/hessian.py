@@ -14,7 +14,7 @@ from normlab.probes.gradients import own_functions
 from normlab.probes.objective import Batch, Objective
 from normlab.probes.precision import twice_differentiable
 from normlab.probes.second_derivatives import judged, recorded_calls, watched_hooks
-from normlab.probes.vectors import flatten, l2_norm, real_size, unflatten
+from normlab.probes.vectors import flatten, l2_norm, real_size, shown, unflatten
 
 
 class Hessian:
@@ -154,7 +154,7 @@ def chosen_parameters(objective: Objective, patterns: str | Sequence[str] | None
         return list(objective.parameters)
     wanted = [patterns] if isinstance(patterns, str) else patterns
     if not isinstance(wanted, Sequence) or not all(isinstance(pattern, str) for pattern in wanted):
-        raise TypeError(f"parameters must be a pattern of names or a sequence of them, got {patterns!r:.80}")
+        raise TypeError(f"parameters must be a pattern of names or a sequence of them, got {shown(patterns)}")
     named: dict[str, Tensor] = {name: p for name, p in objective.model.named_parameters() if p.requires_grad}
     chosen = matching(wanted, list(named))
     if not chosen:

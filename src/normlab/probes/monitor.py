@@ -13,7 +13,7 @@ from normlab.probes.accepted import matching, unwrapped
 from normlab.probes.budget import Budget
 from normlab.probes.objective import Batch, LossFn
 from normlab.probes.preservation import preserved
-from normlab.probes.vectors import l2_distance, l2_norm
+from normlab.probes.vectors import l2_distance, l2_norm, shown
 
 Every: TypeAlias = int | Callable[[int], bool]
 
@@ -88,7 +88,7 @@ class Monitor:
         self.every = _checked_schedules(every, self.probes)
         if budget is not None and not (isinstance(budget, int | float) and 0 < budget < math.inf):
             raise ValueError(
-                f"budget must be a positive share of the training's time, such as 0.05, got {_told(budget)}"
+                f"budget must be a positive share of the training's time, such as 0.05, got {shown(budget)}"
             )
         self.model = model
         self.loss_fn = loss_fn
@@ -113,7 +113,7 @@ class Monitor:
         try:
             steps = operator.index(steps)
         except TypeError:
-            raise TypeError(f"steps must be a whole number of steps, got {_told(steps)}") from None
+            raise TypeError(f"steps must be a whole number of steps, got {shown(steps)}") from None
         return sum(self.due(step) for step in range(steps))
 
     def __call__(self, step: int, batch: Batch) -> dict[str, float]:
@@ -194,10 +194,10 @@ def check_kinds(loss_fn: Any, updates: Any) -> None:
         TypeError: a loss function that is not callable; `updates` that are no truth value, no pattern and no several.
     """
     if not callable(loss_fn):
-        raise TypeError(f"loss_fn must be callable as loss_fn(model, batch), got {_told(loss_fn)}")
+        raise TypeError(f"loss_fn must be callable as loss_fn(model, batch), got {shown(loss_fn)}")
     several = isinstance(updates, Sequence | Set) and all(isinstance(pattern, str) for pattern in updates)
     if not isinstance(updates, bool) and not several:
-        raise TypeError(f"updates must be True, False, a pattern of names or a list of them, got {_told(updates)}")
+        raise TypeError(f"updates must be True, False, a pattern of names or a list of them, got {shown(updates)}")
 
 
 def _is_due(every: Every, step: int) -> bool:
@@ -211,7 +211,7 @@ def _checked_probes(probes: Any) -> dict[str, Callable[[nn.Module, LossFn, Batch
         raise ValueError("probes is empty: give at least one, such as {'landscape': partial(landscape, …)}")
     for name, probe in probes.items():
         if not callable(probe):
-            raise TypeError(f"probe {name!r} must be callable as probe(model, loss_fn, batch), got {_told(probe)}")
+            raise TypeError(f"probe {name!r} must be callable as probe(model, loss_fn, batch), got {shown(probe)}")
     return dict(probes)
 
 
@@ -223,15 +223,10 @@ def _checked_schedules(every: Any, probes: Mapping[str, Any]) -> dict[str, Every
         raise ValueError(f"every must have the names of the probes, {wanted}; got {got}")
     for one in schedules.values():
         if isinstance(one, bool) or not (isinstance(one, Integral) or callable(one)):
-            raise TypeError(f"every must be a number of steps or a predicate of the step, got {_told(one)}")
+            raise TypeError(f"every must be a number of steps or a predicate of the step, got {shown(one)}")
         if isinstance(one, Integral) and one < 1:
             raise ValueError(f"every must be at least 1, got {one}")
     return {name: int(one) if isinstance(one, Integral) else one for name, one in schedules.items()}
-
-
-def _told(value: Any) -> str:
-    """What was given, in a line."""
-    return " ".join(repr(value).split())[:80]
 
 
 def _flatten(name: str, result: Any, into: dict[str, float]) -> None:

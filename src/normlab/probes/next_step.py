@@ -1,16 +1,15 @@
 """The weights after the next training step, computed on copies: plain SGD, or what an optimizer would really do."""
 
 import copy
-import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from normlab.probes.objective import Objective
+from normlab.probes.vectors import is_finite_real, shown
 
 NO_STEP = (
     "the optimizer's step changes no weight (it accumulates gradients, a scaler skips it, or its learning rate is 0): "
@@ -26,8 +25,8 @@ def plain_step(objective: Objective, gradient: Sequence[Tensor], learning_rate: 
     Raises:
         ValueError: the learning rate is not a finite real number.
     """
-    if not isinstance(learning_rate, Real) or isinstance(learning_rate, bool) or not math.isfinite(learning_rate):
-        raise ValueError(f"learning_rate must be a finite real number, got {learning_rate!r}")
+    if not is_finite_real(learning_rate):
+        raise ValueError(f"learning_rate must be a finite real number, got {shown(learning_rate)}")
     return [torch.add(w, g, alpha=-float(learning_rate)) for w, g in zip(objective.weights, gradient, strict=True)]
 
 

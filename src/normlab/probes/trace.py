@@ -12,6 +12,7 @@ from normlab.probes.batches import takes_batches
 from normlab.probes.entry import objective_at
 from normlab.probes.hessian import Hessian, chosen_parameters, hessian_of
 from normlab.probes.objective import Batch, LossFn
+from normlab.probes.vectors import shown
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def trace(
         TypeError, ValueError: as `top_eigenvalues`.
     """
     if isinstance(max_products, bool) or not isinstance(max_products, int) or max_products < 6:
-        raise ValueError(f"max_products must be an integer of at least 6, got {max_products!r}")
+        raise ValueError(f"max_products must be an integer of at least 6, got {shown(max_products)}")
     with objective_at(model, loss_fn, batch, mode=mode, also=also) as objective:
         with hessian_of(objective, chosen_parameters(objective, parameters)) as hessian:
             with torch.no_grad():

@@ -10,6 +10,7 @@ are taken in float64 altogether.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -85,6 +86,14 @@ def unflatten(vector: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
 def real_size(tensor: Tensor) -> int:
     """How many real numbers a tensor holds."""
     return tensor.numel() * (2 if tensor.is_complex() else 1)
+
+
+def is_finite_real(value: object) -> bool:
+    """Whether a value is a finite real number, and no truth value."""
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False
 
 
 def shown(value: object) -> str:
