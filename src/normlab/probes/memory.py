@@ -85,10 +85,7 @@ class Memory:
         plain = all(map(Tensor.is_contiguous, data))
         self.aliases = data if plain else [d if d.is_contiguous() else writable(d) for d in data]
         self.values: list[Tensor] = _clones(self.aliases)
-        pieces = list(zip(dense, self.aliases, self.values, strict=True))
-        written = [not compare and _is_torchs(alias) for alias in self.aliases]
-        self._written = list(compress(pieces, written))
-        self._compared = list(compress(pieces, map(not_, written)))
+        self._write = [not compare and _is_torchs(alias) for alias in self.aliases]  # else only what has changed
         leaves = dense if all(map(_IS_LEAF, dense)) else [t for t in dense if t.is_leaf]
         self._leaves, self._flags = leaves, list(map(_GRADIENT_FLAG, leaves))
         self._gradients = list(map(_GRADIENT, leaves))
@@ -118,14 +115,16 @@ class Memory:
     def restore_bytes(self, failed: Failed) -> None:
         """The remembered bytes; written only where others are if the memory may be read-only (a mapped file)."""
         with torch.no_grad():
+            pieces = list(zip(self._places.tensors, self.aliases, self.values, strict=True))
+            written = list(compress(pieces, self._write))
             try:
-                if self._written:
-                    _, aliases, values = zip(*self._written, strict=True)
+                if written:
+                    _, aliases, values = zip(*written, strict=True)
                     torch._foreach_copy_(aliases, values)
             except Exception:  # one cannot be written: the others can
-                for tensor, alias, value in self._written:
+                for tensor, alias, value in written:
                     _attempt(failed, tensor, partial(alias.copy_, value))
-            for tensor, alias, value in self._compared:
+            for tensor, alias, value in compress(pieces, map(not_, self._write)):
                 _attempt(failed, tensor, partial(_copy_changed, alias, value))
             for tensor, value in self._odd:
                 if not _equal(tensor, value):
