@@ -10,13 +10,13 @@ import pytest
 
 @pytest.mark.slow
 def test_two_collections_name_the_same_tests(repository: Path, request: pytest.FixtureRequest) -> None:
-    # The other collection is made later than this session's own, in another process and with another order of sets, so
-    # that an id made of the time, of a hash, of an address or of a random number differs.
+    # The other collection is made later than the one of these tests, in another process and with another order of sets,
+    # so that an id made of the time, of a hash, of an address or of a random number differs.
     program = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests"]
     environment = os.environ | {"PYTHONHASHSEED": "1"}
     listing = subprocess.run(program, cwd=repository, env=environment, capture_output=True, text=True, check=True)
     other = [line for line in listing.stdout.splitlines() if "::" in line]
     assert len(other) > 1000, "the listing is not that of this project"
     here = [item.nodeid for item in request.session.items]
-    chosen = set(here)  # a session may be of a part of the tests, in their order
+    chosen = set(here)  # it may be a part of the tests that runs, in their order
     assert [name for name in other if name in chosen] == here
