@@ -19,6 +19,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from normlab.probes.vectors import shown
+
 
 class CsvLogger(AbstractContextManager["CsvLogger"]):
     """Rows `step,name,value` in a file, appended and flushed at once; values read back as the same floats.
@@ -188,8 +190,9 @@ def _checked(step: Any, numbers: Any) -> Any:
             return step if isinstance(step, Real) else operator.index(step)
     except TypeError:
         pass
-    step, numbers = (" ".join(repr(one).split())[:80] for one in (step, numbers))
-    raise TypeError(f"expected log(step, numbers), a number and a dict of numbers, got {step} and {numbers}")
+    raise TypeError(
+        f"expected log(step, numbers), a number and a dict of numbers, got {shown(step)} and {shown(numbers)}"
+    )
 
 
 def _allowed(name: str) -> str:
