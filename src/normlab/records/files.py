@@ -85,15 +85,18 @@ def read_histograms(path: Path) -> pd.DataFrame:
         InputError: the file is missing, unreadable or none of these.
     """
     stored = read_parquet(path, HISTOGRAMS_STORED)
+    if stored.empty:
+        return pd.DataFrame(columns=list(HISTOGRAM_COLUMNS))
     named = [name for name in HISTOGRAMS_STORED if name not in ("low", "high", "counts")]
-    parts = []
-    for row in stored.itertuples(index=False):
-        edges = np.linspace(row.low, row.high, len(row.counts) + 1)
-        bins = pd.DataFrame({"left": edges[:-1], "right": edges[1:], "count": row.counts.astype(float)})
-        for place, name in enumerate(named):
-            bins.insert(place, name, getattr(row, name))
-        parts.append(bins)
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(HISTOGRAM_COLUMNS))
+    counts = stored["counts"].to_list()
+    ends = zip(stored["low"], stored["high"], counts, strict=True)
+    edges = [np.linspace(low, high, len(bins) + 1) for low, high, bins in ends]
+    rows = stored[named].loc[stored.index.repeat([len(bins) for bins in counts])].reset_index(drop=True)
+    return rows.assign(
+        left=np.concatenate([row[:-1] for row in edges]),
+        right=np.concatenate([row[1:] for row in edges]),
+        count=np.concatenate(counts).astype(float),
+    )
 
 
 def write_theory(frame: pd.DataFrame, path: Path) -> None:

@@ -25,11 +25,12 @@ def render(record: Record) -> None:
     params = record.params
     if not stored(record, "measurements"):
         raise InputError(f"{record.folder}: no finished work; nothing to render")
-    claims, metrics = score(record_tables(record), params)
+    tables = record_tables(record)
+    claims, metrics = score(tables, params)
     for content, name in ((claims, "claims"), (metrics, "metrics"), (settings(record), "settings")):
         write_json(content, record.folder / f"{name}.json")
     with tempfile.TemporaryDirectory(prefix="normlab-record-") as name:
-        results = Results.load(**unpack(record, Path(name)).paths)
+        results = Results.load(**unpack(record, Path(name), tables).paths)
         figures = Path(name) / "figures"
         figures.mkdir()
         for file, draw in DRAWINGS.items():

@@ -62,15 +62,16 @@ def settings(record: Record) -> dict[str, Any]:
     return {**load_params(record.params), "data": shown, "frozen": frozen(load_claims())}
 
 
-def unpack(record: Record, folder: Path) -> Record:
+def unpack(record: Record, folder: Path, tables: Tables | None = None) -> Record:
     """What pages and notebooks read of a record, in `folder`: its tables as three files, verdicts, metrics, settings.
 
-    Nothing is trained, and nothing is scored anew where the record was rendered before.
+    Nothing is trained, and nothing is scored anew where the record was rendered before. `tables`: those that
+    `record_tables` gave, where the caller has read them already.
 
     Returns:
         The record as it is in `folder`; `Results.load(**unpacked.paths)` opens it.
     """
-    tables = record_tables(record)
+    tables = record_tables(record) if tables is None else tables
     for name in ("measurements", "histograms", "theory"):
         write_table(getattr(tables, name), folder / "tables" / f"{name}.parquet")
     if (record.folder / "claims.json").is_file():
