@@ -49,7 +49,7 @@ def test_the_page_says_what_is_here_and_what_is_missing(repository: Path) -> Non
     here = r"Finished: vgg11 none \(plain\) at 0\.1 \(\d of \d seeds?\); vgg11 BatchNorm at 0\.1 \(1 of 2 seeds\); "
     assert re.search(here + r"the deep linear network \(1 of 2 pieces\)", text)
     assert "| vgg11 | batch | 0.1 |  | 1 of 2 |" in text
-    assert "Missing: `runs/vgg11-batch-0.1-1`, `dln/none-1e-06`" in text
+    assert "<summary>2 missing</summary>\n\n`runs/vgg11-batch-0.1-1`, `dln/none-1e-06`.\n" in text
     assert (
         "Rules of the claims, stored before the first run (`frozen.json`): unchanged since; analysis code: un" in text
     )

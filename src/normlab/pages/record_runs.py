@@ -1,7 +1,7 @@
 """What a record says of its runs: how many of those planned are finished, what they cost, and where they were made."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from normlab.analysis.changes import frozen
@@ -38,13 +38,11 @@ def unfinished(record: Record) -> str:
 
 
 def here_and_missing(record: Record) -> list[str]:
-    """`Finished: vgg16 none (plain) at 0.1 (3 of 5 seeds).` and `Not run yet: vgg16 BatchNorm at 0.1; ….`"""
+    """`Finished: vgg16 none (plain), BatchNorm at 0.1 (3 of 5 seeds each).`, `Not run yet: vgg16 ℓ1 at 0.1, 0.3; ….`"""
     finished, missing = record.manifest["finished"], record.manifest["missing"]
     here, waiting = [], []
-    for (network, norm_layer, rate, variant), places in _cells(record).items():
-        done = sum(place in finished for place in places)
-        name = f"{network} {label(norm_layer)} at {rate:g}{f' with {variant}' if variant else ''}"
-        here += [f"{name} ({done} of {of_seeds(len(places))})"] if done else []
+    for name, done, planned, several in _named_together(_cells(record), finished):
+        here += [f"{name} ({done} of {of_seeds(planned)}{' each' if several else ''})"] if done else []
         waiting += [] if done else [name]
     for study, places in _studies([*finished, *missing]).items():
         done = sum(place in finished for place in places)
@@ -52,6 +50,26 @@ def here_and_missing(record: Record) -> list[str]:
         here += [f"{name} ({done} of {len(places)} pieces)" if done < len(places) else name] if done else []
         waiting += [] if done else [name]
     return [f"{title}: {'; '.join(names)}." for title, names in (("Finished", here), ("Not run yet", waiting)) if names]
+
+
+def _named_together(
+    cells: dict[tuple[str, str, float, str], list[str]], finished: Iterable[str]
+) -> Iterator[tuple[str, int, int, bool]]:
+    """Cells with as many of as many seeds, in one name: first the rates of a normalizer, then normalizers alike.
+
+    Yields:
+        The name, the seeds finished and planned of each cell, and whether it names more than one.
+    """
+    rates: dict[tuple[str, str, str, int, int], list[str]] = {}
+    for (network, norm_layer, rate, variant), places in cells.items():
+        done = sum(place in finished for place in places)
+        rates.setdefault((network, norm_layer, variant, done, len(places)), []).append(f"{rate:g}")
+    alike: dict[tuple[str, tuple[str, ...], str, int, int], list[str]] = {}
+    for (network, norm_layer, variant, done, planned), at in rates.items():
+        alike.setdefault((network, tuple(at), variant, done, planned), []).append(label(norm_layer))
+    for (network, shared, variant, done, planned), kinds in alike.items():
+        name = f"{network} {', '.join(kinds)} at {', '.join(shared)}{f' with {variant}' if variant else ''}"
+        yield name, done, planned, len(kinds) * len(shared) > 1
 
 
 STUDIES = {
@@ -93,7 +111,10 @@ def runs_table(record: Record) -> list[str]:
         )
     for name, places in _studies([*finished, *missing]).items():
         lines.append(f"| {name} | | | | {sum(place in finished for place in places)} of {len(places)} | |")
-    return [*lines, "", f"Missing: {', '.join(f'`{place}`' for place in missing)}."] if missing else lines
+    if not missing:
+        return lines
+    names = ", ".join(f"`{place}`" for place in missing)
+    return [*lines, "", f"<details><summary>{len(missing)} missing</summary>", "", f"{names}.", "", "</details>"]
 
 
 def _hours(done: Iterable[dict[str, Any]]) -> str:
