@@ -16,7 +16,7 @@ from tests.architecture.imports import SOURCE
 
 from normlab.pages.front import first_pictures
 from normlab.pages.results import Results
-from normlab.records.drawings import DRAWINGS, TOLD
+from normlab.records.drawings import DRAWINGS, TABLED, TOLD
 
 NOTEBOOKS = {path.stem: path for path in sorted((SOURCE.parent / "notebooks").glob("*.ipynb"))}
 # interactive figures on each page
@@ -130,7 +130,21 @@ def test_the_ablation_says_so_where_it_was_not_run(paths: dict[str, str]) -> Non
     assert "Not run here" in text
     results = Results.load(**paths)
     assert DRAWINGS["projection"](results) is None
-    assert TOLD["projection"](results) == ""
+    assert TOLD["projection"](results) == TABLED["projection"](results) == ""
+
+
+def _check_the_table(text: str) -> None:
+    """A row a learning rate and normalizer; what was not measured is a dash, what is not finite is explained below."""
+    table, _, below = text.partition("\n\n")
+    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert head[:3] == ["rate", "normalizer", "train accuracy at the end"]
+    assert all(len(row) == len(head) for row in rows)
+    assert [row[0] for row in rows] == sorted(row[0] for row in rows)
+    first = [row[1] for row in rows if row[0] == "0.1"]
+    assert first == ["none (plain)", "BatchNorm", "μ detached", "σ detached"]
+    assert {row[head.index("share along 1 (μ's part)")] for row in rows} == {"–"}  # the small study has no such probe
+    assert below.startswith("Median over seeds [least – greatest seed].")
+    assert ("∞" in table) == ("∞: never reached" in below)
 
 
 def test_the_ablation_answers_from_its_runs(paths: dict[str, str], tmp_path: Path) -> None:
@@ -149,6 +163,7 @@ def test_the_ablation_answers_from_its_runs(paths: dict[str, str], tmp_path: Pat
     results = Results.load(**{**paths, "tables": str(tables)})  # a record's page and first page say the same
     told = TOLD["projection"](results)
     assert [line.partition(":")[0] for line in told.splitlines()[:2]] == ["- Learning rate 0.1", "- Learning rate 0.5"]
+    _check_the_table(TABLED["projection"](results))
     figure = DRAWINGS["projection"](results)
     assert figure is not None
     assert [ax.get_title() for ax in figure.axes] == ["learning rate 0.1", "learning rate 0.5", "at the end"]

@@ -49,7 +49,7 @@ def test_the_page_says_what_is_here_and_what_is_missing(repository: Path) -> Non
     here = r"Finished: vgg11 none \(plain\) at 0\.1 \(\d of \d seeds?\); vgg11 BatchNorm at 0\.1 \(1 of 2 seeds\); "
     assert re.search(here + r"the deep linear network \(1 of 2 pieces\)", text)
     assert "| vgg11 | batch | 0.1 |  | 1 of 2 |" in text
-    assert "<summary>2 missing</summary>\n\n`runs/vgg11-batch-0.1-1`, `dln/none-1e-06`.\n" in text
+    assert "<summary>4 missing</summary>\n\n`runs/vgg11-batch-0.1-1`, `dln/none-1e-06`, " in text
     assert (
         "Rules of the claims, stored before the first run (`frozen.json`): unchanged since; analysis code: un" in text
     )
@@ -64,19 +64,37 @@ def test_two_short_pages_say_what_was_found_and_where_the_paper_differs(reposito
     folder = repository / "reports/published/tiny"
     found, differs = ((folder / name).read_text() for name in (FOUND, DIFFERENCES))
     assert "**Not finished yet: 4 of 8" in found
-    assert "Here: **not run yet** ([C7](README.md#c7))." in found
     assert len(found.split()) < 700  # two screens
     assert "0.0625 of the width, 6 updates of 15,000, 50 training images of 50,000" in differs
     entries = {claim["id"]: claim for claim in json.loads((folder / "claims.json").read_text())}
     for name, entry in entries.items():
         rows = [line for line in differs.splitlines() if line.startswith(f"| [{name}](")]
-        shown = entry["verdict"] not in ("reproduced", "not run") and entry["group"] != "own"
+        measured = entry["n_seeds"] > 0 and (entry["estimate"] is not None or bool(entry["note"]))
+        assert (f"[{name}](README.md#{name.lower()})" in found.rpartition("**Nothing measured here**")[2]) != measured
+        shown = measured and entry["verdict"] not in ("reproduced", "not run") and entry["group"] != "own"
         assert len(rows) == shown, name
         if shown:
             assert f"**{entry['verdict']}**" in rows[0]
             assert not rows[0].endswith("| not known |")
-        elif entry["verdict"] == "not run":
-            assert f"[{name}](README.md#{name.lower()})" in found.rpartition("**Not run yet**")[2]
+
+
+def test_what_was_not_measured_is_named_and_folded_away(repository: Path) -> None:
+    """Questions without a number are one line; claims without one stand in a part of the page that is closed."""
+    record = Record(repository / "reports/published/tiny")
+    text = (record.folder / "README.md").read_text()
+    measured = {one.id for one in record.standings if one.measured}
+    assert measured
+    assert "C15" not in measured
+    open_part, _, closed = text.partition("<details><summary>Nothing measured here: ")
+    assert closed.startswith(f"{len(record.standings) - len(measured)} of {len(record.standings)} claims</summary>")
+    for one in record.standings:
+        part = open_part if one.id in measured else closed
+        assert f"### {one.id}\n" in part
+        assert f"| [{one.id}](#{one.id.lower()}) |" in part
+    answered, _, rest = text.partition("\n## ")[0].partition("\n- Nothing measured here: ")
+    assert "Do other normalizers do the same? ([C14](#c14))" in rest
+    assert "Do other normalizers do the same?" not in answered
+    assert "**Are the theorems true as printed?**" in answered
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_it_says_what_many_seeds_say_of_the_paper_s_one(repository: Path) -> Non
     told = (folder / "figures/lottery.md").read_text()
     assert told.startswith("- ")
     assert "Peak of the effective β, none (plain): median" in told
-    for page, heading in (("README.md", "## One seed is a draw"), ("what-we-found.md", "**One seed is a draw**")):
+    for page, heading in (("README.md", "## One seed is a draw"), ("what-we-found.md", "**[One seed is a draw](")):
         text = (folder / page).read_text()
         assert heading in text
         assert told in text

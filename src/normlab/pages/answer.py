@@ -44,6 +44,11 @@ class Answer:
     sentence: str
     further: tuple[Standing, ...]
 
+    @property
+    def measured(self) -> bool:
+        """Whether the record has a number of any of its claims."""
+        return any(claim.measured for claim in (self.lead, *self.further))
+
 
 QUESTIONS = (
     Question("Does BatchNorm train faster?", "yes", ("C1", "C2", "C4")),

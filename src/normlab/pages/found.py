@@ -14,6 +14,7 @@ What none of them explains is "not known".
 
 import re
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 from normlab.analysis.rules import (
@@ -28,7 +29,7 @@ from normlab.analysis.rules import (
 )
 from normlab.pages.answer import answers, summary
 from normlab.pages.claims_table import anchor
-from normlab.pages.record_page import PICTURES
+from normlab.pages.record_page import told_lines
 from normlab.pages.record_runs import progress
 from normlab.pages.records import Record
 from normlab.pages.standings import Standing
@@ -54,27 +55,26 @@ FOUND, DIFFERENCES = "what-we-found.md", "where-the-paper-and-we-differ.md"
 def what_we_found(record: Record) -> str:
     """At most two screens: each question with the paper's answer and ours, what surprised, what is still open."""
     found = record.standings
+    measured = [one for one in found if one.measured]
     lines = ["# What we found", "", f"Record [`{record.name}`]({HERE}). {record.scale}".strip(), "", *progress(record)]
-    lines += [summary(found), ""]
-    for one in answers(found):
+    lines += [*told_lines(record, HERE), summary(found), ""]
+    for one in filter(attrgetter("measured"), answers(found)):
         here = "not run yet" if one.lead.verdict == NOT_RUN else one.lead.verdict
         said = f" {one.sentence}" if one.sentence else ""
         lines += [
             f"**{one.question.text}** The paper: {one.question.paper}. Here: **{here}** ({_link(one.lead)}).{said}",
             "",
         ]
-    for name, told in record.told.items():
-        lines += [f"**{PICTURES[f'figures/{name}.svg'][0]}**", "", told, ""]
     for title, verdicts in (
         ("Against the paper", (CONTRADICTED, NOT_REPRODUCED, ERRATUM)),
         ("Of the claimed sign, not shown to be of the claimed size", (DIRECTION,)),
         ("Still open", (UNDECIDED,)),
     ):
-        mine = [one for one in found if one.verdict in verdicts]
+        mine = [one for one in measured if one.verdict in verdicts]
         if mine:
             lines += [f"**{title}**: {', '.join(f'{_link(one)} {one.quantity}{_number(one)}' for one in mine)}.", ""]
-    waiting = [one for one in found if one.verdict == NOT_RUN]
-    lines += [f"**Not run yet**: {', '.join(map(_link, waiting))}.", ""] if waiting else []
+    rest = [one for one in found if not one.measured]
+    lines += [f"**Nothing measured here**: {', '.join(map(_link, rest))}.", ""] if rest else []
     return "\n".join([*lines, f"[Where the paper and we differ, and why]({DIFFERENCES}).", ""])
 
 
@@ -82,13 +82,15 @@ def differences(record: Record) -> str:
     """One row a claim that is not reproduced as it stands: the paper's number, ours, and the reasons that are known."""
     entries = {entry["id"]: entry for entry in record.entries}
     smaller = scale_differences(record.settings)
+    found = record.standings
+    measured = [one for one in found if one.measured]
     rows = []
-    for one in record.standings:
+    for one in measured:
         if one.verdict not in (REPRODUCED, NOT_RUN) and one.group != "own":
             why = "; ".join(reasons(entries[one.id], bool(smaller.get(one.group)))) or "not known"
             cells = [f"{_link(one)} {one.statement}", one.paper, one.here, f"**{one.verdict}**", why]
             rows.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |")
-    waiting = [one for one in record.standings if one.verdict == NOT_RUN]
+    rest = [one for one in found if not one.measured]
     lines = [
         "# Where the paper and we differ, and why",
         "",
@@ -96,14 +98,14 @@ def differences(record: Record) -> str:
         "",
         *progress(record),
     ]
-    for group in PAPER_SETTING:
+    for group in [group for group in PAPER_SETTING if any(one.group == group for one in measured)]:
         words = smaller.get(group, [])
         size = f"smaller than the paper's: {', '.join(words)}" if words else "of the paper's size"
         lines += [f"The setting of {GROUPS[group]} is {size}.", ""]
     if rows:
         lines += ["| claim | paper's curve | here | verdict | why |", "|---|---|---|---|---|", *rows, ""]
-    if waiting:
-        lines += [f"Not run yet: {', '.join(map(_link, waiting))}.", ""]
+    if rest:
+        lines += [f"Nothing measured here: {', '.join(map(_link, rest))}.", ""]
     return "\n".join(lines)
 
 

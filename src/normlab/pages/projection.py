@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 
-from normlab.analysis.catalog import by_run
+from normlab.analysis.catalog import Quantity, by_run
 from normlab.analysis.cells import Cell, Cells
 from normlab.analysis.estimates import NotRunError, PerSeed, difference
 from normlab.analysis.projection import ALIVE, KINDS, PARTS, quantities
@@ -12,12 +13,23 @@ from normlab.analysis.quantities import final_train_accuracy
 from normlab.figures.bands import BAND
 from normlab.figures.projection import accuracy_by_rate
 from normlab.figures.style import label, number, order
+from normlab.pages.claims_table import table_cell
+from normlab.pages.comparisons import OVER_SEEDS, spread
 from normlab.pages.pictures import Html, Picture, bullets
 from normlab.pages.results import Results
 from normlab.pages.sentences import finite_caption, smoothing
 
 NOT_RUN = "Not run here: none of the normalizers that leave out a part of BatchNorm's backward pass."
-
+COLUMNS = {
+    "final_train_accuracy": "train accuracy at the end",
+    "updates_1.5_to_1": "updates from loss 1.5 to 1",
+    "effective_beta": "effective β",
+    "stretch": "‖Hg‖/‖g‖",
+    "mean_part": "share along 1 (μ's part)",
+    "scale_part": "share along ŷ (σ's part)",
+    "weight_growth": "‖w‖, end over start",
+}
+"""Of the table by learning rate: some of `normlab.analysis.projection.quantities`, and what a column calls them."""
 
 PROBES = ("history", "test", "landscape", "curvature", "weights", "gradient_shares", "followed")
 
@@ -60,6 +72,40 @@ def answer(cells: Cells) -> Html:
     if not found:
         return bullets(NOT_RUN)
     return bullets(*(_at(cells, rate) for rate in found), *(_which(cells, rate) for rate in found), _alive(cells))
+
+
+def rates_table(cells: Cells) -> str:
+    """What the study measured, one row a learning rate and normalizer, in Markdown; empty where nothing was run."""
+    measures = quantities(cells.spec.window)
+    shown = [
+        cell for rate in rates(cells) for kind in KINDS for cell in cells.rates(kind) if cell.learning_rate == rate
+    ]
+    if not shown:
+        return ""
+    lines = ["| rate | normalizer | " + " | ".join(map(table_cell, COLUMNS.values())) + " |"]
+    lines.append("|---" * (len(COLUMNS) + 2) + "|")
+    rules = []
+    for cell in shown:
+        levels = {name: _level(cell, measures[name]) for name in COLUMNS}
+        found = ["–" if values is None else spread(values) for values in levels.values()]
+        rules += [measures[name].not_finite for name, values in levels.items() if not _finite(values)]
+        lines.append(f"| {number(cell.learning_rate)} | {label(cell.norm_layer)} | {' | '.join(found)} |")
+    return "\n".join([*lines, "", " ".join([OVER_SEEDS, *(f"{_sentence(rule)}." for rule in dict.fromkeys(rules))])])
+
+
+def _level(cell: Cell, quantity: Quantity) -> pd.Series | None:
+    try:
+        return quantity.measure(cell).values["value"]
+    except NotRunError:
+        return None
+
+
+def _finite(values: pd.Series | None) -> bool:
+    return values is None or bool(np.isfinite(values).all())
+
+
+def _sentence(rule: str) -> str:
+    return f"{rule[:1].upper()}{rule[1:]}"
 
 
 def _accuracy(cells: Cells, kind: str, rate: float) -> PerSeed | None:
@@ -108,7 +154,7 @@ def _alive(cells: Cells) -> str:
     said = []
     for kind in kinds:
         usable = [cell for cell in cells.rates(kind) if _trains(cell, cells.spec.window)]
-        shown = ", ".join(number(cell.learning_rate) for cell in usable) or "none"
+        shown = ", ".join(number(cell.learning_rate) for cell in usable) or "no rate"
         said.append(f"{label(kind)} at {shown}")
     return f"Trains at all (more than {100 * ALIVE:g} % in every seed): {'; '.join(said)}."
 

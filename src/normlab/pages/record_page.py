@@ -39,7 +39,7 @@ PICTURES = {  # file: heading, what it shows
         "dashed: the paper's one run. A curve that ends below 1 has seeds that diverged.",
     ),
     "figures/projection.svg": (
-        "Projection",
+        "Which part of BatchNorm's backward pass does training need?",
         "Train accuracy where a part of BatchNorm's backward pass is left out, by learning rate. Medians over seeds, "
         "bands from the least to the greatest seed; right: at the end.",
     ),
@@ -62,28 +62,31 @@ def record_page(record: Record) -> str:
     """The Markdown of the record's page."""
     found = record.standings
     lines = [f"# Record {record.name}", "", f"{record.scale} {_rules(record)}".strip(), "", *progress(record)]
+    lines += told_lines(record, "")
     lines += [summary(found), ""]
     lines += [f"- {line}" for line in answer_lines(found, "")]
-    lines += ["", *_pictures(record), "## Claims", "", *_contents(found), "", *claims_table(found, "")]
-    entries = {entry["id"]: entry for entry in record.entries}
-    for title, mine in by_group(found).items():
-        lines += [f"**{title}**", ""]
-        for one in mine:
-            lines += [*_claim(one, entries[one.id]), ""]
+    lines += ["", *_pictures(record), "## Claims", "", *_contents(found), ""]
+    lines += _claims(record, [one for one in found if one.measured])
+    if rest := [one for one in found if not one.measured]:
+        title = f"<details><summary>Nothing measured here: {len(rest)} of {len(found)} claims</summary>"
+        lines += [title, "", *_claims(record, rest), "</details>", ""]
     if record.manifest["finished"]:
         lines += ["## Runs", "", *runs_table(record), "", *provenance(record), ""]
     return "\n".join([*lines, "## Files", "", *_files(record)]) + "\n"
 
 
 def answer_lines(found: Sequence[Standing], page: str) -> list[str]:
-    """The answer to the paper's question, a line of Markdown a question.
+    """The answer to the paper's question, a line of Markdown a question; those without a number here in one line.
 
     Args:
         found: where the claims stand.
         page: what leads to the record's page, empty on that page itself.
     """
-    lines = []
+    lines, rest = [], []
     for one in answers(found):
+        if not one.measured:
+            rest.append(f"{one.question.text} ({_linked(one.lead, page)})")
+            continue
         said = f" {one.sentence}" if one.sentence else ""
         also = "; ".join(
             f"{', '.join(_linked(claim, page) for claim in claims)} {word}"
@@ -93,6 +96,15 @@ def answer_lines(found: Sequence[Standing], page: str) -> list[str]:
             f"**{one.question.text}** The paper: {one.question.paper}. Here: **{one.lead.verdict}**"
             f"{_before(one.lead)} ({_linked(one.lead, page)}).{said}{f' Beside it: {also}.' if also else ''}"
         )
+    return [*lines, f"Nothing measured here: {' '.join(rest)}"] if rest else lines
+
+
+def told_lines(record: Record, page: str) -> list[str]:
+    """What the record's own studies say, each under its name, with a link to its figure on the record's page."""
+    lines = []
+    for name, told in record.told.items():
+        heading = PICTURES[f"figures/{name}.svg"][0]
+        lines += [f"**[{heading}]({page}#{anchor(heading)})**", "", told, ""]
     return lines
 
 
@@ -114,11 +126,24 @@ def _rules(record: Record) -> str:
 
 
 def _pictures(record: Record) -> list[str]:
+    """The figures, first those of the record's own studies: their sentences open the page."""
     lines = []
-    for name, (heading, shows) in PICTURES.items():
+    for name in sorted(PICTURES, key=lambda name: Path(name).stem not in record.told):
+        heading, shows = PICTURES[name]
         if (record.folder / name).is_file():
             lines += [f"## {heading}", "", f"![{shows}]({name})", "", shows, ""]
-            lines += [told, ""] if (told := record.told.get(Path(name).stem)) else []
+            lines += [table, ""] if (table := record.tabled.get(Path(name).stem)) else []
+    return lines
+
+
+def _claims(record: Record, found: Sequence[Standing]) -> list[str]:
+    """The claims in a table, and each with all that is known of it."""
+    entries = {entry["id"]: entry for entry in record.entries}
+    lines = claims_table(found, "")
+    for title, mine in by_group(found).items():
+        lines += [f"**{title}**", ""]
+        for one in mine:
+            lines += [*_claim(one, entries[one.id]), ""]
     return lines
 
 

@@ -120,6 +120,16 @@ class Record:
     @property
     def told(self) -> dict[str, str]:
         """What a figure's numbers say, as a list in Markdown, by the figure's name: rendered with it, where it is."""
+        return {name: text for name, text in self._beside_figures.items() if not name.endswith(".table")}
+
+    @property
+    def tabled(self) -> dict[str, str]:
+        """The table of a figure's numbers in Markdown, by the figure's name: rendered with it, where there is one."""
+        tables = self._beside_figures.items()
+        return {name.removesuffix(".table"): text for name, text in tables if name.endswith(".table")}
+
+    @property
+    def _beside_figures(self) -> dict[str, str]:
         return {path.stem: path.read_text(encoding="utf-8") for path in sorted(self.folder.glob("figures/*.md"))}
 
     @property

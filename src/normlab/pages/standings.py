@@ -58,6 +58,11 @@ class Standing:
     ends: tuple[str, ...] = ()
     seeds: int = 0
 
+    @property
+    def measured(self) -> bool:
+        """Whether the record has a number of it."""
+        return self.here != "–"
+
 
 def standing(entry: Mapping[str, Any]) -> Standing:
     """Of an entry that was scored under the present rules."""

@@ -16,7 +16,7 @@ from normlab.figures.shift import figure_3
 from normlab.figures.style import LP, lacking
 from normlab.figures.training import figure_1, figure_5a
 from normlab.pages.lottery import lottery_cells, lottery_picture, lottery_sentences
-from normlab.pages.projection import answer, projection_cells, projection_picture, rates
+from normlab.pages.projection import answer, projection_cells, projection_picture, rates, rates_table
 from normlab.pages.results import Results
 
 POINTS = 400  # of a curve of the training history: more are not seen, and would make a file of megabytes
@@ -79,6 +79,10 @@ def _told_by_the_projection(results: Results) -> str:
     return answer(cells).plain if rates(cells) else ""
 
 
+def _table_of_the_projection(results: Results) -> str:
+    return rates_table(projection_cells(results))
+
+
 DRAWINGS: dict[str, Callable[[Results], Figure | None]] = {
     "training": _training,
     "landscape": _landscape,
@@ -98,6 +102,8 @@ TOLD: dict[str, Callable[[Results], str]] = {
     "projection": _told_by_the_projection,
 }
 """Of those with sentences: what makes their list in Markdown, which is empty where there are no rows for it."""
+TABLED: dict[str, Callable[[Results], str]] = {"projection": _table_of_the_projection}
+"""Of those with a table beneath: what makes it in Markdown, empty where there are no rows for it."""
 
 
 def _eta_min(results: Results) -> float:

@@ -8,7 +8,7 @@ from normlab.pages.found import DIFFERENCES, FOUND, pages_of
 from normlab.pages.record_page import record_page
 from normlab.pages.records import Record
 from normlab.pages.results import Results
-from normlab.records.drawings import DRAWINGS, TOLD, write_svg
+from normlab.records.drawings import DRAWINGS, TABLED, TOLD, write_svg
 from normlab.records.record import stored
 from normlab.records.results import record_tables, score, settings, unpack, write_json
 from normlab.specs.strict import InputError
@@ -35,9 +35,10 @@ def render(record: Record) -> None:
         figures.mkdir()
         for file, draw in DRAWINGS.items():
             write_svg(draw(results), figures / f"{file}.svg")
-        for file, tell in TOLD.items():
-            if told := tell(results):
-                (figures / f"{file}.md").write_text(told, encoding="utf-8")
+        for suffix, written in (("md", TOLD), ("table.md", TABLED)):
+            for file, text in ((file, write(results)) for file, write in written.items()):
+                if text:
+                    (figures / f"{file}.{suffix}").write_text(text, encoding="utf-8")
         shutil.rmtree(record.folder / "figures", ignore_errors=True)
         shutil.copytree(figures, record.folder / "figures")
     now = Record(record.folder)
