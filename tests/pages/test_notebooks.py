@@ -144,7 +144,7 @@ def _check_the_table(text: str) -> None:
     assert first == ["none (plain)", "BatchNorm", "μ detached", "σ detached"]
     assert {row[head.index("share along 1 (μ's part)")] for row in rows} == {"–"}  # the small study has no such probe
     assert below.startswith("Median over seeds [least – greatest seed].")
-    assert ("∞" in table) == ("∞: never reached" in below)
+    assert ("∞" in table) == ("”, ∞: never reached" in below)
 
 
 def test_the_ablation_answers_from_its_runs(paths: dict[str, str], tmp_path: Path) -> None:

@@ -84,13 +84,14 @@ def rates_table(cells: Cells) -> str:
         return ""
     lines = ["| rate | normalizer | " + " | ".join(map(table_cell, COLUMNS.values())) + " |"]
     lines.append("|---" * (len(COLUMNS) + 2) + "|")
-    rules = []
+    rules: dict[str, str] = {}  # of columns that have something that is not finite
     for cell in shown:
         levels = {name: _level(cell, measures[name]) for name in COLUMNS}
         found = ["–" if values is None else spread(values) for values in levels.values()]
-        rules += [measures[name].not_finite for name, values in levels.items() if not _finite(values)]
+        rules |= {title: measures[name].not_finite for name, title in COLUMNS.items() if not _finite(levels[name])}
         lines.append(f"| {number(cell.learning_rate)} | {label(cell.norm_layer)} | {' | '.join(found)} |")
-    return "\n".join([*lines, "", " ".join([OVER_SEEDS, *(f"{_sentence(rule)}." for rule in dict.fromkeys(rules))])])
+    said = [f"“{title}”, {rule}." for title, rule in rules.items()]
+    return "\n".join([*lines, "", " ".join([OVER_SEEDS, *said])])
 
 
 def _level(cell: Cell, quantity: Quantity) -> pd.Series | None:
@@ -102,10 +103,6 @@ def _level(cell: Cell, quantity: Quantity) -> pd.Series | None:
 
 def _finite(values: pd.Series | None) -> bool:
     return values is None or bool(np.isfinite(values).all())
-
-
-def _sentence(rule: str) -> str:
-    return f"{rule[:1].upper()}{rule[1:]}"
 
 
 def _accuracy(cells: Cells, kind: str, rate: float) -> PerSeed | None:
