@@ -20,6 +20,15 @@ from normlab.pages.results import Results
 from normlab.pages.sentences import finite_caption, smoothing
 
 NOT_RUN = "Not run here: none of the normalizers that leave out a part of BatchNorm's backward pass."
+CAVEATS = (
+    "What a network with detached statistics follows is not the gradient of its loss: the walk goes along it, and β "
+    "is how much it changes. ‖Hg‖/‖g‖ takes what is detached for constant in both derivatives, so it is not the limit "
+    "of that β.",
+    "At step 0 the frozen network has not seen its first batch: each evaluation of a probe there takes the statistics "
+    "anew.",
+    "No claim of the paper is decided here: the study was added after the rules were frozen, and its quantities are "
+    "its own.",
+)
 COLUMNS = {
     "final_train_accuracy": "train accuracy at the end",
     "updates_1.5_to_1": "updates from loss 1.5 to 1",
@@ -75,7 +84,11 @@ def answer(cells: Cells) -> Html:
 
 
 def rates_table(cells: Cells) -> str:
-    """What the study measured, one row a learning rate and normalizer, in Markdown; empty where nothing was run."""
+    """What the study measured, one row a learning rate and normalizer, and its caveats; empty where nothing was run.
+
+    Returns:
+        Markdown.
+    """
     measures = quantities(cells.spec.window)
     shown = [
         cell for rate in rates(cells) for kind in KINDS for cell in cells.rates(kind) if cell.learning_rate == rate
@@ -91,7 +104,7 @@ def rates_table(cells: Cells) -> str:
         rules |= {title: measures[name].not_finite for name, title in COLUMNS.items() if not _finite(levels[name])}
         lines.append(f"| {number(cell.learning_rate)} | {label(cell.norm_layer)} | {' | '.join(found)} |")
     said = [f"“{title}”, {rule}." for title, rule in rules.items()]
-    return "\n".join([*lines, "", " ".join([OVER_SEEDS, *said])])
+    return "\n".join([*lines, "", " ".join([OVER_SEEDS, *said]), "", bullets(*CAVEATS).plain])
 
 
 def _level(cell: Cell, quantity: Quantity) -> pd.Series | None:
