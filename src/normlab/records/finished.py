@@ -105,8 +105,7 @@ def finished_work(study: StudySpec, root: Path) -> Iterator[Finished]:
         if all(path.is_file() for path in planned.files):
             about: dict[str, Any] = {}
             if planned.run is not None:
-                seconds = seconds_of(root, planned.run.name, planned.run.train.steps)
-                about = {"spec_digest": planned.run.digest, "seconds": seconds}
+                about = {"spec_digest": planned.run.digest, "seconds": seconds_of(root, planned.run.name)}
             yield Finished(planned.place, planned.read(), about)
 
 

@@ -79,15 +79,16 @@ def processor() -> str:
     )
 
 
-def seconds_of(folder: Path, run: str, steps: int) -> float | None:
+def seconds_of(folder: Path, run: str) -> float | None:
     """Wall seconds of a run with its probes, by its log of wall times; None where there is none.
 
-    A run that was resumed has the times of its last stretch alone: they are taken for all of its `steps`.
+    A run that was resumed has the times of its last stretch alone: they are taken for all updates that were made.
     """
     path = folder / LOGS / f"{run}.csv"
     try:
         times = pd.read_csv(path)
-        return round(float(times["seconds"].iloc[-1]) * steps / len(times), 1)
+        made = int(times["step"].iloc[-1]) + 1  # fewer than planned where the run diverged
+        return round(float(times["seconds"].iloc[-1]) * made / len(times), 1)
     except (OSError, ValueError, KeyError, IndexError):
         return None
 
