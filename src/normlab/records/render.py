@@ -36,8 +36,8 @@ def render(record: Record) -> None:
         for file, draw in DRAWINGS.items():
             write_svg(draw(results), figures / f"{file}.svg")
         for suffix, written in (("md", TOLD), ("table.md", TABLED)):
-            for file, text in ((file, write(results)) for file, write in written.items()):
-                if text:
+            for file, write in written.items():
+                if text := write(results):
                     (figures / f"{file}.{suffix}").write_text(text, encoding="utf-8")
         shutil.rmtree(record.folder / "figures", ignore_errors=True)
         shutil.copytree(figures, record.folder / "figures")
