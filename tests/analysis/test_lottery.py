@@ -11,7 +11,7 @@ from normlab.analysis.cells import Cells
 from normlab.analysis.estimates import NotRunError
 from normlab.analysis.lottery import at_rate, escapes, in_order, paper_order, paper_peak, paper_start
 from normlab.figures.lottery import lottery_figure
-from normlab.pages.lottery import drawn, lottery_sentences
+from normlab.pages.lottery import drawn, lottery_sentences, lottery_tables
 from normlab.tables.frames import combine
 from normlab.tables.rows import Rows
 
@@ -59,15 +59,23 @@ def test_sentences_and_picture() -> None:
     assert lines[1].startswith("- ℓ1 < BatchNorm < none (plain) (the paper's order of final losses): in 2 of 3 seeds, ")
     assert lines[2].startswith("- ℓ1 < BatchNorm (only the order): in 2 of 3 seeds, probability 0.667 [")
     assert lines[3].startswith("- BatchNorm < none (plain) (only the order): in 3 of 3 seeds, probability 1.000 [")
-    assert re.search(r"none \(plain\): median 1e16, .* at least the paper's 1\.\d+e15 in 2 of 3 seeds", said)
-    assert "BatchNorm, median of 3 seeds: rank 1 at 3." in said
-    ends = repr(lottery_sentences(cells({"none": (1.0, 2e9, math.inf)})))
-    assert re.search(r"Final loss, none \(plain\): median 2e9, .* at most the paper's 1,\d{3} in 1 of 3 seeds", ends)
-    assert re.search(r"First loss, none \(plain\): median 10, .* at most the paper's 34,\d{3} in 3 of 3 seeds", ends)
-    # last over first: 0.1, 2e8 and inf; the paper's is about a twentieth
-    assert re.search(r"Final over first loss, none \(plain\): median 2e8, .* the paper's 0.0479 in 0 of 3 seeds", ends)
+    assert (
+        "- Peak of the effective β at least that of the paper's network: BatchNorm in 2 of 3 seeds, none (plain) in "
+        in said
+    )
+    few = cells({"none": (1.0, 2e9, math.inf)})
+    ends = repr(lottery_sentences(few))
+    assert "- First loss at most that of the paper's network: none (plain) in 3 of 3 seeds." in ends
+    assert "- Final loss at most that of the paper's network: none (plain) in 1 of 3 seeds." in ends
     assert "order of final losses" not in ends  # a normalizer alone is in no order
-    assert repr(lottery_sentences(cells({}))) == ""
+    assert repr(lottery_sentences(cells({}))) == repr(lottery_tables(cells({}))) == ""
+    rows = repr(lottery_tables(few)).splitlines()
+    assert re.match(r"\| First loss \| none \(plain\) \| 3 \| 10 \| 10 \| 10 \| 34,\d{3} \| 3 of 3 \|", rows[2])
+    assert re.match(r"\| Final loss \| none \(plain\) \| 3 \| 2e9 \| 2e9 \| ∞ \| 1,\d{3} \| 1 of 3 \|", rows[3])
+    # last over first: 0.1, 2e8 and inf; the paper's is about a twentieth
+    assert re.match(r"\| Final over first loss \|.*\| 2e8 \| .* \| 0.0479 \| 0 of 3 \|", rows[4])
+    assert re.match(r"\| Peak of the effective β \|.*\| 1e16 \| .* \| 1\.\d+e15 \| 2 of 3 \|", rows[5])
+    assert "| none (plain) | 3 | 3 |" in rows  # of seeds that pass the floor of rank 1 at 2, 3 and 4
     losses, peaks = drawn(cells().of_study("dln_lottery"), 1e-6)
     figure = lottery_figure(losses, peaks, ({"l1": 97.0}, {}))
     curve = next(line for line in figure.axes[0].lines if line.get_gid() == "share-none")
@@ -85,8 +93,8 @@ def test_a_rank_that_is_never_reached_is_said_so() -> None:
         one.add("summary", 8, {"steps": 8, "diverged_at": math.nan})
         one.add("lottery", 8, {"peak_beta": 1e6, "escape_step_1": 1500.0 + seed, "escape_step_2": step})
         rows.append(one.frame())
-    said = repr(lottery_sentences(Cells(combine(rows), pd.DataFrame(), SPEC)))
-    assert "rank 1 at 1,501, rank 2 never (never in 2 of them)." in said
+    said = repr(lottery_tables(Cells(combine(rows), pd.DataFrame(), SPEC)))
+    assert "| none (plain) | 3 | 1,501 | never (never in 2) |" in said
 
 
 @pytest.mark.parametrize(("ends", "leading"), [((2e3, 2e4), {1, 2, 5}), ((1.0, 1e6), {1})])

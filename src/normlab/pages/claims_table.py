@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from normlab.analysis.rules import GROUPS
+from normlab.pages.markdown import markdown_table
 from normlab.pages.standings import Standing, counts_in_words
 
 COLUMNS = {
@@ -51,24 +52,22 @@ def claims_table(found: Sequence[Standing], page: str) -> list[str]:
             lines += [
                 f"**{title[0].upper()}{title[1:]}**: {counts_in_words(mine)}.",
                 "",
-                *_table(group, mine, page),
+                _table(group, mine, page),
                 "",
             ]
     return lines
 
 
-def _table(group: str, found: Sequence[Standing], page: str) -> list[str]:
+def _table(group: str, found: Sequence[Standing], page: str) -> str:
     """One row a claim; the columns are those that mean something in the group."""
     every = COLUMNS["theory" if group == "theory" else "own" if group == "own" else "measured"]
     columns = {name: title for name, title in every.items() if any(getattr(one, name) != "–" for one in found)}
-    head = ["| | " + " | ".join(columns.values()) + " |", "|---" * (len(columns) + 1) + "|"]
-    return head + [_row(one, list(columns), page) for one in found]
+    return markdown_table(["", *columns.values()], [_row(one, list(columns), page) for one in found])
 
 
-def _row(one: Standing, columns: Sequence[str], page: str) -> str:
+def _row(one: Standing, columns: Sequence[str], page: str) -> list[str]:
     cells = {**asdict(one), "verdict": f"**{one.verdict}**"}
-    linked = f"[{one.id}]({page}#{anchor(one.id)})"
-    return "| " + " | ".join([linked, *(table_cell(cells[name]) for name in columns)]) + " |"
+    return [f"[{one.id}]({page}#{anchor(one.id)})", *(cells[name] for name in columns)]
 
 
 SAME_SIGN = "*Same sign*: in how many of the other records that have the deciding number it lies on the claimed side."
@@ -92,8 +91,3 @@ def legend(first_rules: str) -> str:
         f"the verdict of the first rules. {SAME_SIGN} `src/normlab/analysis/rule_changes.yaml` says what has changed "
         "since, and why."
     )
-
-
-def table_cell(text: str) -> str:
-    """The text as it may stand in a cell of a Markdown table: on one line, without a bar of its own."""
-    return " ".join(text.split()).replace("|", "\\|")

@@ -29,6 +29,7 @@ from normlab.analysis.rules import (
 )
 from normlab.pages.answer import answers, summary
 from normlab.pages.claims_table import anchor
+from normlab.pages.markdown import markdown_table
 from normlab.pages.record_page import told_lines
 from normlab.pages.record_runs import progress
 from normlab.pages.records import Record
@@ -88,8 +89,7 @@ def differences(record: Record) -> str:
     for one in measured:
         if one.verdict not in (REPRODUCED, NOT_RUN) and one.group != "own":
             why = "; ".join(reasons(entries[one.id], bool(smaller.get(one.group)))) or "not known"
-            cells = [f"{_link(one)} {one.statement}", one.paper, one.here, f"**{one.verdict}**", why]
-            rows.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |")
+            rows.append([f"{_link(one)} {one.statement}", one.paper, one.here, f"**{one.verdict}**", why])
     rest = [one for one in found if not one.measured]
     lines = [
         "# Where the paper and we differ, and why",
@@ -103,7 +103,7 @@ def differences(record: Record) -> str:
         size = f"smaller than the paper's: {', '.join(words)}" if words else "of the paper's size"
         lines += [f"The setting of {GROUPS[group]} is {size}.", ""]
     if rows:
-        lines += ["| claim | paper's curve | here | verdict | why |", "|---|---|---|---|---|", *rows, ""]
+        lines += [markdown_table(["claim", "paper's curve", "here", "verdict", "why"], rows), ""]
     if rest:
         lines += [f"Nothing measured here: {', '.join(map(_link, rest))}.", ""]
     return "\n".join(lines)

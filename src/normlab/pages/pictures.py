@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from normlab.figures.absent import hide_empty_panels, nothing_drawn
 from normlab.pages import still
+from normlab.pages.markdown import markdown_table
 from normlab.pages.sources import Function, computed_by
 
 FIGURE_NUMBER = re.compile(r"\(Figures? (\d+)")  # in a title: that of the paper
@@ -105,7 +106,7 @@ def bullets(*items: str) -> Html:
 
 
 def table(header: list[str], rows: list[list[str]], caption: str = "") -> Html:
-    """A plain-text table; the first column is the row's name."""
+    """A table of plain texts, its plain form in Markdown; the first column is the row's name."""
     head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in header)
     body = "\n".join(
         "<tr>"
@@ -115,6 +116,6 @@ def table(header: list[str], rows: list[list[str]], caption: str = "") -> Html:
         for row in rows
     )
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    plain = "\n".join(" | ".join(row) for row in [header, *rows])
+    plain = "\n\n".join(filter(None, [markdown_table(header, rows), caption]))
     markup = f'<div class="scroll"><table>{title}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
     return Html(markup, plain)

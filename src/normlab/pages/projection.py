@@ -13,11 +13,11 @@ from normlab.analysis.quantities import final_train_accuracy
 from normlab.figures.bands import BAND
 from normlab.figures.projection import accuracy_by_rate
 from normlab.figures.style import label, number, order
-from normlab.pages.claims_table import table_cell
 from normlab.pages.comparisons import OVER_SEEDS, spread
-from normlab.pages.pictures import Html, Picture, bullets
+from normlab.pages.pictures import Html, Picture, bullets, table
 from normlab.pages.results import Results
 from normlab.pages.sentences import finite_caption, smoothing
+from normlab.pages.verdicts import of_seeds
 
 NOT_RUN = "Not run here: none of the normalizers that leave out a part of BatchNorm's backward pass."
 CAVEATS = (
@@ -95,16 +95,16 @@ def rates_table(cells: Cells) -> str:
     ]
     if not shown:
         return ""
-    lines = ["| rate | normalizer | " + " | ".join(map(table_cell, COLUMNS.values())) + " |"]
-    lines.append("|---" * (len(COLUMNS) + 2) + "|")
+    rows = []
     rules: dict[str, str] = {}  # of columns that have something that is not finite
     for cell in shown:
         levels = {name: _level(cell, measures[name]) for name in COLUMNS}
         found = ["–" if values is None else spread(values) for values in levels.values()]
         rules |= {title: measures[name].not_finite for name, title in COLUMNS.items() if not _finite(levels[name])}
-        lines.append(f"| {number(cell.learning_rate)} | {label(cell.norm_layer)} | {' | '.join(found)} |")
+        rows.append([number(cell.learning_rate), label(cell.norm_layer), *found])
     said = [f"“{title}”, {rule}." for title, rule in rules.items()]
-    return "\n".join([*lines, "", " ".join([OVER_SEEDS, *said]), "", bullets(*CAVEATS).plain])
+    measured = table(["rate", "normalizer", *COLUMNS.values()], rows, " ".join([OVER_SEEDS, *said]))
+    return f"{measured.plain}\n\n{bullets(*CAVEATS).plain}"
 
 
 def _level(cell: Cell, quantity: Quantity) -> pd.Series | None:
@@ -131,9 +131,16 @@ def _at(cells: Cells, rate: float) -> str:
     said = []
     for kind, words in PARTS.items():
         own = _accuracy(cells, kind, rate)
-        said.append(f"{words} {'not run' if own is None else _points(difference(own, batch), cells)}")
+        ended = "not run" if own is None else _points(difference(own, batch), cells) + _diverged(cells, kind, rate)
+        said.append(f"{words} {ended}")
     level = 100 * float(batch.values["value"].median())
     return f"Learning rate {number(rate)}: BatchNorm ends at {level:.1f} % train accuracy; {'; '.join(said)}."
+
+
+def _diverged(cells: Cells, kind: str, rate: float) -> str:
+    """` (diverged in 2 of 3 seeds)`: it ends with what its non-finite weights score."""
+    gone = cells.vgg(kind, rate).diverged
+    return f" (diverged in {int(gone.sum())} of {of_seeds(len(gone))})" if gone.any() else ""
 
 
 def _points(gap: PerSeed, cells: Cells) -> str:

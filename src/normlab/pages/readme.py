@@ -5,6 +5,7 @@ from pathlib import Path
 
 from normlab.pages.claims_table import anchor, claims_table, legend
 from normlab.pages.found import pages_of
+from normlab.pages.markdown import markdown_table
 from normlab.pages.paper_figures import PAPER_FIGURES
 from normlab.pages.record_page import PICTURES, answer_lines, record_page
 from normlab.pages.record_runs import progress
@@ -50,13 +51,11 @@ def generated_files(root: Path) -> dict[Path, str]:
 
 def figures_table() -> str:
     """One row a figure of the paper: where its quantity is defined, what draws it, and where it is shown."""
-    rows = [
-        f"| {figure.number} | `{figure.stage}` | {markdown_link(figure.definition)} | {markdown_link(figure.drawn_by)} "
-        f"| {', '.join(figure.pages)} |"
-        for figure in PAPER_FIGURES
-    ]
-    head = ["| paper figure | stage | definition | drawn by | page |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *rows])
+    rows = []
+    for figure in PAPER_FIGURES:
+        defined, drawn = map(markdown_link, (figure.definition, figure.drawn_by))
+        rows.append([figure.number, f"`{figure.stage}`", defined, drawn, ", ".join(figure.pages)])
+    return markdown_table(["paper figure", "stage", "definition", "drawn by", "page"], rows)
 
 
 def results_block(record: Record) -> str:

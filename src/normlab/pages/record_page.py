@@ -10,7 +10,8 @@ from typing import Any
 from normlab.analysis.claims.registry import FUNCTIONS
 from normlab.figures.bands import LOGARITHMIC
 from normlab.pages.answer import answers, by_group, by_verdict, sentence, summary
-from normlab.pages.claims_table import anchor, claims_table, table_cell
+from normlab.pages.claims_table import anchor, claims_table
+from normlab.pages.markdown import markdown_table
 from normlab.pages.record_runs import progress, provenance, runs_table
 from normlab.pages.records import Record
 from normlab.pages.sources import markdown_link
@@ -168,9 +169,7 @@ def _claim(one: Standing, entry: Mapping[str, Any]) -> list[str]:
         ("why", entry.get("reason", "")),
     ]
     lines = [f"### {one.id}", "", f"**{one.verdict}**: {one.statement}{f' {said}' if said else ''}", ""]
-    lines += ["| | |", "|---|---|"]
-    lines += [f"| {name} | {table_cell(text)} |" for name, text in rows if text not in ("–", "")]
-    lines += ["", *_parts(entry)]
+    lines += [markdown_table(["", ""], [row for row in rows if row[1] not in ("–", "")]), "", *_parts(entry)]
     computed = FUNCTIONS.get(one.id)
     return [*lines, f"Computed by {markdown_link(computed, TO_ROOT)}."] if computed else lines
 
@@ -179,16 +178,10 @@ def _parts(entry: Mapping[str, Any]) -> list[str]:
     parts = entry.get("parts", [])
     if len(parts) < 2:
         return []
-    rows = [
-        " | ".join(
-            [table_cell(part["quantity"]), number(part.get("paper")), table_cell(measured(part)), part["verdict"]]
-        )
-        for part in parts
-    ]
-    rows = [f"| {row} |" for row in rows]
-    head = ["| part | paper's curve | here | |", "|---|---|---|---|"]
+    rows = [[part["quantity"], number(part.get("paper")), measured(part), part["verdict"]] for part in parts]
+    table = markdown_table(["part", "paper's curve", "here", ""], rows)
     which = "both" if len(parts) == 2 else f"all {len(parts)}"
-    return [f"<details><summary>{which} parts</summary>", "", *head, *rows, "", "</details>", ""]
+    return [f"<details><summary>{which} parts</summary>", "", table, "", "</details>", ""]
 
 
 def _files(record: Record) -> list[str]:

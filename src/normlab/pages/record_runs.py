@@ -7,6 +7,7 @@ from typing import Any
 from normlab.analysis.changes import frozen
 from normlab.analysis.rules import load_claims
 from normlab.figures.style import label
+from normlab.pages.markdown import markdown_table
 from normlab.pages.records import Record
 from normlab.pages.verdicts import of_seeds
 from normlab.specs.study import read_study
@@ -103,14 +104,13 @@ def _studies(places: Iterable[str]) -> dict[str, list[str]]:
 def runs_table(record: Record) -> list[str]:
     """One row a cell: how many of its planned seeds are finished, and their hours; then the other studies."""
     finished, missing = record.manifest["finished"], record.manifest["missing"]
-    lines = ["| | normalizer | rate | settings | finished | hours |", "|---|---|---|---|---|---|"]
+    rows = []
     for (network, norm_layer, rate, variant), places in _cells(record).items():
         done = [finished[place] for place in places if place in finished]
-        lines.append(
-            f"| {network} | {norm_layer} | {rate:g} | {variant} | {len(done)} of {len(places)} | {_hours(done)} |"
-        )
+        rows.append([network, norm_layer, f"{rate:g}", variant, f"{len(done)} of {len(places)}", _hours(done)])
     for name, places in _studies([*finished, *missing]).items():
-        lines.append(f"| {name} | | | | {sum(place in finished for place in places)} of {len(places)} | |")
+        rows.append([name, "", "", "", f"{sum(place in finished for place in places)} of {len(places)}", ""])
+    lines = [markdown_table(["", "normalizer", "rate", "settings", "finished", "hours"], rows)]
     if not missing:
         return lines
     names = ", ".join(f"`{place}`" for place in missing)

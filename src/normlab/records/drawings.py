@@ -15,7 +15,7 @@ from normlab.figures.landscape import figure_4, figure_12
 from normlab.figures.shift import figure_3
 from normlab.figures.style import LP, lacking
 from normlab.figures.training import figure_1, figure_5a
-from normlab.pages.lottery import lottery_cells, lottery_picture, lottery_sentences
+from normlab.pages.lottery import lottery_cells, lottery_picture, lottery_sentences, lottery_tables
 from normlab.pages.projection import answer, projection_cells, projection_picture, rates, rates_table
 from normlab.pages.results import Results
 
@@ -69,6 +69,10 @@ def _told_by_the_lottery(results: Results) -> str:
     return lottery_sentences(lottery_cells(results)).plain
 
 
+def _tables_of_the_lottery(results: Results) -> str:
+    return lottery_tables(lottery_cells(results)).plain
+
+
 def _projection(results: Results) -> Figure | None:
     picture = projection_picture(results, partial(thinned, window=results.spec.window))
     return picture.figure if picture.drawn else None
@@ -102,8 +106,11 @@ TOLD: dict[str, Callable[[Results], str]] = {
     "projection": _told_by_the_projection,
 }
 """Of those with sentences: what makes their list in Markdown, which is empty where there are no rows for it."""
-TABLED: dict[str, Callable[[Results], str]] = {"projection": _table_of_the_projection}
-"""Of those with a table beneath: what makes it in Markdown, empty where there are no rows for it."""
+TABLED: dict[str, Callable[[Results], str]] = {
+    "lottery": _tables_of_the_lottery,
+    "projection": _table_of_the_projection,
+}
+"""Of those with tables beneath: what makes them in Markdown, empty where there are no rows for it."""
 
 
 def _eta_min(results: Results) -> float:
