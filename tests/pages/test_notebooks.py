@@ -173,3 +173,5 @@ def test_the_ablation_answers_from_its_runs(paths: dict[str, str], tmp_path: Pat
     assert len(shown) == 2
     assert "Train accuracy by learning rate" in shown[1]
     assert "Learning rate 0.5: BatchNorm ends at" in shown[1]
+    (first, _) = first_pictures(Results.load(**{**paths, "tables": str(tables)}), own=["projection"])
+    assert first == shown[1]  # of a record whose own study it is

@@ -2,7 +2,7 @@
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from normlab.analysis.rules import VERDICTS
@@ -28,7 +28,11 @@ HERE = "#{id}"  # a claim of a page that has all of them
 
 
 def front(
-    results: Results, notebooks: Sequence[str], found: Sequence[Standing] | None = None, unfinished: str = ""
+    results: Results,
+    notebooks: Sequence[str],
+    found: Sequence[Standing] | None = None,
+    unfinished: str = "",
+    own: Container[str] = (),
 ) -> str:
     """The index page of a study: the story and its claims, or, where seeds are too few for any, a check.
 
@@ -37,11 +41,12 @@ def front(
         notebooks: the pages that exist beside it.
         found: where its claims stand, if that is known: a record's stand beside those of the other records.
         unfinished: what of a record is finished and what is not; empty where all is there.
+        own: names of the figures of a record's own studies, which come first, as on its page on GitHub.
     """
     found = found or standings(results.claims, [], None)
     found = [one if one.page.removesuffix(".html") in notebooks else replace(one, page="") for one in found]
     reason = "" if unfinished else too_few_seeds(results.claims)
-    pictures = first_pictures(results)
+    pictures = first_pictures(results, own)
     if reason:
         body = check(found, reason, pictures, extent(results))
     else:
@@ -72,18 +77,19 @@ def claims_front(record: Record) -> str:
     )
 
 
-def first_pictures(results: Results) -> list[str]:
-    """Figures 4 and 1, the projection ablation and what many seeds say of the paper's one with their sentences, and
-    Figure 5(b): the first two of which there is something to draw."""
-    lottery = lottery_picture(results)
-    said = lottery_sentences(lottery_cells(results)).markup if lottery.drawn else ""
-    projection = projection_picture(results)
-    answered = answer(projection_cells(results)).markup if projection.drawn else ""
-    every = [
-        *((landscape(results), ""), (accuracy(results), "")),
-        *((projection, answered), (lottery, said), (deep_linear(results), "")),
-    ]
-    return [f"{picture._repr_html_()}{text}" for picture, text in every if picture.drawn][:2]
+def first_pictures(results: Results, own: Container[str] = ()) -> list[str]:
+    """The first two figures of which there is something to draw: those of `own`, then Figures 4 and 1, the projection
+    ablation and what many seeds say of the paper's one, both with their sentences, and Figure 5(b)."""
+    lottery, projection = lottery_picture(results), projection_picture(results)
+    every = {
+        "landscape": (landscape(results), ""),
+        "training": (accuracy(results), ""),
+        "projection": (projection, answer(projection_cells(results)).markup if projection.drawn else ""),
+        "lottery": (lottery, lottery_sentences(lottery_cells(results)).markup if lottery.drawn else ""),
+        "deep-linear": (deep_linear(results), ""),
+    }
+    shown = (every[name] for name in sorted(every, key=lambda name: name not in own))
+    return [f"{picture._repr_html_()}{text}" for picture, text in shown if picture.drawn][:2]
 
 
 def deep_linear(results: Results) -> Picture:

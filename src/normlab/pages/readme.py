@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from normlab.pages.beside import beside_each_other
 from normlab.pages.claims_table import anchor, claims_table, legend
 from normlab.pages.found import pages_of
 from normlab.pages.markdown import markdown_table
@@ -68,7 +69,7 @@ def results_block(record: Record) -> str:
     headings = [heading for file, (heading, _) in PICTURES.items() if (record.folder / file).is_file()]
     pictures = ", ".join(f"[{heading}]({page}#{anchor(heading)})" for heading in headings)
     source = f"From [the record `{record.name}`]({page}){f' ({pictures})' if pictures else ''}. {record.scale}"
-    lines += [source.strip(), "", *progress(record)]
+    lines += [source.strip(), "", *progress(record), *beside_each_other(record)]
     return "\n".join([*lines, *claims_table(found, page), legend(record.first_rules)])
 
 

@@ -104,9 +104,14 @@ def told_lines(record: Record, page: str) -> list[str]:
     """What the record's own studies say, each under its name, with a link to its figure on the record's page."""
     lines = []
     for name, told in record.told.items():
-        heading = PICTURES[f"figures/{name}.svg"][0]
-        lines += [f"**[{heading}]({page}#{anchor(heading)})**", "", told, ""]
+        lines += [f"**{study_link(name, page)}**", "", told, ""]
     return lines
+
+
+def study_link(name: str, page: str) -> str:
+    """The heading of a study's figure, as a link to it on a record's page."""
+    heading = PICTURES[f"figures/{name}.svg"][0]
+    return f"[{heading}]({page}#{anchor(heading)})"
 
 
 def _linked(claim: Standing, page: str) -> str:

@@ -17,7 +17,7 @@ from normlab.stages import command
 def of_record(record: Record) -> str:
     """The index page of a published record."""
     if record.tables:
-        body = front(Results.load(**record.paths), record.pages, record.standings, unfinished(record))
+        body = front(Results.load(**record.paths), record.pages, record.standings, unfinished(record), record.told)
     else:
         body = claims_front(record)
     return page("All claims", body, "index", record.shows)
