@@ -10,6 +10,7 @@ from tests.records.conftest import PARAMS
 
 from normlab.pages.readme import marker
 from normlab.pages.records import Record, scale
+from normlab.records.results import unpack
 from normlab.stages import data, dln, dln_lottery, record, site
 
 pytestmark = pytest.mark.pipeline
@@ -57,11 +58,17 @@ def test_it_says_what_many_seeds_say_of_the_paper_s_one(repository: Path) -> Non
     assert "share of seeds" in (folder / "figures/lottery.svg").read_text()
     told = (folder / "figures/lottery.md").read_text()
     assert told.startswith("- ")
-    assert "Peak of the effective β, none (plain): median" in told
+    assert "- Peak of the effective β at least that of the paper's network: none (plain) in " in told
+    assert "| Peak of the effective β | none (plain) | 3 |" in (folder / "README.md").read_text().partition(told)[2]
     for page, heading in (("README.md", "## One seed is a draw"), ("what-we-found.md", "**[One seed is a draw](")):
         text = (folder / page).read_text()
         assert heading in text
         assert told in text
+
+
+def test_pages_know_what_its_own_studies_say(repository: Path, tmp_path: Path) -> None:
+    record = Record(repository / "reports/published/drawn")
+    assert list(unpack(record, tmp_path).told.items()) == list(record.told.items()) != []
 
 
 def test_its_site_has_a_page_of_the_deep_linear_network(repository: Path, tmp_path: Path) -> None:
@@ -70,9 +77,8 @@ def test_its_site_has_a_page_of_the_deep_linear_network(repository: Path, tmp_pa
     site.main(["--root", str(repository), "--out", str(tmp_path / "site")])
     index = (tmp_path / "site/drawn/index.html").read_text()
     assert "one-seed lottery: 3 seeds" in index
-    places = [
-        index.index(what) for what in ('id="figure-final-loss', "Peak of the effective β, ", 'id="figure-training')
-    ]
+    marks = ('id="figure-final-loss', "Peak of the effective β at least", 'id="figure-training')
+    places = [index.index(mark) for mark in marks]
     assert places == sorted(places)  # what many seeds say leads, with its sentences
     assert (tmp_path / "site/drawn/06-deep-linear.html").is_file()
 

@@ -77,6 +77,9 @@ def unpack(record: Record, folder: Path, tables: Tables | None = None) -> Record
     if (record.folder / "claims.json").is_file():
         for name in ("claims.json", "metrics.json", "settings.json"):
             shutil.copyfile(record.folder / name, folder / name)
+        for path in record.folder.glob("figures/*.md"):  # what its own studies say
+            (folder / "figures").mkdir(exist_ok=True)
+            shutil.copyfile(path, folder / "figures" / path.name)
     else:
         claims, metrics = score(tables, record.params)
         for content, name in ((claims, "claims"), (metrics, "metrics"), (settings(record), "settings")):
