@@ -34,6 +34,7 @@ from normlab.pages.record_page import told_lines
 from normlab.pages.record_runs import progress
 from normlab.pages.records import Record
 from normlab.pages.standings import Standing
+from normlab.pages.step_sizes import step_sizes
 from normlab.paper.rows import DEPTH, STEPS
 
 # of each group of claims with networks: how large the paper's was, and in words where ours is smaller
@@ -66,6 +67,7 @@ def what_we_found(record: Record) -> str:
             f"**{one.question.text}** The paper: {one.question.paper}. Here: **{here}** ({_link(one.lead)}).{said}",
             "",
         ]
+    lines += step_sizes(record.entries, HERE)
     for title, verdicts in (
         ("Against the paper", (CONTRADICTED, NOT_REPRODUCED, ERRATUM)),
         ("Of the claimed sign, not shown to be of the claimed size", (DIRECTION,)),

@@ -12,6 +12,7 @@ from normlab.pages.record_page import PICTURES, answer_lines, record_page
 from normlab.pages.record_runs import progress
 from normlab.pages.records import FOLDER, Record, records
 from normlab.pages.sources import markdown_link
+from normlab.pages.step_sizes import step_sizes
 from normlab.pages.verdicts import MEANING, NOT_SCORED
 from normlab.specs.strict import InputError
 
@@ -64,6 +65,7 @@ def results_block(record: Record) -> str:
     found = record.standings
     page = (FOLDER / record.name / "README.md").as_posix()
     lines = [*(f"{place}. {line}" for place, line in enumerate(answer_lines(found, page), start=1)), ""]
+    lines += step_sizes(record.entries, page)
     if any(one.verdict == NOT_SCORED for one in found):
         lines += [f"*{NOT_SCORED.capitalize()}*: {MEANING[NOT_SCORED]}; the numbers are those of that time.", ""]
     headings = [heading for file, (heading, _) in PICTURES.items() if (record.folder / file).is_file()]

@@ -16,6 +16,7 @@ from normlab.pages.record_runs import progress, provenance, runs_table
 from normlab.pages.records import Record
 from normlab.pages.sources import markdown_link
 from normlab.pages.standings import Standing
+from normlab.pages.step_sizes import step_sizes
 from normlab.pages.verdicts import NOT_SCORED, measured, number, of_seeds, seed_by_seed
 
 TO_ROOT = "../../../"  # from reports/published/RECORD/
@@ -66,7 +67,7 @@ def record_page(record: Record) -> str:
     lines += told_lines(record, "")
     lines += [summary(found), ""]
     lines += [f"- {line}" for line in answer_lines(found, "")]
-    lines += ["", *_pictures(record), "## Claims", "", *_contents(found), ""]
+    lines += ["", *step_sizes(record.entries, ""), *_pictures(record), "## Claims", "", *_contents(found), ""]
     lines += _claims(record, [one for one in found if one.measured])
     if rest := [one for one in found if not one.measured]:
         title = f"<details><summary>Nothing measured here: {len(rest)} of {len(found)} claims</summary>"
