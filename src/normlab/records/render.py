@@ -31,7 +31,7 @@ def render(record: Record) -> None:
         write_json(content, record.folder / f"{name}.json")
     with tempfile.TemporaryDirectory(prefix="normlab-record-") as name:
         results = Results.load(**unpack(record, Path(name), tables).paths)
-        figures = Path(name) / "figures"
+        figures = Path(name) / "drawn"  # beside what was unpacked, which has the sentences of before
         figures.mkdir()
         for file, draw in DRAWINGS.items():
             write_svg(draw(results), figures / f"{file}.svg")
