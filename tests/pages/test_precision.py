@@ -26,8 +26,8 @@ def test_runs_in_both_arithmetics_are_set_beside_each_other(paths: dict[str, str
     pd.concat([measured, of_batch.assign(variant="precision=bf16")]).to_parquet(table, index=False)
     shown = precision_comparison(Results.load(**paths))
     lines = repr(shown).splitlines()
-    assert lines[0] == " | float32 | reduced | reduced ÷ float32 | float32's spread | the same"
-    rows = [line.split(" | ") for line in lines if line.startswith("BatchNorm, bf16: ")]
+    assert lines[0] == "|  | float32 | reduced | reduced ÷ float32 | float32's spread | the same |"
+    rows = [line.split(" | ") for line in lines if line.startswith("| BatchNorm, bf16: ")]
     assert rows
     assert all(row[1] == row[2] for row in rows)  # the same numbers under two names
     assert all(row[3] in ("1", "undefined") for row in rows)

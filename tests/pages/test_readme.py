@@ -147,10 +147,11 @@ def test_claims_come_in_groups_below_the_answer_with_the_columns_that_say_someth
         claim(18, "07-theory", "erratum", group="theory", statement="Theorem | 4.1"),
         claim(22, "07-theory", "no", group="own"),
     ]
-    record = tmp_path / "claims.json"
+    record = tmp_path / "alone" / "claims.json"
+    record.parent.mkdir()
     record.write_text(json.dumps(entries))
     lines = results_block(Record(record.parent)).splitlines()
-    page = f"reports/published/{tmp_path.name}/README.md"
+    page = "reports/published/alone/README.md"
     assert lines[0] == (
         f"1. **Does BatchNorm train faster?** The paper: yes. Here: **reproduced** ([C1]({page}#c1)). "
         f"Beside it: [C2]({page}#c2) undecided."

@@ -25,9 +25,9 @@ def test_each_step_size_has_its_side() -> None:
     assert [line.replace("\u00a0", " ") for line in lines[2].splitlines()] == [
         "|  | 0.25 × the learning rate | 1 × the learning rate | 4 × the learning rate |",
         "|---|---|---|---|",
-        "| [C10](README.md#c10) gradient change, none/batch | 1.5 [0.2, 0.9], n = 3: **rougher** "
+        "| gradient change, none/batch ([C10](README.md#c10)) | 1.5 [0.2, 0.9], n = 3: **rougher** "
         "| 1.5 [0.9, 1.1], n = 3: **open** | 1.5 [1.2, ∞], n = 3: **smoother** |",
-        "| [C11](README.md#c11) effective β, batch/none | 1.5 [1.2, 1.4], n = 3: **rougher** "
+        "| effective β, batch/none ([C11](README.md#c11)) | 1.5 [1.2, 1.4], n = 3: **rougher** "
         "| 1.5 [0.2, 0.9], n = 3: **smoother** | – |",
     ]
     assert "over steps 100 to 6,000 of training" in lines[4]

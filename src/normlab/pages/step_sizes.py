@@ -30,7 +30,7 @@ def step_sizes(entries: Sequence[Mapping[str, Any]], page: str) -> list[str]:
     """
     of = {entry["id"]: entry for entry in entries if "group" in entry}
     rows = {
-        f"[{name}]({page}#{anchor(name)}) {what}": _cells(of[name], above)
+        f"{what} ([{name}]({page}#{anchor(name)}))": _cells(of[name], above)
         for name, (what, above) in SMOOTHER.items()
         if name in of
     }
