@@ -19,17 +19,21 @@ ENDS = {"l1": (1.0, 1.0, 9.0), "batch": (2.0, 2.0, 2.0), "none": (5.0, math.inf,
 
 
 def cells(ends: dict[str, tuple[float, ...]] = ENDS) -> Cells:
-    frames = []
+    return Cells(combine(frames(ends)), pd.DataFrame(), SPEC)
+
+
+def frames(ends: dict[str, tuple[float, ...]], rate: float = 1e-6) -> list[pd.DataFrame]:
+    found = []
     for kind, values in ends.items():
         for seed, end in enumerate(values):
-            keys = {"study": "dln_lottery", "network": "dln", "norm_layer": kind, "learning_rate": 1e-6, "seed": seed}
+            keys = {"study": "dln_lottery", "network": "dln", "norm_layer": kind, "learning_rate": rate, "seed": seed}
             rows = Rows(keys)
             rows.add("history", 0, {"loss": 10.0})
             rows.add("history", 8, {"loss": end})
             rows.add("summary", 8, {"steps": 8, "diverged_at": 5.0 if math.isinf(end) else math.nan})
             rows.add("lottery", 8, {"peak_beta": 1e6 * 10.0 ** (10 * seed), "escape_step_1": 2.0 + seed})
-            frames.append(rows.frame())
-    return Cells(combine(frames), pd.DataFrame(), SPEC)
+            found.append(rows.frame())
+    return found
 
 
 def test_the_paper_s_own_order_and_peak() -> None:
@@ -82,6 +86,19 @@ def test_sentences_and_picture() -> None:
     assert curve.get_ydata().tolist() == pytest.approx([1 / 3, 2 / 3])
     assert any(line.get_gid() == "paper-l1" for line in figure.axes[0].lines)
     assert lottery_figure(*drawn([], 1e-6), ({}, {})).axes
+
+
+def test_another_rate_has_its_order_and_final_losses() -> None:
+    both = Cells(
+        combine([*frames(ENDS), *frames({"batch": (3.0, 3.0), "none": (4.0, 2.0)}, 1e-7)]), pd.DataFrame(), SPEC
+    )
+    alone = repr(lottery_sentences(cells())).splitlines()
+    said = repr(lottery_sentences(both)).splitlines()
+    assert said[:-1] == alone  # of the paper's rate, nothing else
+    assert said[-1].startswith(
+        "- BatchNorm < none (plain) (at 1e-07, of which the paper shows no loss): in 1 of 2 seeds, "
+    )
+    assert "| Final loss at 1e-07 | BatchNorm | 2 | 3 | 3 | 3 | – | – |" in repr(lottery_tables(both)).splitlines()
 
 
 def test_a_rank_that_is_never_reached_is_said_so() -> None:

@@ -75,6 +75,8 @@ def lottery_sentences(all_cells: Cells) -> Html:
     for (title, bound), group in itertools.groupby(_draws(here), lambda draw: (draw.title, draw.bound)):
         every = ", ".join(f"{label(draw.kind)} in {draw.as_far} seeds" for draw in group)
         said.append(f"{title} at {bound} that of the paper's network: {every}.")
+    for rate, cells in _other_rates(all_cells).items():
+        said.append(_order(all_cells, cells, list(cells), f"at {rate:g}, of which the paper shows no loss"))
     return bullets(*said)
 
 
@@ -87,6 +89,10 @@ def lottery_tables(all_cells: Cells) -> Html:
         [draw.title, label(draw.kind), number(len(draw.values)), *_spread(draw.values), number(draw.paper), draw.as_far]
         for draw in _draws(here)
     ]
+    for rate, cells in _other_rates(all_cells).items():
+        ends = {kind: final_losses(cells, [kind])[kind] for kind in cells}
+        title = f"Final loss at {rate:g}"
+        rows += [[title, label(kind), number(len(end)), *_spread(end), "–", "–"] for kind, end in ends.items()]
     head = ["", "normalizer", "seeds", "median", "5 %", "95 %", "the paper's one", "seeds as far as it"]
     far = "As far as the paper's: as low a loss, as high a peak; a peak has a row where the paper shows one."
     passed = {kind: escapes(cell) for kind, cell in here.items()}
@@ -134,8 +140,17 @@ def _draws(here: dict[str, Cell]) -> list[_Draw]:
     ]
 
 
-def _in_the_paper_s_order(all_cells: Cells) -> dict[str, Cell]:
-    here = at_rate(all_cells.of_study("dln_lottery"), RATE)
+def _other_rates(all_cells: Cells) -> dict[float, dict[str, Cell]]:
+    """The cells of every other rate at which there are two normalizers or more."""
+    rates = {
+        cell.learning_rate for cell in all_cells.of_study("dln_lottery") if not np.isclose(cell.learning_rate, RATE)
+    }
+    found = {rate: _in_the_paper_s_order(all_cells, rate) for rate in sorted(rates, reverse=True)}
+    return {rate: cells for rate, cells in found.items() if len(cells) > 1}
+
+
+def _in_the_paper_s_order(all_cells: Cells, rate: float = RATE) -> dict[str, Cell]:
+    here = at_rate(all_cells.of_study("dln_lottery"), rate)
     return {kind: here[kind] for kind in paper_order() if kind in here}
 
 
