@@ -23,8 +23,8 @@ def beside_each_other(record: Record) -> list[str]:
     ]
     if not rows:
         return []
-    links = [f"[`{one.name}`]({_page(one)})" for one in (record, *shown)]
-    own = [study_link(name, _page(one)) for one in others for name in one.told]
+    links = [f"[`{one.name}`]({page_from_root(one)})" for one in (record, *shown)]
+    own = [study_link(name, page_from_root(one)) for one in others for name in one.told]
     studies = [f"Studies of their own: {' · '.join(own)}", ""] if own else []
     return ["**The same question in each record**", "", markdown_table(["", *links], rows), "", *studies]
 
@@ -35,5 +35,6 @@ def _said(lead: Standing | None) -> str:
     return f"**{lead.verdict}**" if lead.group == "theory" else f"{lead.here}: **{lead.verdict}**"
 
 
-def _page(record: Record) -> str:
+def page_from_root(record: Record) -> str:
+    """Where the record's page is, from the repository's root."""
     return (FOLDER / record.name / "README.md").as_posix()

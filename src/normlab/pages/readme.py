@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from normlab.pages.beside import beside_each_other
+from normlab.pages.beside import beside_each_other, page_from_root
 from normlab.pages.claims_table import anchor, claims_table, legend
 from normlab.pages.found import pages_of
 from normlab.pages.markdown import markdown_table
@@ -63,7 +63,7 @@ def figures_table() -> str:
 def results_block(record: Record) -> str:
     """The Markdown of a record: the answer in a few sentences, then a table a group of claims; none is left out."""
     found = record.standings
-    page = (FOLDER / record.name / "README.md").as_posix()
+    page = page_from_root(record)
     lines = [*(f"{place}. {line}" for place, line in enumerate(answer_lines(found, page), start=1)), ""]
     lines += step_sizes(record.entries, page)
     if any(one.verdict == NOT_SCORED for one in found):
