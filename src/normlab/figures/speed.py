@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from normlab.figures.absent import say_nothing_to_draw
 from normlab.figures.bands import draw_normalizers, draw_seeds, mark_non_finite
-from normlab.figures.style import MARKERS, color, label, order, plain_ticks
+from normlab.figures.style import MARKERS, color, label, legend, order, page_figure, plain_ticks
 
 
 def plot_steps_to_accuracy(tables: Mapping[str, pd.DataFrame], ax: Axes) -> Axes:
@@ -38,6 +39,16 @@ def plot_learning_rate_scan(table: pd.DataFrame, ax: Axes, ylabel: str) -> Axes:
         ax.set_xscale("log")
         plain_ticks(ax, table["learning_rate"].unique())
     return ax
+
+
+def learning_rates_figure(table: pd.DataFrame, ylabel: str, alive: float) -> Figure:
+    """`plot_learning_rate_scan` as a figure of its own, with a dotted line at the accuracy above which it trains."""
+    figure, axes = page_figure(1, 1, width=7.0)
+    ax = plot_learning_rate_scan(table, axes[0, 0], ylabel)
+    if len(table):
+        ax.axhline(100 * alive, color="#777777", linewidth=0.8, linestyle=":", gid="alive")
+        legend(figure, table["norm_layer"])
+    return figure
 
 
 def plot_smoothness_against_speed(table: pd.DataFrame, ax: Axes) -> Axes:

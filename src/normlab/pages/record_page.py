@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.analysis.claims.registry import FUNCTIONS
+from normlab.analysis.projection import ALIVE
 from normlab.figures.bands import LOGARITHMIC
 from normlab.pages.answer import answers, by_group, by_verdict, sentence, summary
 from normlab.pages.claims_table import anchor, claims_table
@@ -33,6 +34,11 @@ PICTURES = {  # file: heading, what it shows
     "figures/shift.svg": ("Figure 3a", f"Covariate shift: how far and how far round later gradients move. {_LINES}"),
     "figures/normalizers.svg": ("Figure 5a", f"Train accuracy under ℓp normalization. {_LINES}"),
     "figures/normalizers-landscape.svg": ("Figure 12", f"The landscape under ℓp normalization. {_BANDS}"),
+    "figures/learning-rates.svg": (
+        "At which learning rates does it train at all?",
+        f"Train accuracy at the end, with and without BatchNorm, by learning rate. Dotted: {100 * ALIVE:g} %, twice "
+        "chance. Medians over seeds, bands from the least to the greatest seed.",
+    ),
     "figures/deep-linear.svg": ("Figure 5b", f"Training loss of the deep linear network. {_LINES}"),
     "figures/deep-linear-landscape.svg": ("Figure 10", f"The landscape of the deep linear network. {_BANDS}"),
     "figures/lottery.svg": (

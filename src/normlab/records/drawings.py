@@ -10,6 +10,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from normlab.analysis.cells import Cells
 from normlab.figures.deep_linear import figure_5b, figure_10
 from normlab.figures.landscape import figure_4, figure_12
 from normlab.figures.shift import figure_3
@@ -17,6 +18,7 @@ from normlab.figures.style import LP, lacking
 from normlab.figures.training import figure_1, figure_5a
 from normlab.pages.lottery import lottery_cells, lottery_picture, lottery_sentences, lottery_tables
 from normlab.pages.projection import answer, projection_cells, projection_picture, rates, rates_table
+from normlab.pages.rates import ends_table, sweep, sweep_picture
 from normlab.pages.results import Results
 
 POINTS = 400  # of a curve of the training history: more are not seen, and would make a file of megabytes
@@ -48,6 +50,19 @@ def _normalizers_landscape(results: Results) -> Figure | None:
     rows = results.measurements(results.study, probe="landscape")
     drawn = partial(figure_12, eta_min_factor=_eta_min(results))
     return None if lacking(rows, LP) else drawn(rows, results.spec.learning_rate)
+
+
+def _learning_rates(results: Results) -> Figure | None:
+    picture = sweep_picture(_swept(results))
+    return picture.figure if picture.drawn else None
+
+
+def _table_of_the_learning_rates(results: Results) -> str:
+    return ends_table(_swept(results)).plain
+
+
+def _swept(results: Results) -> Cells:
+    return sweep(results.cells(results.study, probe=["history", "test"], every_variant=True))
 
 
 def _deep_linear(results: Results) -> Figure | None:
@@ -93,6 +108,7 @@ DRAWINGS: dict[str, Callable[[Results], Figure | None]] = {
     "shift": _shift,
     "normalizers": _normalizers,
     "normalizers-landscape": _normalizers_landscape,
+    "learning-rates": _learning_rates,
     "deep-linear": _deep_linear,
     "deep-linear-landscape": _deep_linear_landscape,
     "lottery": _lottery,
@@ -107,6 +123,7 @@ TOLD: dict[str, Callable[[Results], str]] = {
 }
 """Of those with sentences: what makes their list in Markdown, which is empty where there are no rows for it."""
 TABLED: dict[str, Callable[[Results], str]] = {
+    "learning-rates": _table_of_the_learning_rates,
     "lottery": _tables_of_the_lottery,
     "projection": _table_of_the_projection,
 }
