@@ -14,7 +14,7 @@ def put(root: Path, name: str, *entries: dict, told: str = "") -> Record:
     (folder / "figures").mkdir(parents=True)
     (folder / "claims.json").write_text(json.dumps(entries))
     if told:
-        (folder / f"figures/{told}.md").write_text("- Something.")
+        (folder / f"figures/{told}.md").write_text("- Something.\n- Something else.")
     return Record(folder)
 
 
@@ -38,7 +38,9 @@ def test_a_question_has_a_row_where_another_record_has_a_number(tmp_path: Path, 
         "| Does BatchNorm train faster? (ratio of steps) | 1.52 [1.4, ∞], n = 3: **reproduced** "
         "| 3 [1.4, ∞], n = 3: **undecided** |",
         "",
-        f"Studies of their own: [One seed is a draw]({page('third')}#one-seed-is-a-draw)",
+        "**Studies of their own**",
+        "",
+        f"- [One seed is a draw]({page('third')}#one-seed-is-a-draw) Something.",
         "",
     ]
 

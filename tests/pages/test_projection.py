@@ -14,16 +14,30 @@ ENDS = {
 
 def test_what_each_part_costs_is_said_with_who_diverged() -> None:
     lines = answer(study(ENDS, seeds=3)).plain.splitlines()
-    assert lines[0].startswith(
+    assert lines[0].startswith("- Which of the two parts of the backward pass costs more")
+    assert ", by learning rate: 0.1: undecided, " in lines[0]
+    assert lines[1].startswith(
         "- Learning rate 0.1: BatchNorm ends at 91.0 % train accuracy; without μ's part of the backward pass "
         "-10.0 points [-10.0, -10.0], n = 3; without σ's part "  # nobody diverged, and no more is said of it
     )
-    assert lines[0].count("diverged") == 1
-    assert "n = 3 (undecided) (diverged in 1 of 3 seeds); without both not run; with the first batch's" in lines[0]
-    assert lines[1].startswith("- At 0.1 it is undecided which of the two parts costs more: ")
+    assert lines[1].count("diverged") == 1
+    assert "n = 3 (undecided) (diverged in 1 of 3 seeds); without both not run; with the first batch's" in lines[1]
     assert lines[2].endswith("μ detached at 0.1; σ detached at no rate.")
 
 
 def test_without_a_network_of_the_ablation_nothing_is_said() -> None:
     cells = study({key: kind for key, kind in ENDS.items() if key[0] in ("none", "batch")}, seeds=3)
     assert answer(cells).plain == f"- {NOT_RUN}"
+
+
+def test_the_dearer_part_is_said_rate_by_rate() -> None:
+    cheap, dear = Kind(final=[0.80, 0.81, 0.82]), Kind(final=[0.40, 0.42, 0.41])
+    kinds = {("batch", rate): ENDS["batch", 0.1] for rate in (0.03, 0.1, 0.3)}
+    kinds |= {("batch_detached_mean", 0.03): dear, ("batch_detached_variance", 0.03): cheap}
+    kinds |= {("batch_detached_mean", 0.1): cheap, ("batch_detached_variance", 0.1): dear}
+    kinds |= {("batch_detached_mean", 0.3): cheap}  # the other was not run: nothing to compare
+    said = answer(study(kinds, seeds=3)).plain.splitlines()[0]
+    at_small, at_large = said.partition("rate: ")[2].split("; ")
+    assert at_small.startswith("0.03: μ's, by +40.0 points [+3")
+    assert at_large.startswith("0.1: σ's, by +40.0 points [+3")
+    assert at_large.endswith("n = 3.")

@@ -46,6 +46,7 @@ def learning_rates_figure(table: pd.DataFrame, ylabel: str, alive: float) -> Fig
     figure, axes = page_figure(1, 1, width=7.0)
     ax = plot_learning_rate_scan(table, axes[0, 0], ylabel)
     if len(table):
+        ax.set_ylim(0, 100)
         ax.axhline(100 * alive, color="#777777", linewidth=0.8, linestyle=":", gid="alive")
         legend(figure, table["norm_layer"])
     return figure

@@ -8,7 +8,9 @@ from normlab.pages.standings import Standing
 
 
 def beside_each_other(record: Record) -> list[str]:
-    """Lines of Markdown: a row a question that another record answers, a column a record; then the others' own studies.
+    """Lines of Markdown: a row a question that another record answers, a column a record; then the studies of their own.
+
+    Of each of these there is the first sentence.
 
     Records that were scored under the first rules have no column, since their numbers are of other quantities; without
     any other record there is nothing to say.
@@ -24,8 +26,12 @@ def beside_each_other(record: Record) -> list[str]:
     if not rows:
         return []
     links = [f"[`{one.name}`]({page_from_root(one)})" for one in (record, *shown)]
-    own = [study_link(name, page_from_root(one)) for one in others for name in one.told]
-    studies = [f"Studies of their own: {' · '.join(own)}", ""] if own else []
+    own = [
+        f"- {study_link(name, page_from_root(one))} {told.splitlines()[0].removeprefix('- ')}"
+        for one in others
+        for name, told in one.told.items()
+    ]
+    studies = ["**Studies of their own**", "", *own, ""] if own else []
     return ["**The same question in each record**", "", markdown_table(["", *links], rows), "", *studies]
 
 

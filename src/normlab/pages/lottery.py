@@ -64,20 +64,19 @@ def drawn(cells: Sequence[Cell], learning_rate: float) -> tuple[pd.DataFrame, pd
 
 
 def lottery_sentences(all_cells: Cells) -> Html:
-    """What was not run; of what was, the probability of the paper's order and of each of its neighbors, and how many
-    seeds go as far as the paper's networks: begin and end as low, have as high a peak of β."""
+    """The probability of the paper's order and of each of its neighbors, how many seeds go as far as the paper's
+    networks (begin and end as low, have as high a peak of β), and what was not run."""
     here = _in_the_paper_s_order(all_cells)
     if not here:
         return Html("")  # the line in the figure's place says so
-    said = [_missing([kind for kind in paper_order() if kind not in here])]
-    said += [_order(all_cells, here, list(here), "the paper's order of final losses")] if len(here) > 2 else []
+    said = [_order(all_cells, here, list(here), "the paper's order of final losses")] if len(here) > 2 else []
     said += [_order(all_cells, here, pair, "only the order") for pair in itertools.pairwise(here)]
     for (title, bound), group in itertools.groupby(_draws(here), lambda draw: (draw.title, draw.bound)):
         every = ", ".join(f"{label(draw.kind)} in {draw.as_far} seeds" for draw in group)
         said.append(f"{title} at {bound} that of the paper's network: {every}.")
     for rate, cells in _other_rates(all_cells).items():
         said.append(_order(all_cells, cells, list(cells), f"at {rate:g}, of which the paper shows no loss"))
-    return bullets(*said)
+    return bullets(*said, _missing([kind for kind in paper_order() if kind not in here]))
 
 
 def lottery_tables(all_cells: Cells) -> Html:

@@ -1,6 +1,6 @@
 """What the projection ablation says: its first picture, and sentences made from its numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,8 @@ CAVEATS = (
     "of that β.",
     "At step 0 the frozen network has not seen its first batch: each evaluation of a probe there takes the statistics "
     "anew.",
+    "Intervals over up to five seeds are Student's t: where one seed is far from the others they may reach beyond what "
+    "an accuracy can be, and then decide nothing.",
     "No claim of the paper is decided here: the study was added after the rules were frozen, and its quantities are "
     "its own.",
 )
@@ -76,11 +78,11 @@ def rates(cells: Cells) -> list[float]:
 
 
 def answer(cells: Cells) -> Html:
-    """Rate by rate what leaving out each part costs, which part costs more, and which networks train at all."""
+    """Which part costs more, rate by rate what leaving out each costs, and which networks train at all."""
     found = rates(cells)
     if not found:
         return bullets(NOT_RUN)
-    return bullets(*(_at(cells, rate) for rate in found), *(_which(cells, rate) for rate in found), _alive(cells))
+    return bullets(_dearer(cells, found), *(_at(cells, rate) for rate in found), _alive(cells))
 
 
 def rates_table(cells: Cells) -> str:
@@ -154,16 +156,24 @@ def _points(gap: PerSeed, cells: Cells) -> str:
     return f"{text} {ends}{'' if decided else ' (undecided)'}"
 
 
-def _which(cells: Cells, rate: float) -> str:
-    mean, scale = (_accuracy(cells, kind, rate) for kind in ("batch_detached_mean", "batch_detached_variance"))
-    if mean is None or scale is None:
-        return ""
-    gap = difference(mean, scale)
-    interval = gap.interval(cells.spec)
-    if gap.seeds < 2 or not interval.decides or interval.low <= 0 <= interval.high:
-        return f"At {number(rate)} it is undecided which of the two parts costs more: {_points(gap, cells)} for σ's."
-    dearer, by = ("σ's", gap) if interval.low > 0 else ("μ's", difference(scale, mean))
-    return f"At {number(rate)} leaving out {dearer} part costs more than the other, by {_points(by, cells)}."
+def _dearer(cells: Cells, shown: Sequence[float]) -> str:
+    said = []
+    for rate in shown:
+        mean, scale = (_accuracy(cells, kind, rate) for kind in ("batch_detached_mean", "batch_detached_variance"))
+        if mean is None or scale is None:
+            continue
+        gap = difference(mean, scale)
+        interval = gap.interval(cells.spec)
+        if gap.seeds < 2 or not interval.decides or interval.low <= 0 <= interval.high:
+            said.append(f"{number(rate)}: undecided, {_points(gap, cells)} for σ's")
+        elif interval.low > 0:
+            said.append(f"{number(rate)}: σ's, by {_points(gap, cells)}")
+        else:
+            said.append(f"{number(rate)}: μ's, by {_points(difference(scale, mean), cells)}")
+    title = (
+        "Which of the two parts of the backward pass costs more train accuracy when it is left out, by learning rate"
+    )
+    return f"{title}: {'; '.join(said)}." if said else ""
 
 
 def _alive(cells: Cells) -> str:
