@@ -14,8 +14,9 @@ ENDS = {
 
 def test_what_each_part_costs_is_said_with_who_diverged() -> None:
     lines = answer(study(ENDS, seeds=3)).plain.splitlines()
-    assert lines[0].startswith("- Which of the two parts of the backward pass costs more")
-    assert ", by learning rate: 0.1: undecided, " in lines[0]
+    assert lines[0].startswith("- Which of the two parts costs more train accuracy")
+    assert "by learning rate: σ's at 0.1, by +" in lines[0]
+    assert lines[0].endswith("n = 3 (undecided).")
     assert lines[1].startswith(
         "- Learning rate 0.1: BatchNorm ends at 91.0 % train accuracy; without μ's part of the backward pass "
         "-10.0 points [-10.0, -10.0], n = 3; without σ's part "  # nobody diverged, and no more is said of it
@@ -38,6 +39,6 @@ def test_the_dearer_part_is_said_rate_by_rate() -> None:
     kinds |= {("batch_detached_mean", 0.3): cheap}  # the other was not run: nothing to compare
     said = answer(study(kinds, seeds=3)).plain.splitlines()[0]
     at_small, at_large = said.partition("rate: ")[2].split("; ")
-    assert at_small.startswith("0.03: μ's, by +40.0 points [+3")
-    assert at_large.startswith("0.1: σ's, by +40.0 points [+3")
+    assert at_small.startswith("μ's at 0.03, by +40.0 points [+3")
+    assert at_large.startswith("σ's at 0.1, by +40.0 points [+3")
     assert at_large.endswith("n = 3.")

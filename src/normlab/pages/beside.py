@@ -8,9 +8,9 @@ from normlab.pages.standings import Standing
 
 
 def beside_each_other(record: Record) -> list[str]:
-    """Lines of Markdown: a row a question that another record answers, a column a record; then the studies of their own.
+    """Lines of Markdown: a row a question that another record answers, a column a record; then the others' studies.
 
-    Of each of these there is the first sentence.
+    Of each study there is the first sentence.
 
     Records that were scored under the first rules have no column, since their numbers are of other quantities; without
     any other record there is nothing to say.

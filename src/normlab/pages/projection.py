@@ -163,16 +163,11 @@ def _dearer(cells: Cells, shown: Sequence[float]) -> str:
         if mean is None or scale is None:
             continue
         gap = difference(mean, scale)
-        interval = gap.interval(cells.spec)
-        if gap.seeds < 2 or not interval.decides or interval.low <= 0 <= interval.high:
-            said.append(f"{number(rate)}: undecided, {_points(gap, cells)} for σ's")
-        elif interval.low > 0:
-            said.append(f"{number(rate)}: σ's, by {_points(gap, cells)}")
+        if gap.interval(cells.spec).estimate >= 0:
+            said.append(f"σ's at {number(rate)}, by {_points(gap, cells)}")
         else:
-            said.append(f"{number(rate)}: μ's, by {_points(difference(scale, mean), cells)}")
-    title = (
-        "Which of the two parts of the backward pass costs more train accuracy when it is left out, by learning rate"
-    )
+            said.append(f"μ's at {number(rate)}, by {_points(difference(scale, mean), cells)}")
+    title = "Which of the two parts costs more train accuracy when it is left out, by learning rate"
     return f"{title}: {'; '.join(said)}." if said else ""
 
 
