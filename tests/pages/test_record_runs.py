@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.architecture.imports import SOURCE
 
-from normlab.pages.record_runs import here_and_missing
+from normlab.pages.record_runs import here_and_missing, runs_table
 from normlab.pages.records import Record
 from normlab.specs.grid import planned_runs
 from normlab.specs.strict import load_params
@@ -24,7 +24,7 @@ def _said(folder: Path, finished: list[str]) -> list[str]:
     assert set(finished) < set(runs)
     manifest = {
         "planned": len(runs),
-        "finished": {name: {} for name in finished},
+        "finished": {name: {"seconds": 1800.0 if "batch" in name else 1350.0} for name in finished},
         "missing": [name for name in runs if name not in finished],
     }
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
@@ -48,4 +48,15 @@ def test_the_same_seeds_of_two_normalizers_at_one_rate(tmp_path: Path) -> None:
     assert _said(tmp_path, here) == [
         "Finished: vgg11 none (plain), BatchNorm at 0.1 (1 of 2 seeds each).",
         "Not run yet: vgg11 none (plain), BatchNorm at 0.03.",
+    ]
+
+
+def test_the_table_has_a_row_for_rates_that_are_equally_far(tmp_path: Path) -> None:
+    here = ["runs/vgg11-none-0.1-0", "runs/vgg11-none-0.03-1", "runs/vgg11-batch-0.1-0", "runs/vgg11-batch-0.1-1"]
+    _said(tmp_path, here)
+    lines = "\n".join(runs_table(Record(tmp_path))).splitlines()
+    assert lines[2:5] == [
+        "| vgg11 | none | 0.1, 0.03 |  | 1 of 2 each | 0.75 |",
+        "| vgg11 | batch | 0.1 |  | 2 of 2 | 1.00 |",
+        "| vgg11 | batch | 0.03 |  | 0 of 2 | – |",
     ]

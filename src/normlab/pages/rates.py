@@ -58,7 +58,8 @@ def ends_table(swept: Cells) -> Html:
     for kind, cells in found.items():
         at = {cell.learning_rate: spread(100 * final.measure(cell).values["value"]) for cell in cells}
         rows.append([label(kind), *(at.get(rate, "–") for rate in rates)])
-    rule = f"In percent, {final.label}; {final.not_finite}. {OVER_SEEDS}"
+    short = "A network that has not left its first plateau by then counts as one that does not train."
+    rule = f"In percent, {final.label}; {final.not_finite}. {short} {OVER_SEEDS}"
     return table(["", *map(number, rates)], rows, " ".join([rule, *settings_of(swept)])) if rows else Html("")
 
 

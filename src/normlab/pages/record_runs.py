@@ -102,12 +102,21 @@ def _studies(places: Iterable[str]) -> dict[str, list[str]]:
 
 
 def runs_table(record: Record) -> list[str]:
-    """One row a cell: how many of its planned seeds are finished, and their hours; then the other studies."""
+    """How many of the planned seeds are finished, and their hours; then the other studies.
+
+    One row a normalizer and its settings, for all rates that are equally far.
+    """
     finished, missing = record.manifest["finished"], record.manifest["missing"]
-    rows = []
+    alike: dict[tuple[str, str, str, int, int], dict[str, list[dict[str, Any]]]] = {}
     for (network, norm_layer, rate, variant), places in _cells(record).items():
         done = [finished[place] for place in places if place in finished]
-        rows.append([network, norm_layer, f"{rate:g}", variant, f"{len(done)} of {len(places)}", _hours(done)])
+        alike.setdefault((network, norm_layer, variant, len(done), len(places)), {})[f"{rate:g}"] = done
+    rows = []
+    for (network, norm_layer, variant, count, planned), rates in alike.items():
+        each = " each" if len(rates) > 1 else ""
+        hours = _hours(about for done in rates.values() for about in done)
+        settings = variant.replace(",", ", ")
+        rows.append([network, norm_layer, ", ".join(rates), settings, f"{count} of {planned}{each}", hours])
     for name, places in _studies([*finished, *missing]).items():
         rows.append([name, "", "", "", f"{sum(place in finished for place in places)} of {len(places)}", ""])
     lines = [markdown_table(["", "normalizer", "rate", "settings", "finished", "hours"], rows)]
