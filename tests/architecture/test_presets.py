@@ -20,7 +20,7 @@ SECTIONS = [field.name for field in dataclasses.fields(StudySpec)]
 RUNS_OF = {
     "quick": 14,
     "cifar-cpu": 35 + 100 + 5,
-    "paper-cpu": 25,
+    "paper-cpu": 10 + 15 + 11 * 2 * 2,
     "paper": 50 + 225 + 50,
     "paper-gpu": 30,
     "projection": 3 * 7 * 3,

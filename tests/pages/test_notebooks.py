@@ -158,11 +158,12 @@ def test_the_ablation_answers_from_its_runs(paths: dict[str, str], tmp_path: Pat
     text = " ".join(run(NOTEBOOKS["09-projection"], {**paths, "tables": str(tables)}))
     assert "Learning rate 0.1: BatchNorm ends at" in text
     assert "without both not run" in text
-    assert re.search(r"At 0\.5 leaving out (μ|σ)&#x27;s part costs more than the other, by \+\d", text)
+    assert re.search(r"costs more .*, by learning rate: .*; (μ|σ)&#x27;s at 0\.5, by \+[^()]*\.</li>", text)
     assert "Trains at all (more than 20 % in every seed): none (plain) at 0.1, 0.5; BatchNorm at" in text
     results = Results.load(**{**paths, "tables": str(tables)})  # a record's page and first page say the same
     told = TOLD["projection"](results)
-    assert [line.partition(":")[0] for line in told.splitlines()[:2]] == ["- Learning rate 0.1", "- Learning rate 0.5"]
+    assert told.startswith("- Which of the two parts costs more train accuracy when it is left out, by learning rate: ")
+    assert [line.partition(":")[0] for line in told.splitlines()[1:3]] == ["- Learning rate 0.1", "- Learning rate 0.5"]
     _check_the_table(TABLED["projection"](results))
     figure = DRAWINGS["projection"](results)
     assert figure is not None

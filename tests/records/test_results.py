@@ -18,4 +18,5 @@ def test_runs_of_another_length_take_part_in_a_record_as_in_the_pipeline(reposit
     assert len(noise.seeds) == 3
     assert set(noise.horizons) == {3000}
     assert set(cells.vgg("batch").horizons) == {15_000}
-    assert set(tables.histograms["variant"]) == {""}
+    assert set(tables.histograms.loc[tables.histograms["norm_layer"] == "noise", "variant"]) == {""}
+    assert set(tables.histograms["variant"]) == {"", "checkpoint_log_until=0,steps=1000"}  # of the learning rates
