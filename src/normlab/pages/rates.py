@@ -1,4 +1,4 @@
-"""The learning-rate study as a table: each normalizer's fastest rate and its largest usable ones."""
+"""The learning-rate study: where training ends at each rate, each normalizer's fastest rate and largest usable ones."""
 
 import dataclasses
 
@@ -49,8 +49,10 @@ def sweep_picture(swept: Cells) -> Picture:
 
 
 def ends_table(swept: Cells) -> Html:
-    """Train accuracy at the end of the plain network and of BatchNorm: one column a learning rate; empty without a
-    sweep."""
+    """Train accuracy at the end of the plain network and of BatchNorm, one column a learning rate.
+
+    Empty where one of them has one rate only.
+    """
     final = training_quantities(swept.spec.window)["final_train_accuracy"]
     found = _compared(swept)
     rates = sorted({cell.learning_rate for cells in found.values() for cell in cells})
