@@ -40,7 +40,7 @@ def test_a_question_has_a_row_where_another_record_has_a_number(tmp_path: Path, 
         "",
         "**Studies of their own**",
         "",
-        f"- [One seed is a draw]({page('third')}#one-seed-is-a-draw) Something.",
+        f"- [One seed is a draw]({page('third')}#one-seed-is-a-draw): Something.",
         "",
     ]
 

@@ -15,8 +15,8 @@ ENDS = {
 def test_what_each_part_costs_is_said_with_who_diverged() -> None:
     lines = answer(study(ENDS, seeds=3)).plain.splitlines()
     assert lines[0].startswith("- Which of the two parts costs more train accuracy")
-    assert "by learning rate: σ's at 0.1, by +" in lines[0]
-    assert lines[0].endswith("n = 3 (undecided).")
+    assert "by learning rate: undecided at 0.1, +" in lines[0]
+    assert lines[0].endswith("n = 3 for σ's.")
     assert lines[1].startswith(
         "- Learning rate 0.1: BatchNorm ends at 91.0 % train accuracy; without μ's part of the backward pass "
         "-10.0 points [-10.0, -10.0], n = 3; without σ's part "  # nobody diverged, and no more is said of it
@@ -42,3 +42,19 @@ def test_the_dearer_part_is_said_rate_by_rate() -> None:
     assert at_small.startswith("μ's at 0.03, by +40.0 points [+3")
     assert at_large.startswith("σ's at 0.1, by +40.0 points [+3")
     assert at_large.endswith("n = 3.")
+
+
+def test_equal_parts_and_a_single_seed_name_no_dearer_part() -> None:
+    same = Kind(final=0.1)
+    kinds = {
+        ("batch", 0.1): ENDS["batch", 0.1],
+        ("batch_detached_mean", 0.1): same,
+        ("batch_detached_variance", 0.1): same,
+    }
+    assert "by learning rate: undecided at 0.1, +0.0 points" in answer(study(kinds, seeds=3)).plain.splitlines()[0]
+    kinds["batch_detached_mean", 0.1] = Kind(final=0.8)
+    assert (
+        answer(study(kinds, seeds=1))
+        .plain.splitlines()[0]
+        .endswith("undecided at 0.1, +70.0 points, one seed for σ's.")
+    )

@@ -27,7 +27,7 @@ def beside_each_other(record: Record) -> list[str]:
         return []
     links = [f"[`{one.name}`]({page_from_root(one)})" for one in (record, *shown)]
     own = [
-        f"- {study_link(name, page_from_root(one))} {told.splitlines()[0].removeprefix('- ')}"
+        f"- {study_link(name, page_from_root(one))}: {told.splitlines()[0].removeprefix('- ')}"
         for one in others
         for name, told in one.told.items()
     ]

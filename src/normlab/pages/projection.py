@@ -26,8 +26,8 @@ CAVEATS = (
     "of that β.",
     "At step 0 the frozen network has not seen its first batch: each evaluation of a probe there takes the statistics "
     "anew.",
-    "Intervals over up to five seeds are Student's t: where one seed is far from the others they may reach beyond what "
-    "an accuracy can be, and then decide nothing.",
+    "Intervals over up to five seeds are Student's t about the mean, the number before them is the median: where one "
+    "seed is far from the others the interval is wide, and may reach beyond what an accuracy can be.",
     "No claim of the paper is decided here: the study was added after the rules were frozen, and its quantities are "
     "its own.",
 )
@@ -163,7 +163,11 @@ def _dearer(cells: Cells, shown: Sequence[float]) -> str:
         if mean is None or scale is None:
             continue
         gap = difference(mean, scale)
-        if gap.interval(cells.spec).estimate >= 0:
+        interval = gap.interval(cells.spec)
+        if gap.seeds < 2 or not interval.decides or not (interval.low > 0 or interval.high < 0):
+            open_gap = _points(gap, cells).removesuffix(" (undecided)")
+            said.append(f"undecided at {number(rate)}, {open_gap} for σ's")
+        elif interval.low > 0:
             said.append(f"σ's at {number(rate)}, by {_points(gap, cells)}")
         else:
             said.append(f"μ's at {number(rate)}, by {_points(difference(scale, mean), cells)}")

@@ -60,7 +60,10 @@ def ends_table(swept: Cells) -> Html:
     for kind, cells in found.items():
         at = {cell.learning_rate: spread(100 * final.measure(cell).values["value"]) for cell in cells}
         rows.append([label(kind), *(at.get(rate, "–") for rate in rates)])
-    short = "A network that has not left its first plateau by then counts as one that does not train."
+    short = (
+        "A network that has not left its first plateau by then counts as one that does not train; C2 takes the largest "
+        f"rate that ends above {100 * ALIVE:g} %, also where a smaller one does not."
+    )
     rule = f"In percent, {final.label}; {final.not_finite}. {short} {OVER_SEEDS}"
     return table(["", *map(number, rates)], rows, " ".join([rule, *settings_of(swept)])) if rows else Html("")
 
