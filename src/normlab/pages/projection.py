@@ -133,8 +133,12 @@ def _at(cells: Cells, rate: float) -> str:
     said = []
     for kind, words in PARTS.items():
         own = _accuracy(cells, kind, rate)
-        ended = "not run" if own is None else _points(difference(own, batch), cells) + _diverged(cells, kind, rate)
-        said.append(f"{words} {ended}")
+        if own is None:
+            said.append(f"{words} not run")
+            continue
+        gap = difference(own, batch)
+        undecided = " (undecided)" if gap.seeds > 1 and not _decided(gap, cells) else ""
+        said.append(f"{words} {_points(gap, cells)}{undecided}{_diverged(cells, kind, rate)}")
     level = 100 * float(batch.values["value"].median())
     return f"Learning rate {number(rate)}: BatchNorm ends at {level:.1f} % train accuracy; {'; '.join(said)}."
 
@@ -146,14 +150,18 @@ def _diverged(cells: Cells, kind: str, rate: float) -> str:
 
 
 def _points(gap: PerSeed, cells: Cells) -> str:
-    """`−15.2 points [−20.1, −9.8], n = 3`, and whether the interval leaves out zero."""
+    """`−15.2 points [−20.1, −9.8], n = 3`."""
     interval = gap.interval(cells.spec)
     text = f"{100 * interval.estimate:+.1f} points"
     if gap.seeds < 2:
         return f"{text}, one seed"
-    ends = f"[{100 * interval.low:+.1f}, {100 * interval.high:+.1f}], n = {gap.seeds}"
-    decided = interval.decides and (interval.low > 0 or interval.high < 0)
-    return f"{text} {ends}{'' if decided else ' (undecided)'}"
+    return f"{text} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}], n = {gap.seeds}"
+
+
+def _decided(gap: PerSeed, cells: Cells) -> bool:
+    """Whether the interval leaves out zero."""
+    interval = gap.interval(cells.spec)
+    return gap.seeds > 1 and interval.decides and (interval.low > 0 or interval.high < 0)
 
 
 def _dearer(cells: Cells, shown: Sequence[float]) -> str:
@@ -163,11 +171,9 @@ def _dearer(cells: Cells, shown: Sequence[float]) -> str:
         if mean is None or scale is None:
             continue
         gap = difference(mean, scale)
-        interval = gap.interval(cells.spec)
-        if gap.seeds < 2 or not interval.decides or not (interval.low > 0 or interval.high < 0):
-            open_gap = _points(gap, cells).removesuffix(" (undecided)")
-            said.append(f"undecided at {number(rate)}, {open_gap} for σ's")
-        elif interval.low > 0:
+        if not _decided(gap, cells):
+            said.append(f"undecided at {number(rate)}, {_points(gap, cells)} for σ's")
+        elif gap.interval(cells.spec).low > 0:
             said.append(f"σ's at {number(rate)}, by {_points(gap, cells)}")
         else:
             said.append(f"μ's at {number(rate)}, by {_points(difference(scale, mean), cells)}")
